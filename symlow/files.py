@@ -1,0 +1,76 @@
+"""Reading and writing files: a file is written whole or not at all, and nothing is overwritten unasked.
+
+A new file is written under a temporary name in the target's own folder and renamed into place, so that a reader
+never sees half of it and an interruption leaves the old one as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from symlow.errors import FileError
+
+
+def read_text(path: str | os.PathLike[str], what: str = "file") -> str:
+    """Return the text of a UTF-8 file.
+
+    Raises:
+        FileError: if there is no such file, it is a directory, or it is not UTF-8 text.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(f"{path}: is a directory, expected a {what}; name a file inside it")
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise FileError(f"{path}: no such file; expected a {what}") from None
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path}: not UTF-8 text (byte {error.start}); save the {what} with UTF-8 encoding") from None
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+
+
+def check_writable(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    """Return ``path`` if a file may be written there; called before long work, so that none of it is lost.
+
+    Raises:
+        FileError: if the folder does not exist, the path is a directory, or a file exists and ``overwrite`` is false.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(f"{path}: is a directory, expected a file name to write to")
+    if not path.parent.is_dir():
+        raise FileError(f"{path}: the folder {path.parent} does not exist; create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise FileError(f"{path}: the folder {path.parent} is not writable; choose another one")
+    if path.exists() and not overwrite:
+        raise FileError(f"{path}: exists and was left as it is; choose another name or pass --force to replace it")
+    return path
+
+
+def write_whole(path: str | os.PathLike[str], data: str | bytes, overwrite: bool = False) -> Path:
+    """Write ``data`` to ``path`` through a temporary file and a rename, and return the path.
+
+    Raises:
+        FileError: as :func:`check_writable`, or if the disk refuses.
+    """
+    path = check_writable(path, overwrite)
+    content = data.encode("utf-8") if isinstance(data, str) else data
+    temporary: str | None = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        # mkstemp makes private files; a written result gets the permissions that open() would have given.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+    return path
