@@ -1,0 +1,323 @@
+"""The specification: what the user wrote, validated, in canonical form, with a digest.
+
+A specification has three tables: ``[network]``, ``[task]`` and ``[learning]``. Its *canonical form* is JSON with
+sorted keys and every default written out; the SHA-256 of the canonical form is the *digest* that generated files
+carry, so that a file tells which specification it was made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+
+from symlow.errors import SpecError, listing, nearest
+from symlow.files import read_text
+from symlow.nonlinearity import LIBRARY
+from symlow.spec_messages import refusal, spec_error
+
+FORMAT = 1
+"""Version of the specification format; part of the canonical form, so a change of meaning changes the digest."""
+
+PositiveInteger = Annotated[int, Field(strict=True, ge=1)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+PositiveNumber = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
+NonNegativeNumber = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
+Horizon = Annotated[float, Field(strict=True, gt=0)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class NetworkSpec(_Table):
+    """The network: tau dh/dt = -h + U V^T phi(h) / N + M x,  y = Z^T phi(h) / N."""
+
+    rank: PositiveInteger
+    """Rank R of the recurrent connectivity U V^T / N."""
+    inputs: PositiveInteger = 1
+    """Number of inputs, the columns of M."""
+    outputs: PositiveInteger = 1
+    """Number of outputs, the columns of Z."""
+    nonlinearity: str = "linear"
+    """Name of the nonlinearity phi."""
+    dt: PositiveNumber = 0.05
+    """Time step of the forward Euler discretisation, in the unit of tau; dt = tau is a discrete-time network."""
+    tau: PositiveNumber = 1.0
+    """Time constant of the neurons."""
+    readout: Literal["before_update", "after_update", "updated_latents_previous_gain"] = "after_update"
+    """Which state the output at a time step reads: the one before or after the step's update, or the updated
+    latents with the gain of the previous state (the same as after_update where the gain is constant)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.nonlinearity not in LIBRARY:
+            raise refusal(
+                "nonlinearity",
+                f"unknown nonlinearity {self.nonlinearity!r}{nearest(self.nonlinearity, LIBRARY)}",
+                listing(LIBRARY),
+            )
+        if self.dt > self.tau:
+            raise refusal(
+                "dt",
+                f"found dt = {self.dt}, longer than tau = {self.tau}",
+                "0 < dt <= tau, for the Euler step overshoots beyond it",
+            )
+        return self
+
+
+class _ExponentialFilter(_Table):
+    kind: Literal["exponential_filter"]
+    decay: NonNegativeNumber
+    """Decay rate c* of the target filter amplitude * exp(-c* t), per unit of time."""
+    amplitude: Number = 1.0
+    """Amplitude a* of the target filter."""
+
+
+class _DampedOscillation(_Table):
+    kind: Literal["damped_oscillation"]
+    decay: NonNegativeNumber
+    """Decay rate c* of the target filter amplitude * exp(-c* t) cos(w* t + phase), per unit of time."""
+    frequency: PositiveNumber
+    """Angular frequency w*, in radians per unit of time."""
+    phase: Number = 0.0
+    """Phase, in radians."""
+    amplitude: Number = 1.0
+    """Amplitude a* of the target filter."""
+
+
+class _Integrator(_Table):
+    kind: Literal["integrator"]
+    amplitude: Number = 1.0
+    """Gain a* of the integrator: the target is a* times the integral of the input."""
+
+
+class _NoResponse(_Table):
+    kind: Literal["no_response"]
+    """The target of this output does not depend on this input."""
+
+
+class FilterLossSpec(_Table):
+    """How squared errors of a response become a loss: factor times their sum over time, times dt."""
+
+    reduction: Literal["sum_dt"] = "sum_dt"
+    """sum_dt: sum over time (times dt) and over pairs of output and input."""
+    factor: PositiveNumber = 0.5
+    """Factor in front; 1/2 makes the gradient the error itself."""
+
+
+class TrialsLossSpec(_Table):
+    """How squared errors of trials become a loss: factor times their sum or mean."""
+
+    reduction: Literal["sum_dt", "masked_mean"] = "sum_dt"
+    """sum_dt: sum over time (times dt) and outputs, mean over the batch. masked_mean: sum over all entries of
+    mask * error^2, divided by the sum of the mask."""
+    factor: PositiveNumber = 0.5
+    """Factor in front; 1/2 makes the gradient the error itself."""
+
+
+class _FilterTask(_Table):
+    horizon: Horizon = 20.0
+    """Length of the response that the loss compares, in units of time, a whole number of dt, or inf."""
+    drive: Literal["impulse", "white_noise"] = "impulse"
+    """impulse: one unit impulse at time 0 in each input. white_noise: unit white noise, the loss is the expected
+    squared error at the end of the horizon. Both have the same loss as a function of the overlaps."""
+    loss: FilterLossSpec = FilterLossSpec()
+
+
+class ExponentialFilterTask(_FilterTask, _ExponentialFilter):
+    """Filter the input with amplitude * exp(-decay t)."""
+
+
+class DampedOscillationTask(_FilterTask, _DampedOscillation):
+    """Filter the input with amplitude * exp(-decay t) cos(frequency t + phase)."""
+
+
+class IntegratorTask(_FilterTask, _Integrator):
+    """Integrate the input."""
+
+
+class _Pair(_Table):
+    output: PositiveInteger
+    """Number of the output, from 1."""
+    input: PositiveInteger
+    """Number of the input, from 1."""
+
+
+class ExponentialFilterPair(_Pair, _ExponentialFilter):
+    """Target of one pair of input and output."""
+
+
+class DampedOscillationPair(_Pair, _DampedOscillation):
+    """Target of one pair of input and output."""
+
+
+class IntegratorPair(_Pair, _Integrator):
+    """Target of one pair of input and output."""
+
+
+class NoResponsePair(_Pair, _NoResponse):
+    """Target of one pair of input and output: none."""
+
+
+PairTarget = Annotated[
+    ExponentialFilterPair | DampedOscillationPair | IntegratorPair | NoResponsePair,
+    Field(discriminator="kind"),
+]
+
+
+class FiltersTask(_FilterTask):
+    """One target filter for each pair of input and output."""
+
+    kind: Literal["filters"]
+    targets: tuple[PairTarget, ...] = Field(min_length=1)
+    """One table [[task.targets]] for each pair of output and input."""
+
+
+class TrialsTask(_Table):
+    """Arrays of inputs and targets that are given when the generated module is called."""
+
+    kind: Literal["trials"]
+    loss: TrialsLossSpec = TrialsLossSpec()
+
+
+SingleFilterTask = ExponentialFilterTask | DampedOscillationTask | IntegratorTask
+FilterTask = SingleFilterTask | FiltersTask
+TargetTable = SingleFilterTask | PairTarget
+TaskSpec = Annotated[
+    ExponentialFilterTask | DampedOscillationTask | IntegratorTask | FiltersTask | TrialsTask,
+    Field(discriminator="kind"),
+]
+
+
+class LearningSpec(_Table):
+    """The learning rule."""
+
+    rule: Literal["gradient_descent"] = "gradient_descent"
+    """Gradient descent of all weights, dP/dt = -N grad_P L; its finite step P+ = P - lr N grad_P L."""
+    frozen: tuple[str, ...] = ()
+    """Names of the vectors that are not trained."""
+
+
+class Spec(_Table):
+    """A network, a task and a learning rule: everything that a derivation depends on."""
+
+    name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+    """Name of the derivation: letters, digits and underscores; generated files are called by it."""
+    reference: Annotated[str, Field(strict=True)] = ""
+    """The paper or note that the system comes from."""
+    network: NetworkSpec
+    task: TaskSpec
+    learning: LearningSpec = LearningSpec()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _translate(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            spec = handler(value)
+        except ValidationError as error:
+            raise spec_error(error, cls) from None
+        if isinstance(spec.task, FilterTask):
+            _check_horizon(spec.task, spec.network)
+            _check_pairs(spec.task, spec.network)
+        return spec
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a specification from a TOML file.
+
+        Raises:
+            FileError: if the file cannot be read.
+            SpecError: if it is not TOML, or not a valid specification; the message names the file and the key.
+        """
+        text = read_text(path, "specification (TOML)")
+        try:
+            return cls.from_toml(text)
+        except SpecError as error:
+            raise SpecError(f"{Path(path)}: {error}") from None
+
+    @classmethod
+    def from_toml(cls, text: str) -> Self:
+        """Read a specification from TOML text.
+
+        Raises:
+            SpecError: if the text is not TOML, or not a valid specification.
+        """
+        try:
+            tables = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise SpecError(f"not valid TOML: {error}; see https://toml.io for the syntax") from None
+        except RecursionError:
+            raise SpecError("not valid TOML: nested too deeply; a specification has three flat tables") from None
+        return cls.model_validate(tables)
+
+    def canonical(self) -> str:
+        """Return the canonical form: JSON with sorted keys and every default written out."""
+        # JSON has no infinity: the horizon is the one value that can be, and TOML's own word stands for it.
+        content = {"format": FORMAT, **_without_infinities(self.model_dump(mode="python"))}
+        return json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form, in hexadecimal."""
+        return hashlib.sha256(self.canonical().encode("utf-8")).hexdigest()
+
+
+def _without_infinities(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_infinities(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_infinities(item) for item in value]
+    return "inf" if isinstance(value, float) and math.isinf(value) else value
+
+
+def _refused(key: str, found: str, accepted: str) -> SpecError:
+    return SpecError(f"{key}: {found}; accepted: {accepted}")
+
+
+def _check_horizon(task: FilterTask, network: NetworkSpec) -> None:
+    if math.isinf(task.horizon):
+        return
+    dt, steps = network.dt, task.horizon / network.dt
+    least = 2 if network.readout == "before_update" else 1  # an output read before the update is one step late
+    if round(steps) < least or abs(steps - round(steps)) > 1e-9 * steps:
+        raise _refused(
+            "task.horizon",
+            f"found {task.horizon}, which is {steps:.6g} time steps of network.dt = {dt}",
+            f"a whole number of steps, at least {least}, such as {max(round(steps), least) * dt:.12g}, or inf",
+        )
+
+
+def _check_pairs(task: FilterTask, network: NetworkSpec) -> None:
+    expected = [(o, i) for o in range(1, network.outputs + 1) for i in range(1, network.inputs + 1)]
+    if not isinstance(task, FiltersTask):
+        if len(expected) != 1:
+            raise _refused(
+                "task.kind",
+                f"found {task.kind!r}, which has one target, with {network.inputs} input(s) and "
+                f"{network.outputs} output(s)",
+                'kind = "filters" with one table [[task.targets]] for each pair of output and input',
+            )
+        return
+    listed = [(target.output, target.input) for target in task.targets]
+    for position, pair in enumerate(listed):
+        problem = "twice" if listed.index(pair) < position else "which the network does not have"
+        if pair not in expected or listed.index(pair) < position:
+            raise _refused(
+                f"task.targets[{position + 1}]",
+                f"found output {pair[0]}, input {pair[1]} {problem}",
+                f"each pair of outputs 1..{network.outputs} and inputs 1..{network.inputs} once",
+            )
+    missing = [pair for pair in expected if pair not in listed]
+    if missing:
+        raise _refused(
+            "task.targets",
+            f"no target for output {missing[0][0]}, input {missing[0][1]}",
+            'one table for each pair; kind = "no_response" where the output ignores the input',
+        )
