@@ -1,0 +1,92 @@
+"""Matrix expressions: exact numbers, linear coefficients and the adjoint (reverse-mode derivative).
+
+For a scalar L that depends on matrices X_k through Y = f(X_1, X_2, ...), with cotangents
+Xbar_ij = dL/dX_ij, a product Y = c A X B gives
+
+    Xbar = c A^T Ybar B^T,
+
+and sums and transposes follow. Structure is kept: a derivative of a matrix expression is a matrix expression, never a
+table of scalars, which is what keeps generated code short and independent of the rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import sympy
+from sympy import MatAdd, MatMul, MatrixExpr, MatrixSymbol, Transpose, ZeroMatrix
+from sympy.matrices.expressions.special import GenericIdentity, Identity
+
+
+def exact(value: float) -> sympy.Rational:
+    """Return the rational that the shortest decimal form of ``value`` spells: 0.05 is 1/20."""
+    return sympy.Rational(repr(value))
+
+
+def summands(expression: MatrixExpr) -> tuple[MatrixExpr, ...]:
+    """Return the terms of an expression multiplied out."""
+    expanded = expression.expand().doit()
+    return tuple(expanded.args) if isinstance(expanded, MatAdd) else (expanded,)
+
+
+def linear_coefficients(
+    expression: MatrixExpr, variables: Sequence[MatrixSymbol]
+) -> tuple[dict[str, MatrixExpr], MatrixExpr]:
+    """Write ``expression`` as the sum of coefficient * variable, plus a rest that is free of them.
+
+    Args:
+        expression: a column, such as the next value of a latent.
+        variables: columns in which the expression should be linear.
+
+    Returns:
+        The coefficient matrices by the variables' names (absent where zero), and the rest.
+
+    Raises:
+        ValueError: if a term is not linear in the variables.
+    """
+    coefficients: dict[str, MatrixExpr] = {}
+    rest: MatrixExpr = ZeroMatrix(*expression.shape)
+    for term in summands(expression):
+        present = [variable for variable in variables if term.has(variable)]
+        if not present:
+            rest = rest + term
+            continue
+        scalar, factors = term.as_coeff_matrices() if isinstance(term, MatMul) else (sympy.Integer(1), [term])
+        if len(present) != 1 or factors[-1] != present[0] or any(f.has(present[0]) for f in factors[:-1]):
+            raise ValueError(f"the term {term} is not linear in {', '.join(v.name for v in variables)}")
+        matrices = factors[:-1] or [Identity(present[0].shape[0])]
+        coefficient = MatMul(scalar, *matrices).doit()
+        name = present[0].name
+        coefficients[name] = coefficients[name] + coefficient if name in coefficients else coefficient
+    return {name: value.doit() for name, value in coefficients.items()}, rest.doit()
+
+
+def adjoint(expression: MatrixExpr, cotangent: MatrixExpr, variables: Iterable[MatrixSymbol]) -> dict[str, MatrixExpr]:
+    """Return the cotangents of ``variables`` for the cotangent of ``expression``, by name (absent where zero).
+
+    Raises:
+        TypeError: for a kind of node that this calculus does not know.
+    """
+    wanted = {variable.name for variable in variables}
+    found: dict[str, MatrixExpr] = {}
+
+    def pull(node: MatrixExpr, bar: MatrixExpr) -> None:
+        if isinstance(node, MatrixSymbol):
+            if node.name in wanted:
+                found[node.name] = found[node.name] + bar if node.name in found else bar
+        elif isinstance(node, MatAdd):
+            for argument in node.args:
+                pull(argument, bar)
+        elif isinstance(node, MatMul):
+            scalar, factors = node.as_coeff_matrices()
+            for position, factor in enumerate(factors):
+                before = [other.T for other in reversed(factors[:position])]
+                after = [other.T for other in reversed(factors[position + 1 :])]
+                pull(factor, MatMul(scalar, *before, bar, *after).doit())
+        elif isinstance(node, Transpose):
+            pull(node.arg, bar.T)
+        elif not isinstance(node, Identity | GenericIdentity | ZeroMatrix):
+            raise TypeError(f"no adjoint rule for {type(node).__name__}: {node}")
+
+    pull(expression, cotangent)
+    return {name: value.doit() for name, value in found.items()}

@@ -1,0 +1,125 @@
+"""The network as data: which vectors there are, which carry the state, what drives them, what is read out.
+
+    tau dh/dt = -h + sum_c (columns of carrier c) drive_c,      a_q = (1/N) q^T phi(h),      y = (1/N) z^T phi(h)
+
+Each drive is an expression in the inputs and the projections a_q. Every architecture whose state equation has this
+form closes in overlaps; the stages that follow read nothing but this value and assume no vector's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy
+from sympy import MatrixExpr, MatrixSymbol
+
+from symlow.errors import SpecError, listing, nearest
+from symlow.expressions import exact
+from symlow.nonlinearity import LIBRARY, Nonlinearity
+from symlow.spec import Spec
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A block of columns of P, each column with one entry for every neuron.
+
+    Attributes:
+        name: letters, as in overlap names.
+        columns: how many vectors of length N the block holds.
+        trainable: whether learning moves it.
+        role: what it does, in words.
+    """
+
+    name: str
+    columns: int
+    trainable: bool
+    role: str
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """A vector along whose columns the state moves: its latent kappa obeys tau dkappa/dt = -kappa + drive."""
+
+    vector: str
+    drive: MatrixExpr
+
+
+@dataclass(frozen=True)
+class Projection:
+    """The activity seen by a vector: ``symbol`` = (1/N) reader^T phi(h)."""
+
+    symbol: MatrixSymbol
+    reader: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """A low-rank network in the form of this module's equation.
+
+    Attributes:
+        vectors: the blocks of P, in the order of its columns.
+        inputs: the symbol x of the input, shape (n_inputs, 1).
+        carriers: the vectors that carry the state, with their drives.
+        projections: the projections that drives contain.
+        output: the read-out, a projection too.
+        nonlinearity: phi, with its gain.
+        dt: exact time step of forward Euler.
+        tau: exact time constant.
+        readout: which state the output reads, as in the specification.
+    """
+
+    vectors: tuple[Vector, ...]
+    inputs: MatrixSymbol
+    carriers: tuple[Carrier, ...]
+    projections: tuple[Projection, ...]
+    output: Projection
+    nonlinearity: Nonlinearity
+    dt: sympy.Rational
+    tau: sympy.Rational
+    readout: str
+
+    def vector(self, name: str) -> Vector:
+        """Return the vector of that name."""
+        return next(vector for vector in self.vectors if vector.name == name)
+
+    @property
+    def reads_after_update(self) -> bool:
+        """Whether the output at a step sees the input of the same step."""
+        return self.readout != "before_update"
+
+
+def build_network(spec: Spec) -> Network:
+    """Return the low-rank network of a specification: vectors M, U, V, Z of math.md, section 1.
+
+    Raises:
+        SpecError: if ``learning.frozen`` names a vector that the network does not have.
+    """
+    size = spec.network
+    shapes = {"m": size.inputs, "u": size.rank, "v": size.rank, "z": size.outputs}
+    roles = {
+        "m": "input vectors: carry the filtered input",
+        "u": "output side of the recurrent connectivity: carry the recurrent activity",
+        "v": "input side of the recurrent connectivity: select what is fed back",
+        "z": "read-out vectors: select the output",
+    }
+    for position, name in enumerate(spec.learning.frozen):
+        if name not in shapes:
+            raise SpecError(
+                f"learning.frozen[{position + 1}]: unknown vector {name!r}{nearest(name, shapes)}; "
+                f"accepted: {listing(shapes)}"
+            )
+    x = MatrixSymbol("x", size.inputs, 1)
+    a = MatrixSymbol("a", size.rank, 1)
+    return Network(
+        vectors=tuple(
+            Vector(name, columns, name not in spec.learning.frozen, roles[name]) for name, columns in shapes.items()
+        ),
+        inputs=x,
+        carriers=(Carrier("m", drive=x), Carrier("u", drive=a)),
+        projections=(Projection(a, reader="v"),),
+        output=Projection(MatrixSymbol("y", size.outputs, 1), reader="z"),
+        nonlinearity=LIBRARY[size.nonlinearity],
+        dt=exact(size.dt),
+        tau=exact(size.tau),
+        readout=size.readout,
+    )
