@@ -1,0 +1,202 @@
+"""The derivation: the frozen result from which equations, LaTeX, code and verification are read.
+
+    specification -> network -> reduction -> Gram flow and adjoint of the loss
+
+The adjoint gives the gradient of the loss in the linear reduced dynamics kappa[t+1] = A kappa[t] + B x[t],
+y = C kappa: from the cotangents Abar, Bbar, Cbar of the matrices each block of Sigma gets its cotangent by the adjoint
+of the block expressions, and S is the symmetric part of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+import sympy
+from sympy import MatrixExpr, MatrixSymbol
+
+from symlow.closed_form import PairFormula, loss_formula, pair_formulas
+from symlow.errors import check_name
+from symlow.expressions import adjoint
+from symlow.learning import GramFlow, Metric
+from symlow.network import Network, build_network
+from symlow.overlaps import Overlap
+from symlow.reduction import DT, TAU, Reduction
+from symlow.spec import Spec
+from symlow.tasks import Loss, build_loss
+from symlow.tasks.filters import FilterLoss
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Something that the derivation claims, and how far it holds.
+
+    Attributes:
+        text: the claim, in words.
+        validity: "exact", "asymptotically exact" or "closure".
+    """
+
+    text: str
+    validity: str
+
+
+class ByOverlap(Mapping[str, sympy.Expr]):
+    """A mapping from overlap names to expressions, each made when it is first asked for.
+
+    A network of rank 8 has 210 overlaps; most users look at a few of their equations.
+    """
+
+    def __init__(self, overlaps: tuple[Overlap, ...], make: Callable[[Overlap], sympy.Expr]) -> None:
+        self._overlaps = {overlap.name: overlap for overlap in overlaps}
+        self._make = make
+        self._made: dict[str, sympy.Expr] = {}
+
+    def __getitem__(self, name: str) -> sympy.Expr:
+        if name not in self._made:
+            check_name(name, self._overlaps, "overlap")
+            self._made[name] = self._make(self._overlaps[name])
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._overlaps)
+
+    def __len__(self) -> int:
+        return len(self._overlaps)
+
+
+class Derivation:
+    """Everything that follows from a specification.
+
+    Attributes:
+        spec: the specification.
+        network: its network as data.
+        reduction: latents, overlaps, step map and the visible set.
+        loss: the task's loss.
+        learning: the Gram flow.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.network: Network = build_network(spec)
+        self.reduction = Reduction(self.network)
+        self.loss: Loss = build_loss(spec)
+        self.learning = GramFlow(self.reduction.index, self.reduction.visible, self.reduction.invisible)
+
+    @property
+    def ordered(self) -> tuple[Overlap, ...]:
+        """All overlaps in the order of sigma: visible ones first."""
+        return (*self.reduction.visible, *self.reduction.invisible)
+
+    @property
+    def overlaps(self) -> tuple[str, ...]:
+        """Names of all overlaps, visible first: the order of sigma."""
+        return tuple(overlap.name for overlap in self.ordered)
+
+    @property
+    def visible(self) -> tuple[str, ...]:
+        """Names of the loss-visible overlaps."""
+        return tuple(overlap.name for overlap in self.reduction.visible)
+
+    @property
+    def invisible(self) -> tuple[str, ...]:
+        """Names of the loss-invisible overlaps."""
+        return tuple(overlap.name for overlap in self.reduction.invisible)
+
+    @property
+    def symbols(self) -> Mapping[str, sympy.Symbol]:
+        """The SymPy symbol of each overlap, ``sigma_<name>``."""
+        return MappingProxyType({overlap.name: overlap.symbol for overlap in self.ordered})
+
+    @property
+    def gradient_symbols(self) -> Mapping[str, sympy.Symbol]:
+        """The SymPy symbol of dL/dsigma for each visible overlap, ``g_<name>``."""
+        return MappingProxyType({overlap.name: overlap.gradient_symbol for overlap in self.reduction.visible})
+
+    @cached_property
+    def flow(self) -> ByOverlap:
+        """d(overlap)/dt under gradient flow, by name, in overlaps ``sigma_*`` and loss gradients ``g_*``."""
+        return ByOverlap(self.ordered, self.learning.equation)
+
+    @cached_property
+    def finite_step(self) -> ByOverlap:
+        """The overlap after one step of gradient descent with learning rate ``eta``, exact, by name."""
+        return ByOverlap(self.ordered, self.learning.finite_step)
+
+    @cached_property
+    def block_flow(self) -> Mapping[tuple[str, str], MatrixExpr]:
+        """D Sigma_ab/dt in blocks of Sigma and S, by pair of vectors: the same at every rank."""
+        return MappingProxyType({pair: self.learning.block_equation(*pair) for pair in self.reduction.index.blocks})
+
+    @property
+    def metric(self) -> Metric:
+        """The matrix G of dsigma/dt = -G(sigma) grad L, shape (n_overlaps, n_visible), with its two blocks."""
+        return self.learning.metric
+
+    @cached_property
+    def loss_adjoint(self) -> Mapping[str, MatrixExpr]:
+        """The cotangent of each visible block of Sigma, in the cotangents ``Abar_*``, ``Bbar_*``, ``Cbar_*``.
+
+        Keys are names of the blocks, ``Sigma_vu``; the cotangent of the block of A from latent kappa_u to latent
+        kappa_u is the matrix symbol ``Abar_u_u``, that of B at kappa_m is ``Bbar_m``, that of C at kappa_u ``Cbar_u``.
+        """
+        space = self.reduction.state_space
+        symbols = list(self.reduction.index.block_symbols().values())
+        total: dict[str, MatrixExpr] = {}
+        matrices: list[tuple[str, MatrixExpr]] = [
+            *((f"Abar_{to}_{source}", block) for (to, source), block in space.A.items()),
+            *((f"Bbar_{to}", block) for to, block in space.B.items()),
+            *((f"Cbar_{source}", block) for source, block in space.C.items()),
+        ]
+        for name, block in matrices:
+            for target, part in adjoint(block, MatrixSymbol(name, *block.shape), symbols).items():
+                total[target] = (total[target] + part).doit() if target in total else part
+        return MappingProxyType({symbol.name: total[symbol.name] for symbol in symbols if symbol.name in total})
+
+    @cached_property
+    def pair_formulas(self) -> tuple[PairFormula, ...] | None:
+        """The filter loss of each pair as formulas, or None where the task or the size has none."""
+        return pair_formulas(self.reduction, self.loss) if isinstance(self.loss, FilterLoss) else None
+
+    @cached_property
+    def loss_expression(self) -> sympy.Expr | None:
+        """The loss as a SymPy expression in the visible overlaps, exactly what the generated module evaluates.
+
+        None where there is no formula: for trials, and where the reduced dynamics has no explicit modes.
+        """
+        if isinstance(self.loss, FilterLoss) and self.pair_formulas is not None:
+            return loss_formula(self.pair_formulas, self.loss)
+        return None
+
+    @property
+    def parameters(self) -> Mapping[sympy.Symbol, sympy.Rational]:
+        """Exact values of the symbols in ``loss_expression``: dt, tau and the target's parameters."""
+        values = {DT: self.network.dt, TAU: self.network.tau}
+        return MappingProxyType(values | (self.loss.parameters if isinstance(self.loss, FilterLoss) else {}))
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """What the derivation claims, each claim with its validity."""
+        return (
+            Statement(
+                "The latents obey the same forward Euler steps as the N neurons, so the reduced output equals the "
+                "network's output for every N, from h(0) = 0.",
+                "exact",
+            ),
+            Statement(
+                "The loss-invisible overlaps appear in no step map and no read-out, so that two networks with equal "
+                "visible overlaps compute the same function.",
+                "exact",
+            ),
+            Statement(
+                "Gradient flow of all trained weights, dP/dt = -N grad L, moves the overlaps by the equations given; "
+                "they close.",
+                "exact",
+            ),
+            Statement(
+                "A step of gradient descent with any learning rate maps the Gram matrix by the congruence given, "
+                "for every N of at least the number of vectors.",
+                "exact",
+            ),
+        )
