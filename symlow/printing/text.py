@@ -1,0 +1,49 @@
+"""Derivations as plain text, for the terminal and for docstrings."""
+
+from __future__ import annotations
+
+from sympy import MatAdd, MatrixExpr
+
+from symlow.derivation import Derivation
+from symlow.network import Network
+
+
+def network_equations(network: Network) -> tuple[str, ...]:
+    """Return the equations of the network as plain text, for docstrings and the terminal."""
+    phi = "h" if network.nonlinearity.is_linear else "phi(h)"
+    drives = " + ".join(f"{carrier.vector.upper()} {_bracketed(carrier.drive)}" for carrier in network.carriers)
+    projections = [
+        f"{projection.symbol.name} = {projection.reader.upper()}^T {phi} / N"
+        for projection in (*network.projections, network.output)
+    ]
+    return f"tau dh/dt = -h + {drives}", ",   ".join(projections)
+
+
+def _bracketed(drive: MatrixExpr) -> str:
+    return f"({drive})" if isinstance(drive, MatAdd) else str(drive)
+
+
+def equation(derivation: Derivation, name: str) -> str:
+    """Return the flow of one overlap, collected by loss gradient, in names: ``-(m_m + z_z) g_z_m - m_u g_z_u``."""
+    overlap = derivation.reduction.index[name]
+    terms = []
+    for gradient, coefficient in derivation.learning.by_gradient(overlap).items():
+        factor = str(-coefficient).replace("sigma_", "")
+        terms.append(f"{f'({factor})' if '+' in factor else factor} g_{gradient.name}")
+    return f"d {name}/dt = " + ("-" + " - ".join(terms) if terms else "0")
+
+
+def equations(derivation: Derivation) -> str:
+    """Return the whole derivation as text: network, reduction, the two sets of overlaps and every equation."""
+    network, reduction = derivation.network, derivation.reduction
+    lines = [f"{derivation.spec.name}: {derivation.spec.reference or 'no reference given'}", "", "Network"]
+    lines += [f"    {line}" for line in network_equations(network)]
+    lines += ["", f"Reduction (dt = {network.dt}, tau = {network.tau}, read-out {network.readout})"]
+    lines += [f"    {name}[t+1] = {expression}" for name, expression in reduction.step.items()]
+    time = "t+1" if network.reads_after_update else "t"
+    lines += [f"    {network.output.symbol.name}[t] = {reduction.output}   at kappa[{time}]"]
+    for title, overlaps in (("loss-visible", derivation.visible), ("loss-invisible", derivation.invisible)):
+        lines += ["", f"{len(overlaps)} {title} overlaps (g_x stands for dL/dx)"]
+        lines += [f"    {equation(derivation, name)}" for name in overlaps]
+    lines += ["", "Gradient descent, exactly: Sigma+ = K^T Sigma K with K = 1 - 2 lr S D"]
+    return "\n".join(lines)
