@@ -1,0 +1,96 @@
+"""Initial conditions of learning: overlaps or weight vectors, given in a file or sampled.
+
+    Sigma = P^T P / N must be positive semidefinite: overlaps that are not are those of no network.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symlow.derivation import Derivation
+from symlow.errors import ArrayError, FileError, GramMatrixError, listing
+from symlow.overlaps import OverlapIndex
+from symlow.tasks.trials import check_array, load_arrays
+
+FloatArray = NDArray[np.float64]
+
+
+def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int) -> FloatArray:
+    """Return P with independent Gaussian entries of standard deviation ``scale``, shape (neurons, columns)."""
+    columns = len(derivation.reduction.index.columns)
+    return scale * np.random.default_rng(seed).standard_normal((neurons, columns))
+
+
+def overlaps_of_weights(derivation: Derivation, weights: FloatArray) -> FloatArray:
+    """Return the overlaps of P, shape (neurons, columns), in the order of sigma; shape (n_overlaps,)."""
+    gram = weights.T @ weights / len(weights)
+    return np.array([gram[overlap.row, overlap.column] for overlap in derivation.ordered])
+
+
+def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: ModuleType) -> FloatArray:
+    """Return initial overlaps from an .npz file: an array ``sigma``, or one array for each vector.
+
+    Args:
+        path: a file with ``sigma`` of shape (n_overlaps,) or (states, n_overlaps), or with an array of shape
+            (N, columns) for each vector of the network, by its name.
+        derivation: the derivation whose overlaps these are.
+        module: its generated module.
+
+    Raises:
+        FileError: if the file cannot be read or holds neither.
+        ArrayError: for wrong shapes, or values that are not finite numbers.
+        GramMatrixError: if the overlaps are those of no network.
+    """
+    arrays = load_arrays(path)
+    vectors = derivation.network.vectors
+    try:
+        if "sigma" in arrays:
+            return check_overlaps(arrays["sigma"], derivation)
+        missing = [vector.name for vector in vectors if vector.name not in arrays]
+        if missing:
+            names = listing(vector.name for vector in vectors)
+            raise FileError(f"{Path(path)}: no array {missing[0]!r}; accepted: an array sigma, or arrays {names}")
+        neurons = len(np.atleast_1d(arrays[vectors[0].name]))
+        weights = {}
+        for vector in vectors:
+            value = arrays[vector.name]
+            value = value[:, None] if value.ndim == 1 and vector.columns == 1 else value
+            weights[vector.name] = check_array(value, vector.name, (neurons, vector.columns), "(N, columns)")
+        return np.asarray(module.overlaps_of(**weights))
+    except (ArrayError, GramMatrixError) as error:
+        raise type(error)(f"{Path(path)}: {error}") from None
+
+
+def check_overlaps(sigma: object, derivation: Derivation) -> FloatArray:
+    """Return overlaps as an array of floats, checked: shape (n_overlaps,) or (states, n_overlaps).
+
+    Raises:
+        ArrayError: for a wrong shape, or values that are not finite numbers.
+        GramMatrixError: if the Gram matrix of a state is not positive semidefinite.
+    """
+    n = len(derivation.overlaps)
+    states = np.ndim(np.asarray(sigma, dtype=object)) == 2
+    shape: tuple[int | None, ...] = (None, n) if states else (n,)
+    array = check_array(sigma, "sigma", shape, f"({'states, ' if states else ''}{n} overlaps, see OVERLAPS)")
+    for k, state in enumerate(array if states else array[None]):
+        _check_positive(state, derivation, derivation.reduction.index, f"sigma[{k}]" if states else "sigma")
+    return array
+
+
+def _check_positive(sigma: FloatArray, derivation: Derivation, index: OverlapIndex, where: str) -> None:
+    gram = np.zeros((len(index.columns), len(index.columns)))
+    for value, overlap in zip(sigma, derivation.ordered, strict=True):
+        gram[overlap.row, overlap.column] = gram[overlap.column, overlap.row] = value
+    values, vectors = np.linalg.eigh(gram)
+    # Rounding of a Gram matrix of rank < p leaves eigenvalues of either sign of this size.
+    if values[0] < -1e-10 * max(1.0, values[-1]):
+        worst = index.columns[int(np.argmax(np.abs(vectors[:, 0])))].label
+        raise GramMatrixError(
+            f"{where}: the Gram matrix has the eigenvalue {values[0]:.3g}, mostly along {worst}; accepted: positive "
+            f"semidefinite, as of real vectors; raise the norm {worst}_{worst} or lower its overlaps"
+        )
