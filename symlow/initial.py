@@ -1,6 +1,6 @@
 """Initial conditions of learning: overlaps or weight vectors, given in a file or sampled.
 
-    Sigma = P^T P / N must be positive semidefinite: overlaps that are not are those of no network.
+Sigma = P^T P / N must be positive semidefinite: overlaps that are not are those of no network.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symlow.derivation import Derivation
-from symlow.errors import ArrayError, FileError, GramMatrixError, listing
+from symlow.errors import ArrayError, FileError, GramMatrixError, LearningError, listing
 from symlow.overlaps import OverlapIndex
 from symlow.tasks.trials import check_array, load_arrays
 
@@ -21,7 +21,18 @@ FloatArray = NDArray[np.float64]
 
 
 def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int) -> FloatArray:
-    """Return P with independent Gaussian entries of standard deviation ``scale``, shape (neurons, columns)."""
+    """Return P with independent Gaussian entries of standard deviation ``scale``, shape (neurons, columns).
+
+    Raises:
+        LearningError: if an argument is out of range.
+    """
+    for name, value, accepted, good in (
+        ("neurons", neurons, "an integer >= 1", neurons >= 1),
+        ("scale", scale, "a finite number >= 0", np.isfinite(scale) and scale >= 0),
+        ("seed", seed, "an integer >= 0", seed >= 0),
+    ):
+        if not good:
+            raise LearningError(f"{name}: found {value}; accepted: {accepted}")
     columns = len(derivation.reduction.index.columns)
     return scale * np.random.default_rng(seed).standard_normal((neurons, columns))
 

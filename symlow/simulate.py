@@ -3,9 +3,9 @@
     h[t+1] = h[t] + (dt/tau) (-h[t] + sum_c P_c drive_c(x[t], a[t])),   a_q = P_q^T h / N,   y = P_z^T h / N
     P+ = P - lr N grad_P L   for the trained columns of P
 
-The gradient is computed twice over: by backpropagation through time, exact, and by central finite differences of the loss
-over every parameter. Nothing here knows of overlaps, latents or the generated code: it uses the network's data (which
-vectors there are, their drives, dt and tau) and NumPy.
+The gradient is computed twice over: by backpropagation through time, exact, and by central finite differences of the
+loss over every parameter. Nothing here knows of overlaps, latents or the generated code: it uses the network's data
+(which vectors there are, their drives, dt and tau) and NumPy.
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ class FullNetwork:
             self.columns[vector.name] = slice(start, start + vector.columns)
             start += vector.columns
         self.n_columns = start
-        self.trained = np.concatenate(
-            [np.full(vector.columns, float(vector.trainable)) for vector in network.vectors]
-        )
+        self.trained = np.concatenate([np.full(vector.columns, float(vector.trainable)) for vector in network.vectors])
         self.reader = self.columns[network.output.reader]
         # Drives are linear in inputs and projections: their matrices are read off by applying them to unit vectors.
         variables = [network.inputs, *(projection.symbol for projection in network.projections)]

@@ -1,7 +1,7 @@
 """Lowering: from a derivation to what a template lays out, with all mathematics already printed.
 
-What the module evaluates: A(Sigma), B(Sigma), C(Sigma) of the reduced dynamics, assembled block by block; the loss and the
-cotangents of A, B, C by the routine of the task; and the cotangent of Sigma, block by block, from the adjoint.
+What the module evaluates: A(Sigma), B(Sigma), C(Sigma) of the reduced dynamics, assembled block by block; the loss and
+the cotangents of A, B, C by the routine of the task; and the cotangent of Sigma, block by block, from the adjoint.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class Slice:
 
 @dataclass(frozen=True)
 class Target:
-    """The target filters' linear system as code, and the horizon."""
+    """The entries of the target filters' linear system, and the horizon."""
 
-    A: str
-    B: str
-    C: str
+    A: tuple[tuple[int, int, str], ...]
+    B: tuple[tuple[int, int, str], ...]
+    C: tuple[tuple[int, int, str], ...]
     states: int
     lags: int | None
     doublings: tuple[bool, ...]
@@ -182,9 +182,9 @@ def _target(loss: FilterLoss) -> Target:
     A, B, C = loss.system()
     bits = () if loss.lags is None else tuple(bit == "1" for bit in bin(loss.lags)[3:])
     return Target(
-        A=_matrix(A),
-        B=_matrix(B),
-        C=_matrix(C),
+        A=_entries(A),
+        B=_entries(B),
+        C=_entries(-C),  # the error is the response minus the target
         states=A.shape[0],
         lags=loss.lags,
         doublings=bits,
@@ -192,6 +192,8 @@ def _target(loss: FilterLoss) -> Target:
     )
 
 
-def _matrix(matrix: sympy.ImmutableDenseMatrix) -> str:
-    rows = [f"[{', '.join(number(entry) for entry in matrix.row(k))}]" for k in range(matrix.rows)]
-    return f"[{', '.join(rows)}]"
+def _entries(matrix: sympy.ImmutableDenseMatrix) -> tuple[tuple[int, int, str], ...]:
+    """Return row, column and value of the entries that are not zero."""
+    return tuple(
+        (i, j, number(matrix[i, j])) for i in range(matrix.rows) for j in range(matrix.cols) if matrix[i, j] != 0
+    )

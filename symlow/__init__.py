@@ -1,0 +1,45 @@
+"""symlow: a symbolic derivation toolkit for learning in low-rank recurrent neural networks.
+
+    Spec -> Network -> Reduction -> Derivation -> text, LaTeX, NumPy module, verification
+
+The modules in the order of the data, each stage reading the one before it:
+
+    spec            what the user wrote: validated, canonical, with a digest
+    nonlinearity    phi and its Gaussian gain
+    network         vectors, carriers, drives, projections and read-out as data
+    overlaps        the distinct entries of the Gram matrix, their names and order
+    reduction       latents, step map and the loss-visible set that follows from them
+    tasks           losses: target filters and trials
+    closed_form     filter losses as formulas, and their minimum
+    learning        the Gram flow, its metric and the exact finite step
+    derivation      the frozen result
+    explain         the closure report
+    printing        text and LaTeX
+    codegen         generated modules
+    views           a derivation with its printers at hand
+    initial         initial overlaps and weights
+    simulate        the full network of N neurons: the independent oracle
+    verify          the generated module against the full network, mpmath and complex steps
+    learn           learning runs
+    plot            pictures of them
+    cli             the command line
+"""
+
+from symlow.errors import SymlowError
+from symlow.learn import LearningRun, learn
+from symlow.spec import Spec
+from symlow.verify import Certificate, verify
+from symlow.version import __version__
+from symlow.views import DerivedSystem, derive
+
+__all__ = [
+    "Certificate",
+    "DerivedSystem",
+    "LearningRun",
+    "Spec",
+    "SymlowError",
+    "__version__",
+    "derive",
+    "learn",
+    "verify",
+]

@@ -1,0 +1,285 @@
+"""The command line: ``symlow new | schema | derive | explain | latex | generate | verify | learn``.
+
+Every error that a user can cause is one line on standard error, with exit code 2; a failed verification or drift of
+generated files exits with 1.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from symlow.errors import FileError, SymlowError
+from symlow.explain import Explanation
+from symlow.files import check_writable, write_whole
+from symlow.generate import drift, generated_files, specifications, write
+from symlow.initial import load_initial, overlaps_of_weights, sample_weights
+from symlow.learn import Track
+from symlow.learn import learn as run_learning
+from symlow.plot import check_figure_path, plot_learning, save_figure
+from symlow.scaffold import new_specification
+from symlow.spec import Spec
+from symlow.tasks.trials import load_trials
+from symlow.verify import Certificate
+from symlow.verify import verify as run_verification
+from symlow.version import __version__
+from symlow.views import derive as derive_spec
+
+app = typer.Typer(
+    help="Derive how learning moves the overlaps of low-rank recurrent neural networks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console()
+
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="Specification, a TOML file.", show_default=False)]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+
+
+def main() -> None:
+    """Run the command line; a SymlowError is one line and exit code 2."""
+    try:
+        app()
+    except SymlowError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"symlow {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the derivation; the file is NAME.toml.", show_default=False)],
+    rank: Annotated[int, typer.Option(help="Rank of the network.")] = 1,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write instead.")] = None,
+    force: Force = False,
+) -> None:
+    """Write a commented specification to start from.
+
+    Example: `symlow new my_network --rank 2`
+    """
+    path = output or Path(f"{name}.toml")
+    write_whole(path, new_specification(name, rank), force)
+    _say(f"wrote {path}; next: symlow derive {path}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of specifications, for editors that complete and check keys.
+
+    Example: `symlow schema > symlow.schema.json`
+    """
+    sys.stdout.write(json.dumps(Spec.model_json_schema(), indent=2) + "\n")
+
+
+@app.command()
+def derive(spec: SpecFile) -> None:
+    """Print the network, its reduction and every overlap's equation.
+
+    Example: `symlow derive derivations/ger_barak_2026/rank1_linear.toml`
+    """
+    sys.stdout.write(f"{derive_spec(Spec.load(spec))}\n")
+
+
+@app.command()
+def explain(
+    spec: SpecFile,
+    overlap: Annotated[str | None, typer.Argument(help="Name of an overlap, such as v_u; default: all.")] = None,
+) -> None:
+    """Say why each overlap is loss-visible or loss-invisible, and show its equation term by term.
+
+    Example: `symlow explain derivations/ger_barak_2026/rank1_linear.toml v_u`
+    """
+    derivation = derive_spec(Spec.load(spec))
+    if overlap is not None:
+        _print_explanation(derivation.explain(overlap))
+        return
+    report = derivation.closure_report()
+    for sentence in report.summary:
+        _say(sentence)
+    for explanation in report.explanations:
+        _say("")
+        _print_explanation(explanation)
+
+
+def _print_explanation(explanation: Explanation) -> None:
+    kind = "[bold green]loss-visible[/]" if explanation.visible else "[bold magenta]loss-invisible[/]"
+    console.print(f"[bold]{explanation.name}[/] = {escape(explanation.meaning)}: {kind}", highlight=False)
+    _say(f"  {explanation.reason}")
+    if not explanation.terms:
+        _say(f"  d {explanation.name}/dt = 0: both of its vectors are frozen")
+        return
+    _say(f"  d {explanation.name}/dt is the sum of")
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    for term in explanation.terms:
+        table.add_row(escape(str(term.expression).replace("sigma_", "")), escape(term.reason))
+    console.print(table, highlight=False)
+
+
+@app.command()
+def latex(
+    spec: SpecFile,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: print.")] = None,
+    fragment: Annotated[bool, typer.Option("--fragment", help="The equations alone, for \\\\input.")] = False,
+    scalars: Annotated[
+        bool | None, typer.Option("--scalars/--blocks", help="Print every scalar equation, or blocks only.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Write the derivation as a LaTeX document, or as a fragment for one's own.
+
+    Example: `symlow latex derivations/ger_barak_2026/rank1_linear.toml -o rank1.tex`
+    """
+    text = derive_spec(Spec.load(spec)).latex(fragment, scalars)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        _say(f"wrote {write_whole(output, text, force)}")
+
+
+@app.command()
+def generate(
+    specs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SPEC]...", help="Specifications; default: all below derivations/.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of generated files.")] = Path("generated"),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is not up to date.")] = False,
+    force: Force = False,
+) -> None:
+    """Generate the NumPy module and the LaTeX document of specifications.
+
+    Without SPEC all of derivations/ go to generated/, folder by folder.
+
+    Example: `symlow generate derivations/ger_barak_2026/rank1_linear.toml -o .`
+    """
+    if output.is_file():
+        raise FileError(f"{output}: is a file, expected a folder for generated files")
+    root = None if specs else Path("derivations")
+    files = generated_files(specs or specifications(Path("derivations")), root, output)
+    if check:
+        difference = drift(files, output, complete=not specs)
+        if difference:
+            named = "".join(f" {spec}" for spec in specs or [])
+            sys.stdout.write(difference)
+            sys.stderr.write(f"generated files have drifted; mend them with: symlow generate{named} -o {output}\n")
+            raise typer.Exit(1)
+        _say(f"{len(files)} generated files are up to date")
+        return
+    for file in files:
+        _say(f"{'wrote' if write(file, force) else 'up to date:'} {file.path}")
+
+
+@app.command()
+def verify(
+    spec: SpecFile,
+    neurons: Annotated[int, typer.Option(help="Number N of neurons of the full network.")] = 24,
+    steps: Annotated[int, typer.Option(help="Steps of gradient descent.")] = 20,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.02,
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights.")] = 0,
+    certificate: Annotated[Path | None, typer.Option("-o", "--certificate", help="JSON file to write.")] = None,
+    force: Force = False,
+) -> None:
+    """Check the generated module against the full network, trained with finite-difference gradients.
+
+    Example: `symlow verify derivations/ger_barak_2026/rank1_linear.toml -o certificate.json`
+    """
+    if certificate is not None:
+        check_writable(certificate, force)
+    derivation = derive_spec(Spec.load(spec))
+    result = run_verification(derivation, derivation.compile(), neurons, steps, lr, seed, _progress("training"))
+    _print_certificate(result)
+    if certificate is not None:
+        _say(f"wrote {result.save(certificate, force)}")
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+def _print_certificate(certificate: Certificate) -> None:
+    table = Table(title=f"{certificate.name}: generated module against full network", title_justify="left")
+    for column, justify in (("compared", "left"), ("error", "right"), ("bound", "right"), ("verdict", "left")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for check in certificate.checks:
+        verdict = "[green]pass[/]" if check.passed else "[bold red]FAIL[/]"
+        table.add_row(escape(check.name), f"{check.error:.1e}", f"{check.bound:.1e}", verdict)
+    console.print(table, highlight=False)
+    passed = sum(check.passed for check in certificate.checks)
+    _say(f"{passed} of {len(certificate.checks)} checks passed")
+
+
+@app.command()
+def learn(
+    spec: SpecFile,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help=".npz file to write.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture to write: .png, .svg or .pdf.")] = None,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.005,
+    steps: Annotated[int, typer.Option(help="Number of steps.")] = 2000,
+    method: Annotated[
+        Literal["step", "flow"], typer.Option(help="Exact gradient descent, or gradient flow by solve_ivp.")
+    ] = "step",
+    initial: Annotated[
+        Path | None, typer.Option(help=".npz file with sigma, or an array for each vector; default: sampled.")
+    ] = None,
+    neurons: Annotated[int, typer.Option(help="N of the sampled weights.")] = 500,
+    scale: Annotated[float, typer.Option(help="Standard deviation of the sampled weights.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the sampled weights.")] = 0,
+    trials: Annotated[Path | None, typer.Option(help=".npz file with x, y and mask, for tasks of trials.")] = None,
+    force: Force = False,
+) -> None:
+    """Integrate learning from given or sampled initial overlaps; save and plot it.
+
+    Example: `symlow learn derivations/ger_barak_2026/rank1_linear.toml -o run.npz --plot run.png`
+    """
+    for path in (output, plot):
+        if path is not None:
+            check_writable(path, force)
+    if plot is not None:
+        check_figure_path(plot)
+    derivation = derive_spec(Spec.load(spec))
+    module = derivation.compile()
+    arrays = None if trials is None else load_trials(trials, derivation.loss.inputs, derivation.loss.outputs)
+    if initial is not None:
+        sigma = load_initial(initial, derivation, module)
+    else:
+        sigma = overlaps_of_weights(derivation, sample_weights(derivation, neurons, scale, seed))
+    run = run_learning(derivation, module, sigma, lr, steps, arrays, method, _progress("learning"))
+    _say(f"loss {run.loss[0].mean():.6g} -> {run.loss[-1].mean():.6g} in {steps} steps at lr = {lr:g} ({method})")
+    if output is not None:
+        _say(f"wrote {run.save(output, force)}")
+    if plot is not None:
+        _say(f"wrote {save_figure(plot_learning(run), plot, force)}")
+
+
+def _progress(description: str) -> Track:
+    """Return what shows a progress bar over an iteration, on standard error and only in a terminal."""
+    errors = Console(stderr=True)
+    return lambda numbers: track(numbers, description, console=errors, disable=not errors.is_terminal, transient=True)
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

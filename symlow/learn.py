@@ -1,0 +1,170 @@
+"""Learning runs: gradient descent by the exact step, or gradient flow by an adaptive integrator.
+
+    descent:  Sigma[k+1] = K^T Sigma[k] K,  K = 1 - 2 lr S D        flow:  dSigma/dt = -2 (D S Sigma + Sigma S D)
+
+A step of descent with learning rate lr advances the time of the flow by lr.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
+
+from symlow.derivation import Derivation
+from symlow.errors import LearningError
+from symlow.files import write_whole
+from symlow.initial import check_overlaps
+from symlow.tasks.filters import FilterLoss
+from symlow.tasks.trials import Trials, check_trials
+
+FloatArray = NDArray[np.float64]
+Track = Callable[[Iterable[int]], Iterable[int]]
+
+
+@dataclass(frozen=True)
+class LearningRun:
+    """The course of a learning run.
+
+    Attributes:
+        overlaps: names, visible ones first.
+        n_visible: how many of them are visible.
+        sigma: overlaps before the first and after every step, shape (steps + 1, n_overlaps), or
+            (steps + 1, states, n_overlaps) for several initial states.
+        loss: loss at the same moments, shape (steps + 1,) or (steps + 1, states).
+        lr: learning rate.
+        method: "step" for gradient descent, "flow" for gradient flow.
+        digest: digest of the specification.
+    """
+
+    overlaps: tuple[str, ...]
+    n_visible: int
+    sigma: FloatArray
+    loss: FloatArray
+    lr: float
+    method: str
+    digest: str
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+        """Write the run to an .npz file with an array for each attribute, and return its path.
+
+        Raises:
+            FileError: if the file exists and ``overwrite`` is false, or cannot be written.
+        """
+        stream = io.BytesIO()
+        np.savez(
+            stream,
+            sigma=self.sigma,
+            loss=self.loss,
+            overlaps=np.array(self.overlaps),
+            n_visible=self.n_visible,
+            lr=self.lr,
+            method=self.method,
+            digest=self.digest,
+        )
+        return write_whole(path, stream.getvalue(), overwrite)
+
+
+def learn(
+    derivation: Derivation,
+    module: ModuleType,
+    sigma: object,
+    lr: float,
+    steps: int,
+    trials: tuple[object, ...] | None = None,
+    method: Literal["step", "flow"] = "step",
+    track: Track = iter,
+) -> LearningRun:
+    """Integrate learning from initial overlaps.
+
+    Args:
+        derivation: what is learned.
+        module: its generated module.
+        sigma: initial overlaps, shape (n_overlaps,) or (states, n_overlaps).
+        lr: learning rate, > 0.
+        steps: number of steps, >= 1.
+        trials: (x, y, mask) for tasks without a closed-form loss.
+        method: "step", exact gradient descent; "flow", gradient flow over the time lr * steps.
+        track: wraps the iteration over steps, for a progress bar.
+
+    Raises:
+        ArrayError: for arrays of the wrong shape, or with values that are not finite.
+        GramMatrixError: if the initial overlaps are those of no network.
+        LearningError: if lr or steps are out of range, trials are missing, or learning leaves the finite numbers.
+    """
+    check_run(lr, steps)
+    start = check_overlaps(sigma, derivation)
+    loss = derivation.loss
+    if trials is None and not isinstance(loss, FilterLoss):
+        raise LearningError("trials: the task has no closed-form loss; give arrays x, y and, if wanted, mask")
+    checked = None if trials is None else check_trials(trials, loss.inputs, loss.outputs)
+    run = _descend if method == "step" else _flow
+    course = run(module, start, lr, steps, checked, track)
+    losses = np.array([module.loss(state, checked) for state in course])
+    if np.isinf(losses[0]).any():
+        raise LearningError(
+            "the loss is infinite at the initial overlaps, for the horizon is infinite and the reduced dynamics or the "
+            "target does not decay; use a finite task.horizon"
+        )
+    return LearningRun(derivation.overlaps, len(derivation.visible), course, losses, lr, method, derivation.spec.digest)
+
+
+def check_run(lr: float, steps: int) -> None:
+    """Raise LearningError unless the learning rate and the number of steps are positive and finite."""
+    if not (np.isfinite(lr) and lr > 0):
+        raise LearningError(f"lr: found {lr}; accepted: a finite number > 0")
+    if steps < 1:
+        raise LearningError(f"steps: found {steps}; accepted: an integer >= 1")
+
+
+def _descend(
+    module: ModuleType, start: FloatArray, lr: float, steps: int, trials: Trials | None, track: Track
+) -> FloatArray:
+    course = np.empty((steps + 1, *start.shape))
+    course[0] = start
+    for k in track(range(steps)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            course[k + 1] = module.step(course[k], lr, trials)
+        if not np.isfinite(course[k + 1]).all():
+            raise LearningError(
+                f"learning diverged at step {k + 1}: the overlaps are not finite; lower the learning rate"
+            )
+    return course
+
+
+def _flow(
+    module: ModuleType, start: FloatArray, lr: float, steps: int, trials: Trials | None, track: Track
+) -> FloatArray:
+    course = np.empty((steps + 1, *start.shape))
+    course[0] = start
+
+    def flow(t: float, flat: FloatArray) -> FloatArray:
+        return np.asarray(module.rhs(t, flat.reshape(start.shape), trials)).ravel()
+
+    # In pieces, so that there is progress to show; each piece starts from the last with full accuracy.
+    pieces = np.array_split(np.arange(1, steps + 1), min(steps, 100))
+    for number in track(range(len(pieces))):
+        piece = pieces[number]
+        first = piece[0] - 1
+        with np.errstate(over="ignore", invalid="ignore"):
+            solution = solve_ivp(
+                flow,
+                (first * lr, piece[-1] * lr),
+                course[first].ravel(),
+                t_eval=piece * lr,
+                method="DOP853",
+                rtol=1e-10,
+                atol=1e-12,
+            )
+        if not solution.success or not np.isfinite(solution.y).all():
+            raise LearningError(f"gradient flow failed near step {first + 1}: {solution.message}; use --method step")
+        course[piece] = solution.y.T.reshape(len(piece), *start.shape)
+    return course

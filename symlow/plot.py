@@ -1,0 +1,93 @@
+"""Pictures of learning runs, with matplotlib (the extra ``plot``)."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symlow.errors import DependencyError, FileError
+from symlow.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from symlow.learn import LearningRun
+
+FORMATS = (".png", ".svg", ".pdf")
+MOST_LABELS = 14
+"""The most curves of a panel that are named in its legend."""
+
+
+def plot_learning(run: LearningRun) -> Figure:
+    """Return a figure of a run: the loss, the loss-visible and the loss-invisible overlaps against the steps.
+
+    With several initial states, overlaps are those of the first and losses those of all.
+
+    Raises:
+        DependencyError: if matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise DependencyError("plots need matplotlib; install it with: pip install 'symlow[plot]'") from None
+    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    panels = figure.subplots(1, 3)
+    steps = np.arange(len(run.loss))
+    single = run.sigma.ndim == 2
+    sigma = run.sigma if single else run.sigma[:, 0]
+    panels[0].plot(steps, run.loss, color="black" if single else None, linewidth=1.6)
+    panels[0].set(title="loss", yscale="log")
+    shown = slice(0, run.n_visible), slice(run.n_visible, None)
+    for panel, part, title in zip(panels[1:], shown, ("loss-visible overlaps", "loss-invisible overlaps"), strict=True):
+        _overlap_panel(panel, steps, sigma[:, part], run.overlaps[part])
+        panel.set_title(title)
+    for panel in panels:
+        panel.set_xlabel("step of gradient descent" if run.method == "step" else "time / lr of gradient flow")
+        panel.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def check_figure_path(path: str | os.PathLike[str]) -> None:
+    """Raise FileError unless the path has the suffix of a format that can be written."""
+    if Path(path).suffix not in FORMATS:
+        raise FileError(f"{Path(path)}: unknown picture format {Path(path).suffix!r}; accepted: {', '.join(FORMATS)}")
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    """Write a figure whole, as .png, .svg or .pdf by the suffix of ``path``, and return the path.
+
+    Raises:
+        FileError: for another suffix, or as :func:`symlow.files.write_whole`.
+    """
+    check_figure_path(path)
+    stream = io.BytesIO()
+    figure.savefig(stream, format=Path(path).suffix[1:], dpi=160)
+    return write_whole(path, stream.getvalue(), overwrite)
+
+
+def _overlap_panel(panel: Any, steps: Any, values: Any, names: tuple[str, ...]) -> None:
+    # Every other curve is dashed: overlaps that learning keeps equal lie on one another.
+    for k, name in enumerate(names):
+        label = _label(name) if k < MOST_LABELS else None
+        panel.plot(steps, values[:, k], "-" if k % 2 == 0 else "--", label=label, linewidth=1.6)
+    panel.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+    if len(names) > MOST_LABELS:
+        panel.plot([], [], " ", label=f"and {len(names) - MOST_LABELS} more")
+    panel.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.6)
+
+
+def _label(name: str) -> str:
+    left, right = name.split("_")
+    if left == right:
+        return rf"$\|{_math(left)}\|^2$"
+    return rf"$\sigma_{{{_math(left)}{_math(right)}}}$"
+
+
+def _math(label: str) -> str:
+    letters = label.rstrip("0123456789")
+    number = label[len(letters) :]
+    return f"{letters}_{{{number}}}" if number else letters

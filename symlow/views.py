@@ -1,0 +1,67 @@
+"""What users hold: a derivation together with its printers, so that ``d.latex()`` and ``d.compile()`` are at hand.
+
+The derivation itself knows no printer; this class stands to the right of both.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from symlow.codegen.emit import compile_module, source
+from symlow.derivation import Derivation
+from symlow.explain import ClosureReport, Explanation, closure_report, explain
+from symlow.printing.latex import latex
+from symlow.printing.text import equations
+from symlow.spec import Spec
+
+
+class DerivedSystem(Derivation):
+    """A derivation with its views: text, LaTeX, explanations and generated code."""
+
+    def __str__(self) -> str:
+        """Return the derivation as plain text."""
+        return equations(self)
+
+    def latex(self, fragment: bool = False, scalars: bool | None = None) -> str:
+        """Return a complete LaTeX document, or with ``fragment=True`` the equations alone.
+
+        ``scalars`` says whether to print the equation of every overlap; by default up to 60 overlaps.
+        """
+        return latex(self, fragment, scalars)
+
+    def source(self, backend: str = "numpy") -> str:
+        """Return the text of the generated module.
+
+        Raises:
+            UnknownNameError: for a backend that does not exist.
+        """
+        return source(self, backend)
+
+    def compile(self, backend: str = "numpy") -> ModuleType:
+        """Return the generated module, imported.
+
+        Raises:
+            UnknownNameError: for a backend that does not exist.
+        """
+        return compile_module(self, backend)
+
+    def explain(self, overlap: str) -> Explanation:
+        """Return why an overlap is visible or invisible, and its equation term by term.
+
+        Raises:
+            UnknownNameError: if there is no such overlap.
+        """
+        return explain(self, overlap)
+
+    def closure_report(self) -> ClosureReport:
+        """Return why the system has the size that it has, with an explanation of every overlap."""
+        return closure_report(self)
+
+
+def derive(spec: Spec) -> DerivedSystem:
+    """Derive the overlap gradient flow of a specification.
+
+    Raises:
+        SpecError: if the specification names a vector that its network does not have.
+    """
+    return DerivedSystem(spec)
