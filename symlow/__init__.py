@@ -4,8 +4,8 @@
 
 The modules in the order of the data, each stage reading the one before it:
 
-    spec            what the user wrote: validated, canonical, with a digest
     nonlinearity    phi and its Gaussian gain
+    spec            what the user wrote: validated, canonical, with a digest
     network         vectors, carriers, drives, projections and read-out as data
     overlaps        the distinct entries of the Gram matrix, their names and order
     reduction       latents, step map and the loss-visible set that follows from them

@@ -106,14 +106,14 @@ def learn(
     if trials is None and not isinstance(loss, FilterLoss):
         raise LearningError("trials: the task has no closed-form loss; give arrays x, y and, if wanted, mask")
     checked = None if trials is None else check_trials(trials, loss.inputs, loss.outputs)
-    run = _descend if method == "step" else _flow
-    course = run(module, start, lr, steps, checked, track)
-    losses = np.array([module.loss(state, checked) for state in course])
-    if np.isinf(losses[0]).any():
+    if np.isinf(module.loss(start, checked)).any():
         raise LearningError(
             "the loss is infinite at the initial overlaps, for the horizon is infinite and the reduced dynamics or the "
             "target does not decay; use a finite task.horizon"
         )
+    run = _descend if method == "step" else _flow
+    course = run(module, start, lr, steps, checked, track)
+    losses = np.array([module.loss(state, checked) for state in course])
     return LearningRun(derivation.overlaps, len(derivation.visible), course, losses, lr, method, derivation.spec.digest)
 
 

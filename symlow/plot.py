@@ -70,10 +70,11 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], overwrite: bool = 
 
 
 def _overlap_panel(panel: Any, steps: Any, values: Any, names: tuple[str, ...]) -> None:
-    # Every other curve is dashed: overlaps that learning keeps equal lie on one another.
+    # Every other curve is dashed: overlaps that learning keeps equal lie on one another. Colours repeat after ten.
+    styles = ("-", "--", ":", "-.")
     for k, name in enumerate(names):
         label = _label(name) if k < MOST_LABELS else None
-        panel.plot(steps, values[:, k], "-" if k % 2 == 0 else "--", label=label, linewidth=1.6)
+        panel.plot(steps, values[:, k], styles[k % 2 + 2 * (k // 10 % 2)], label=label, linewidth=1.6)
     panel.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     if len(names) > MOST_LABELS:
         panel.plot([], [], " ", label=f"and {len(names) - MOST_LABELS} more")

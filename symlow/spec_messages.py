@@ -17,24 +17,24 @@ def refusal(key: str, found: str, accepted: str) -> PydanticCustomError:
 
 def spec_error(error: ValidationError, model: type[BaseModel]) -> SpecError:
     """Return one line about the first of pydantic's errors, and which other keys are wrong too."""
-    details = error.errors(include_url=False)
+    # A misspelt key is two errors, an unknown key and a missing one; the unknown one has the hint.
+    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     message = _message(details[0], model)
-    others = [_locate(detail["loc"], model)[0] for detail in details[1:]]
+    others = [_walk(detail["loc"], model)[0] for detail in details[1:]]
     return SpecError(message + (f" (also wrong: {listing(others)})" if others else ""))
 
 
 def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
-    path, owner = _locate(detail["loc"], model)
+    path, _ = _walk(detail["loc"], model)
     if kind == "refusal":
         return f"{_join(path, context['key'])}: {context['found']}; accepted: {context['accepted']}"
     if kind == "extra_forbidden":
-        table, _, key = path.rpartition(".")
-        where = f"in [{table}]" if table else "at the top level"
-        return f"unknown key {key!r} {where}{nearest(key, owner)}; accepted keys: {listing(owner)}"
+        table, key, owner = _place(detail["loc"], model)
+        return f"unknown key {key!r} {table}{nearest(key, owner)}; accepted keys: {listing(owner)}"
     if kind == "missing":
-        table, _, key = path.rpartition(".")
-        return f"missing key {key!r} {f'in [{table}]' if table else 'at the top level'}; accepted: {_value(key)}"
+        table, key, _ = _place(detail["loc"], model)
+        return f"missing key {key!r} {table}; accepted: {_value(key)}"
     if kind == "union_tag_not_found":
         return f"missing key 'kind' in [{path}]; accepted: one of {listing(_tags(detail['loc'], model))}"
     if kind == "union_tag_invalid":
@@ -89,11 +89,10 @@ def _tags(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
     return [_tag(member) for member in _walk(location, model)[1]]
 
 
-def _locate(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, list[str]]:
-    """Return the path of a key as a user would write it, and the keys of the table that holds it."""
-    path, _ = _walk(location, model)
-    _, owners = _walk(location[:-1], model)
-    return path, list(owners[0].model_fields) if owners else []
+def _place(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, str, list[str]]:
+    """Return in which table a key is, in words, the key itself, and the keys which that table accepts."""
+    table, owners = _walk(location[:-1], model)
+    return f"in [{table}]" if table else "at the top level", str(location[-1]), list(owners[0].model_fields)
 
 
 def _walk(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, list[type[BaseModel]]]:
@@ -106,7 +105,7 @@ def _walk(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str,
             # pydantic puts the tag of a union into the location; a user's file has no such level.
             models = tagged
         else:
-            path = _join(path, item)
+            path = _join(path, item if item.isprintable() else repr(item))
             field = models[0].model_fields.get(item) if models else None
             models = _members(field.annotation) if field is not None else []
     return path, models

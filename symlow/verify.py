@@ -37,6 +37,9 @@ FloatArray = NDArray[np.float64]
 LONGEST_SIMULATION = 2**14
 """The most time steps that a simulation takes of an infinite horizon."""
 
+LARGEST_OVERLAP = 1e3
+"""Beyond it learning has diverged: the overlaps of the initial weights are of order one."""
+
 MOST_REFERENCE_DERIVATIVES = 12
 """How many visible overlaps are differentiated at 50 digits; spread evenly over all of them where there are more."""
 
@@ -205,14 +208,15 @@ class _Comparison:
         """Return the largest deviations of overlaps and loss along a run, relative to the largest of each."""
         sigma, in_overlaps, in_loss, scale = self.sigma, 0.0, 0.0, 0.0
         run = self.network.train(self.weights, self.trials, lr, steps, gradient)
-        for _ in track(range(steps + 1)):
-            moment = next(run)
-            if not np.isfinite(moment.gram).all():
-                raise LearningError(f"learning of the full network diverged at lr = {lr}; verify with a lower one")
-            in_overlaps = max(in_overlaps, _relative(self.module.gram(sigma), moment.gram))
-            scale = max(scale, moment.loss)
-            in_loss = max(in_loss, abs(float(self.module.loss(sigma, self.trials)) - moment.loss) / scale)
-            sigma = self.module.step(sigma, lr, self.trials)
+        with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported, not warned of
+            for _ in track(range(steps + 1)):
+                moment = next(run)
+                if not np.isfinite(moment.loss) or np.abs(moment.gram).max() > LARGEST_OVERLAP:
+                    raise LearningError(f"learning of the full network diverged at lr = {lr}; verify with a lower one")
+                in_overlaps = max(in_overlaps, _relative(self.module.gram(sigma), moment.gram))
+                scale = max(scale, moment.loss)
+                in_loss = max(in_loss, abs(float(self.module.loss(sigma, self.trials)) - moment.loss) / scale)
+                sigma = self.module.step(sigma, lr, self.trials)
         return in_overlaps, in_loss
 
     def flow(self) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.abc
 import importlib.util
+import linecache
 import textwrap
 from collections.abc import Iterable
 from importlib.machinery import ModuleSpec
@@ -49,9 +50,12 @@ def compile_module(derivation: Derivation, backend: str = "numpy") -> ModuleType
         UnknownNameError: for a backend that does not exist.
     """
     name = f"symlow_generated_{derivation.spec.name}"
-    loader = _TextLoader(source(derivation, backend), f"<{name} {derivation.spec.digest[:12]}>")
+    text = source(derivation, backend)
+    loader = _TextLoader(text, f"<{name} {derivation.spec.digest[:12]}>")
     module = importlib.util.module_from_spec(ModuleSpec(name, loader, origin=loader.filename))
     loader.exec_module(module)
+    # No file holds this text: tracebacks and inspect find it here, as they do for classes made by dataclasses.
+    linecache.cache[loader.filename] = (len(text), None, text.splitlines(keepends=True), loader.filename)
     return module
 
 

@@ -105,9 +105,10 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
     if path.is_dir():
         raise FileError(f"{path}: is a directory, expected an .npz file; name a file inside it")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise FileError(f"{path}: holds one array without a name; save arrays by name with numpy.savez")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise FileError(f"{path}: holds one array without a name; save arrays by name with numpy.savez")
+        with archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise FileError(f"{path}: no such file; expected an .npz file") from None

@@ -1,0 +1,190 @@
+"""Specifications: canonical form and digest, and a one-line message for everything that can be wrong."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+import symlow
+from symlow.errors import FileError, SpecError, SymlowError
+from symlow.scaffold import new_specification
+
+VALID = {
+    "name": "example",
+    "network": {"rank": 1, "inputs": 1, "outputs": 1},
+    "task": {"kind": "exponential_filter", "decay": 0.2},
+}
+PAIRS = {"network.inputs": 2, "task": {"kind": "filters", "targets": [{"kind": "integrator", "output": 1, "input": 1}]}}
+
+
+def changed(changes):
+    content = copy.deepcopy(VALID)
+    for path, value in changes.items():
+        *tables, key = path.split(".")
+        place = content
+        for table in tables:
+            place = place[table]
+        if value is None:
+            del place[key]
+        else:
+            place[key] = value
+    return content
+
+
+MESSAGES = [
+    ({"network.rank": 0}, "network.rank: found 0; accepted: a number >= 1"),
+    ({"network.rank": -2}, "network.rank: found -2; accepted: a number >= 1"),
+    ({"network.rank": 1.5}, "network.rank: found 1.5; accepted: an integer"),
+    ({"network.rank": True}, "network.rank: found True; accepted: an integer"),
+    ({"network.rank": "2"}, "network.rank: found '2'; accepted: an integer, without a decimal point or quotes"),
+    ({"network.rank": None}, "missing key 'rank' in [network]"),
+    ({"network.rnak": 1}, "unknown key 'rnak' in [network]; did you mean 'rank'?; accepted keys: rank, inputs"),
+    ({"nework": {}}, "unknown key 'nework' at the top level; did you mean 'network'?; accepted keys: name"),
+    ({"network.nonlinearity": "linaer"}, "unknown nonlinearity 'linaer'; did you mean 'linear'?; accepted: linear"),
+    ({"network.readout": "after"}, "network.readout: found 'after'; did you mean 'after_update'?; accepted: 'before_"),
+    ({"network.dt": math.nan}, "network.dt: found nan; accepted: a finite number"),
+    ({"network.dt": -0.1}, "network.dt: found -0.1; accepted: a number > 0"),
+    ({"network.dt": 3.0}, "network.dt: found dt = 3.0, longer than tau = 1.0; accepted: 0 < dt <= tau"),
+    ({"network.tau": "1"}, "network.tau: found '1'; accepted: a number, without quotes"),
+    ({"network.inputs": 2}, 'task.kind: found \'exponential_filter\', which has one target, with 2 input(s)'),
+    ({"task": None}, "missing key 'task' at the top level; accepted: a table"),
+    ({"task": 3}, "task: found 3; accepted: a table of keys and values"),
+    ({"task.kind": None}, "missing key 'kind' in [task]; accepted: one of exponential_filter, damped_oscillation"),
+    ({"task.kind": "filter"}, "task.kind: unknown kind 'filter'; did you mean 'filters'?; accepted: exp"),
+    ({"task.decy": 1.0}, "unknown key 'decy' in [task]; did you mean 'decay'?; accepted keys: kind, decay, amplitude"),
+    ({"task.horizon": 20.03}, "task.horizon: found 20.03, which is 400.6 time steps of network.dt = 0.05; accepted"),
+    ({"task.horizon": 0.05, "network.readout": "before_update"}, "task.horizon: found 0.05, which is 1 time steps"),
+    ({"task.loss": {"reduction": "masked_mean"}}, "task.loss.reduction: found 'masked_mean'; accepted: 'sum_dt'"),
+    ({"task.loss": {"factor": 0}}, "task.loss.factor: found 0; accepted: a number > 0"),
+    ({"name": "a b"}, "name: found 'a b'; accepted: letters, digits and underscores, a letter first"),
+    ({"name": "../x"}, "name: found '../x'; accepted: letters"),
+    ({"learning": {"frozen": "m"}}, "learning.frozen: found 'm'; accepted: a list in [brackets]"),
+    ({"learning": {"rule": "adam"}}, "learning.rule: found 'adam'; accepted: 'gradient_descent'"),
+    (PAIRS, "task.targets: no target for output 1, input 2; accepted: one table for each pair"),
+    ({**PAIRS, "network.inputs": 1, "task": {**PAIRS["task"], "targets": []}}, "task.targets: found []; accepted: a"),
+    (
+        {"task": {"kind": "filters", "targets": [{"kind": "integrator", "output": 2, "input": 1}]}},
+        "task.targets[1]: found output 2, input 1 which the network does not have",
+    ),
+    (
+        {"task": {"kind": "filters", "targets": [{"kind": "integrator", "output": 1, "input": 1}] * 2}},
+        "task.targets[2]: found output 1, input 1 twice",
+    ),
+    (
+        {"task": {"kind": "filters", "targets": [{"kind": "integratr", "output": 1, "input": 1}]}},
+        "task.targets[1].kind: unknown kind 'integratr'; did you mean 'integrator'?",
+    ),
+    (
+        {"task": {"kind": "filters", "targets": [{"kind": "integrator", "output": 1, "input": 1, "decay": 1.0}]}},
+        "unknown key 'decay' in [task.targets[1]]; accepted keys: kind, amplitude, output, input",
+    ),
+    ({"network.rank": 0, "network.dt": "x"}, "(also wrong: network.dt)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "message"), MESSAGES, ids=[m[:40] for _, m in MESSAGES])
+def test_message(changes, message):
+    with pytest.raises(SpecError) as error:
+        symlow.Spec.model_validate(changed(changes))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_constructor_translates_errors_too():
+    with pytest.raises(SpecError, match="missing key 'network'"):
+        symlow.Spec(name="x")
+
+
+def test_not_toml(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text("name = = 3")
+    with pytest.raises(SpecError, match=r"bad.toml: not valid TOML: .*line 1, column 8"):
+        symlow.Spec.load(path)
+
+
+def test_files_that_are_none(tmp_path):
+    with pytest.raises(FileError, match="no such file; expected a specification"):
+        symlow.Spec.load(tmp_path / "none.toml")
+    with pytest.raises(FileError, match="is a directory, expected a specification"):
+        symlow.Spec.load(tmp_path)
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(FileError, match="not UTF-8 text"):
+        symlow.Spec.load(tmp_path / "binary.toml")
+
+
+def test_canonical_form_does_not_depend_on_order_or_defaults():
+    spec = symlow.Spec.model_validate(VALID)
+    written = json.loads(spec.canonical())
+    del written["format"]
+    assert symlow.Spec.model_validate(dict(reversed(written.items()))).digest == spec.digest
+    assert len(spec.digest) == 64
+    assert symlow.Spec.model_validate(changed({"network.rank": 2})).digest != spec.digest
+
+
+def test_infinite_horizon_has_a_canonical_form():
+    spec = symlow.Spec.model_validate(changed({"task.horizon": math.inf}))
+    assert json.loads(spec.canonical())["task"]["horizon"] == "inf"
+    assert symlow.Spec.from_toml('name="a"\n[network]\nrank=1\n[task]\nkind="integrator"\nhorizon=inf').digest
+
+
+def test_frozen():
+    spec = symlow.Spec.model_validate(VALID)
+    with pytest.raises(ValidationError, match="frozen"):
+        spec.name = "other"
+
+
+def test_schema_describes_every_key():
+    schema = symlow.Spec.model_json_schema()
+    network = schema["$defs"]["NetworkSpec"]["properties"]
+    assert set(network) == {"rank", "inputs", "outputs", "nonlinearity", "dt", "tau", "readout"}
+    undescribed = [
+        f"{table}.{key}"
+        for table, definition in schema["$defs"].items()
+        for key, entry in definition.get("properties", {}).items()
+        if "description" not in entry and key not in ("kind", "loss")
+    ]
+    assert undescribed == []
+
+
+def test_new_specification_is_valid_and_commented():
+    text = new_specification("my_network", 2)
+    assert symlow.Spec.from_toml(text).network.rank == 2
+    assert text.count("#") > 10
+    with pytest.raises(SpecError, match="name: found"):
+        new_specification("not a name")
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-3, 50) | st.floats() | st.text(max_size=6)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+)
+KEYS = st.sampled_from(
+    [
+        *("name", "network", "task", "learning", "extra", "network.rank", "network.dt", "network.readout"),
+        *("network.x", "task.kind", "task.decay", "task.horizon", "task.targets", "task.loss", "task.drive"),
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=3))
+def test_mutated_specifications_raise_only_our_errors(changes):
+    content = copy.deepcopy(VALID)
+    for path, value in changes.items():
+        table, _, key = path.rpartition(".")
+        place = content.get(table, {}) if table else content
+        if isinstance(place, dict):
+            place[key] = value
+    message = "valid"
+    try:
+        assert symlow.Spec.model_validate(content).digest
+    except SymlowError as error:
+        message = str(error)
+    assert message
+    assert "\n" not in message
