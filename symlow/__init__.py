@@ -19,8 +19,8 @@ The modules in the order of the data, each stage reading the one before it:
     views           a derivation with its printers at hand
     initial         initial overlaps and weights
     simulate        the full network of N neurons: the independent oracle
-    verify          the generated module against the full network, mpmath and complex steps
     learn           learning runs
+    verify          the generated module against the full network, mpmath and complex steps
     plot            pictures of them
     cli             the command line
 """

@@ -116,13 +116,13 @@ class Reduction:
         other latents; an overlap is visible if an equation that reaches the output contains its symbol.
         """
         paths = self._paths_to_output()
+        overlaps = {overlap.symbol: overlap for overlap in self.index.all}
         found: dict[sympy.Symbol, Visibility] = {}
         for name, expression in self.equations.items():
             if name not in paths:
                 continue
             for row, scalar in enumerate(self.explicit(expression)):
-                overlaps = {overlap.symbol: overlap for overlap in self.index.all if overlap.symbol not in found}
-                for symbol in sorted(scalar.free_symbols & overlaps.keys(), key=str):
+                for symbol in sorted((scalar.free_symbols & overlaps.keys()) - found.keys(), key=str):
                     label = name if expression.shape[0] == 1 else f"{name}{row + 1}"
                     derivative = sympy.diff(scalar, symbol)
                     if derivative != 0:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-SPEC = Path("derivations/ger_barak_2026/rank1_linear.toml").resolve()
+from symlow.cli import main
+
 SMALL = """
 name = "small"
 [network]
@@ -31,9 +35,23 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@dataclass
+class Result:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 def run(*arguments):
-    command = [sys.executable, "-c", "import sys; from symlow.cli import main; sys.exit(main())", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    """The command line in this process, which saves the seconds that a start takes."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["symlow", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+    return Result(code, out.getvalue(), err.getvalue())
 
 
 def fails(*arguments):
@@ -52,6 +70,13 @@ def works(*arguments):
     assert result.returncode == 0, result
     assert "Traceback" not in result.stderr
     return result.stdout
+
+
+def test_installed_command_is_this_one(folder):
+    command = Path(sys.executable).with_name("symlow")
+    result = subprocess.run([command, "derive", "none.toml"], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "error: none.toml: no such file; expected a specification (TOML)\n"
 
 
 def test_every_command_has_help_with_an_example():
