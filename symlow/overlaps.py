@@ -14,8 +14,11 @@ from itertools import combinations, product
 import sympy
 from sympy import MatrixSymbol
 
-from symlow.errors import check_name
+from symlow.errors import SpecError, check_name
 from symlow.network import Network
+
+MOST_COLUMNS = 400
+"""The most columns of P for which overlaps are named one by one: 80200 of them, which take about a minute."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,20 @@ class Overlap:
 
 
 class OverlapIndex:
-    """All overlaps of a network in canonical order, and the blocks of the Gram matrix that they fill."""
+    """All overlaps of a network in canonical order, and the blocks of the Gram matrix that they fill.
+
+    Raises:
+        SpecError: if the network has more than ``MOST_COLUMNS`` columns.
+    """
 
     def __init__(self, network: Network) -> None:
         self.vectors = network.vectors
+        p = sum(vector.columns for vector in network.vectors)
+        if p > MOST_COLUMNS:
+            raise SpecError(
+                f"the network has {p} columns of P, so {p * (p + 1) // 2} overlaps; accepted: at most {MOST_COLUMNS} "
+                "columns; lower network.rank, network.inputs or network.outputs"
+            )
         self.columns = tuple(
             Column(vector.name, k, vector.name if vector.columns == 1 else f"{vector.name}{k}")
             for vector in network.vectors

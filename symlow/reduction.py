@@ -11,7 +11,7 @@ output depends on it through these equations, and *loss-invisible* when its symb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -122,10 +122,9 @@ class Reduction:
             if name not in paths:
                 continue
             for row, scalar in enumerate(self.explicit(expression)):
-                for symbol in sorted((scalar.free_symbols & overlaps.keys()) - found.keys(), key=str):
-                    label = name if expression.shape[0] == 1 else f"{name}{row + 1}"
-                    derivative = sympy.diff(scalar, symbol)
-                    if derivative != 0:
+                label = name if expression.shape[0] == 1 else f"{name}{row + 1}"
+                for symbol, derivative in _derivatives(scalar, overlaps).items():
+                    if derivative != 0 and symbol not in found:
                         found[symbol] = Visibility(overlaps[symbol], True, label, derivative, paths[name])
         hidden = sympy.Integer(0)
         return MappingProxyType(
@@ -192,6 +191,20 @@ class Reduction:
                     paths[latent.name] = (latent.name, *paths[name])
                     frontier.append(latent.name)
         return paths
+
+
+def _derivatives(scalar: sympy.Expr, symbols: Iterable[sympy.Symbol]) -> dict[sympy.Symbol, sympy.Expr]:
+    """Return the derivatives with respect to the symbols that an expression contains, term by term.
+
+    Each term is differentiated by its own symbols only: differentiating the whole sum by each of them takes a time
+    that grows with the square of its length.
+    """
+    wanted = set(symbols)
+    total: dict[sympy.Symbol, sympy.Expr] = {}
+    for term in sympy.Add.make_args(sympy.expand(scalar)):
+        for symbol in sorted(term.free_symbols & wanted, key=str):
+            total[symbol] = total.get(symbol, sympy.Integer(0)) + sympy.diff(term, symbol)
+    return total
 
 
 def explicit_column(column: MatrixSymbol) -> sympy.ImmutableDenseMatrix:

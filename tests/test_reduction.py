@@ -7,6 +7,7 @@ import pytest
 import sympy
 from sympy import MatrixSymbol
 
+import symlow
 from symlow.errors import SpecError, UnknownNameError
 from symlow.learning import GramFlow
 from symlow.network import Carrier, Network, Projection, Vector, build_network
@@ -115,3 +116,10 @@ def test_output_feedback_makes_read_out_overlaps_drive_the_state():
     reduction = Reduction(network)
     assert [o.name for o in reduction.visible] == ["z_m", "z_f"]
     assert reduction.visibility["z_f"].where == "kappa_f"
+
+
+def test_more_columns_than_can_be_named_are_refused():
+    with pytest.raises(
+        SpecError, match=r"the network has 2000002 columns of P, so 2000005000003 overlaps; accepted: at"
+    ):
+        symlow.derive(spec(rank=10**6))

@@ -6,6 +6,7 @@ from sympy import MatAdd, MatrixExpr
 
 from symlow.derivation import Derivation
 from symlow.network import Network
+from symlow.tasks.filters import FilterLoss
 
 
 def network_equations(network: Network) -> tuple[str, ...]:
@@ -45,5 +46,34 @@ def equations(derivation: Derivation) -> str:
     for title, overlaps in (("loss-visible", derivation.visible), ("loss-invisible", derivation.invisible)):
         lines += ["", f"{len(overlaps)} {title} overlaps (g_x stands for dL/dx)"]
         lines += [f"    {equation(derivation, name)}" for name in overlaps]
-    lines += ["", "Gradient descent, exactly: Sigma+ = K^T Sigma K with K = 1 - 2 lr S D"]
+    lines += ["", "Gradient descent, exactly: Sigma+ = K^T Sigma K with K = 1 - 2 lr S D", "", *_loss(derivation)]
     return "\n".join(lines)
+
+
+def _loss(derivation: Derivation) -> list[str]:
+    """Return the loss in words, and as a formula where it has one."""
+    loss = derivation.loss
+    if not isinstance(loss, FilterLoss):
+        what = (
+            "sum over time and outputs, times dt, mean over the batch" if loss.reduction == "sum_dt" else "masked mean"
+        )
+        return ["Loss", f"    L = {loss.factor} * ({what}) of mask * (y - target)^2, for trials given at call time"]
+    horizon = "all lags" if loss.lags is None else f"{loss.lags} lags"
+    lines = [f"Loss: L = {loss.factor} dt * sum over {horizon} k of (f[k] - f*(k dt))^2, summed over pairs"]
+    for target in loss.targets:
+        values = ", ".join(f"{symbol} = {value}" for symbol, value in target.parameters.items())
+        pair = f"from input {target.input + 1} to output {target.output + 1}"
+        lines.append(f"    f*(t) = {target.response} {pair}{f'   with {values}' if values else ''}")
+    for formula in derivation.pair_formulas or ():
+        pair = f"input {formula.target.input + 1}, output {formula.target.output + 1}"
+        lines.append(f"    {pair}, for an infinite horizon and dt -> 0:")
+        if formula.squared_error is None:
+            lines.append("        L = oo unless the responses agree, for the target does not decay")
+        else:
+            lines.append(f"        L = {str(loss.factor * formula.squared_error).replace('sigma_', '')}")
+        for family in formula.minimum:
+            values = ", ".join(f"{symbol} = {value}" for symbol, value in family.items()).replace("sigma_", "")
+            lines.append(f"        L = 0, its minimum, where {values}")
+        if not formula.minimum:
+            lines.append("        L > 0: the target has modes that the network lacks")
+    return lines
