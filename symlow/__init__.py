@@ -17,9 +17,12 @@ The modules in the order of the data, each stage reading the one before it:
     printing        text and LaTeX
     codegen         generated modules
     views           a derivation with its printers at hand
+    scaffold        a commented specification to start from
+    generate        generated files, written and checked for drift
     initial         initial overlaps and weights
     simulate        the full network of N neurons: the independent oracle
     learn           learning runs
+    reference       the reduced loss at 50 digits: the second oracle
     verify          the generated module against the full network, mpmath and complex steps
     plot            pictures of them
     cli             the command line

@@ -6,10 +6,11 @@ generated files exits with 1.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -20,18 +21,18 @@ from rich.table import Table
 from symlow.errors import FileError, SymlowError
 from symlow.explain import Explanation
 from symlow.files import check_writable, write_whole
-from symlow.generate import drift, generated_files, specifications, write
+from symlow.generate import SOURCES, drift, generated_files, specifications, write
 from symlow.initial import load_initial, overlaps_of_weights, sample_weights
 from symlow.learn import Track
 from symlow.learn import learn as run_learning
-from symlow.plot import check_figure_path, plot_learning, save_figure
+from symlow.plot import check_figure, plot_learning, save_figure
 from symlow.scaffold import new_specification
 from symlow.spec import Spec
 from symlow.tasks.trials import load_trials
 from symlow.verify import Certificate
 from symlow.verify import verify as run_verification
 from symlow.version import __version__
-from symlow.views import derive as derive_spec
+from symlow.views import derive_file
 
 app = typer.Typer(
     help="Derive how learning moves the overlaps of low-rank recurrent neural networks.",
@@ -47,12 +48,23 @@ Force = Annotated[bool, typer.Option("--force", help="Replace files that exist."
 
 
 def main() -> None:
-    """Run the command line; a SymlowError is one line and exit code 2."""
+    """Run the command line; an error that a user can cause is one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may not know every letter of a reference
     try:
         app()
     except SymlowError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
+        _fail(str(error))
+    except MemoryError as error:
+        _fail(f"out of memory ({error}); use fewer neurons, steps, states or columns")
+    except OSError as error:
+        _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(2)
 
 
 def _version(wanted: bool) -> None:
@@ -101,7 +113,7 @@ def derive(spec: SpecFile) -> None:
 
     Example: `symlow derive derivations/ger_barak_2026/rank1_linear.toml`
     """
-    sys.stdout.write(f"{derive_spec(Spec.load(spec))}\n")
+    sys.stdout.write(f"{derive_file(spec)}\n")
 
 
 @app.command()
@@ -113,7 +125,7 @@ def explain(
 
     Example: `symlow explain derivations/ger_barak_2026/rank1_linear.toml v_u`
     """
-    derivation = derive_spec(Spec.load(spec))
+    derivation = derive_file(spec)
     if overlap is not None:
         _print_explanation(derivation.explain(overlap))
         return
@@ -130,7 +142,7 @@ def _print_explanation(explanation: Explanation) -> None:
     console.print(f"[bold]{explanation.name}[/] = {escape(explanation.meaning)}: {kind}", highlight=False)
     _say(f"  {explanation.reason}")
     if not explanation.terms:
-        _say(f"  d {explanation.name}/dt = 0: both of its vectors are frozen")
+        _say(f"  d {explanation.name}/dt = 0: no trained column of it is moved by a loss gradient")
         return
     _say(f"  d {explanation.name}/dt is the sum of")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
@@ -153,7 +165,8 @@ def latex(
 
     Example: `symlow latex derivations/ger_barak_2026/rank1_linear.toml -o rank1.tex`
     """
-    text = derive_spec(Spec.load(spec)).latex(fragment, scalars)
+    _check_outputs([output], [spec], force)
+    text = derive_file(spec).latex(fragment, scalars)
     if output is None:
         sys.stdout.write(text)
     else:
@@ -174,14 +187,13 @@ def generate(
 ) -> None:
     """Generate the NumPy module and the LaTeX document of specifications.
 
-    Without SPEC all of derivations/ go to generated/, folder by folder.
+    Specifications below derivations/ go to the same subfolders of the output folder; others go to it directly.
 
-    Example: `symlow generate derivations/ger_barak_2026/rank1_linear.toml -o .`
+    Example: `symlow generate derivations/ger_barak_2026/rank1_linear.toml`
     """
     if output.is_file():
         raise FileError(f"{output}: is a file, expected a folder for generated files")
-    root = None if specs else Path("derivations")
-    files = generated_files(specs or specifications(Path("derivations")), root, output)
+    files = generated_files(specs or specifications(SOURCES), output)
     if check:
         difference = drift(files, output, complete=not specs)
         if difference:
@@ -191,8 +203,8 @@ def generate(
             raise typer.Exit(1)
         _say(f"{len(files)} generated files are up to date")
         return
-    for file in files:
-        _say(f"{'wrote' if write(file, force) else 'up to date:'} {file.path}")
+    for file, fresh in write(files, force):
+        _say(f"{'wrote' if fresh else 'up to date:'} {file.path}")
 
 
 @app.command()
@@ -209,10 +221,9 @@ def verify(
 
     Example: `symlow verify derivations/ger_barak_2026/rank1_linear.toml -o certificate.json`
     """
-    if certificate is not None:
-        check_writable(certificate, force)
-    derivation = derive_spec(Spec.load(spec))
-    result = run_verification(derivation, derivation.compile(), neurons, steps, lr, seed, _progress("training"))
+    _check_outputs([certificate], [spec], force)
+    derivation = derive_file(spec)
+    result = run_verification(derivation, neurons, steps, lr, seed, track=_progress("training"))
     _print_certificate(result)
     if certificate is not None:
         _say(f"wrote {result.save(certificate, force)}")
@@ -255,24 +266,33 @@ def learn(
 
     Example: `symlow learn derivations/ger_barak_2026/rank1_linear.toml -o run.npz --plot run.png`
     """
-    for path in (output, plot):
-        if path is not None:
-            check_writable(path, force)
+    _check_outputs([output, plot], [spec, initial, trials], force)
     if plot is not None:
-        check_figure_path(plot)
-    derivation = derive_spec(Spec.load(spec))
+        check_figure(plot)
+    derivation = derive_file(spec)
     module = derivation.compile()
     arrays = None if trials is None else load_trials(trials, derivation.loss.inputs, derivation.loss.outputs)
     if initial is not None:
         sigma = load_initial(initial, derivation, module)
     else:
         sigma = overlaps_of_weights(derivation, sample_weights(derivation, neurons, scale, seed))
-    run = run_learning(derivation, module, sigma, lr, steps, arrays, method, _progress("learning"))
+    run = run_learning(derivation, sigma, lr, steps, arrays, method, module, _progress("learning"))
     _say(f"loss {run.loss[0].mean():.6g} -> {run.loss[-1].mean():.6g} in {steps} steps at lr = {lr:g} ({method})")
     if output is not None:
         _say(f"wrote {run.save(output, force)}")
     if plot is not None:
         _say(f"wrote {save_figure(plot_learning(run), plot, force)}")
+
+
+def _check_outputs(outputs: list[Path | None], inputs: list[Path | None], force: bool) -> None:
+    """Check, before any work, that results can be written, to different files, and not over what they come from."""
+    taken = {path.resolve(): "it is an input of this command" for path in inputs if path is not None}
+    for path in outputs:
+        if path is not None:
+            target = check_writable(path, force)
+            if target in taken:
+                raise FileError(f"{path}: cannot be written to, {taken[target]}; choose another name")
+            taken[target] = "another output goes there"
 
 
 def _progress(description: str) -> Track:

@@ -99,11 +99,11 @@ def _explicit_state_space(
 
 
 def _reached_from(input_: int, A: Matrix, B: Matrix) -> list[int]:
-    """Return the scalar latents that an input reaches, in their order: the others stay at zero."""
+    """Return the scalar latents that an input reaches, each after those that drive it; the others stay at zero."""
     reached = [k for k in range(A.rows) if B[k, input_] != 0]
     for source in reached:
         reached += [k for k in range(A.rows) if A[k, source] != 0 and k not in reached]
-    return sorted(reached)
+    return sorted(reached, key=lambda k: (sum(A[k, source] != 0 for source in reached if source != k), k))
 
 
 def _pair_formula(A: Matrix, B: Matrix, C: Matrix, target: TargetFilter) -> PairFormula:

@@ -21,11 +21,11 @@ from symlow.closed_form import PairFormula, loss_formula, pair_formulas
 from symlow.errors import check_name
 from symlow.expressions import adjoint
 from symlow.learning import GramFlow, Metric
-from symlow.network import Network, build_network
+from symlow.network import Network
 from symlow.overlaps import Overlap
 from symlow.reduction import DT, TAU, Reduction
 from symlow.spec import Spec
-from symlow.tasks import Loss, build_loss
+from symlow.tasks import Loss
 from symlow.tasks.filters import FilterLoss
 
 
@@ -66,50 +66,56 @@ class ByOverlap(Mapping[str, sympy.Expr]):
         return len(self._overlaps)
 
 
+@dataclass(frozen=True, eq=False)
 class Derivation:
-    """Everything that follows from a specification.
+    """Everything that follows from a network and a loss.
 
     Attributes:
-        spec: the specification.
-        network: its network as data.
-        reduction: latents, overlaps, step map and the visible set.
+        spec: the specification: name, reference and digest of what is derived.
+        network: the network as data.
         loss: the task's loss.
-        learning: the Gram flow.
     """
 
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
-        self.network: Network = build_network(spec)
-        self.reduction = Reduction(self.network)
-        self.loss: Loss = build_loss(spec)
-        self.learning = GramFlow(self.reduction.index, self.reduction.visible, self.reduction.invisible)
+    spec: Spec
+    network: Network
+    loss: Loss
 
-    @property
+    @cached_property
+    def reduction(self) -> Reduction:
+        """Latents, overlaps, step map and the visible set."""
+        return Reduction(self.network)
+
+    @cached_property
+    def learning(self) -> GramFlow:
+        """The Gram flow."""
+        return GramFlow(self.reduction.index, self.reduction.visible, self.reduction.invisible)
+
+    @cached_property
     def ordered(self) -> tuple[Overlap, ...]:
         """All overlaps in the order of sigma: visible ones first."""
         return (*self.reduction.visible, *self.reduction.invisible)
 
-    @property
+    @cached_property
     def overlaps(self) -> tuple[str, ...]:
         """Names of all overlaps, visible first: the order of sigma."""
         return tuple(overlap.name for overlap in self.ordered)
 
-    @property
+    @cached_property
     def visible(self) -> tuple[str, ...]:
         """Names of the loss-visible overlaps."""
         return tuple(overlap.name for overlap in self.reduction.visible)
 
-    @property
+    @cached_property
     def invisible(self) -> tuple[str, ...]:
         """Names of the loss-invisible overlaps."""
         return tuple(overlap.name for overlap in self.reduction.invisible)
 
-    @property
+    @cached_property
     def symbols(self) -> Mapping[str, sympy.Symbol]:
         """The SymPy symbol of each overlap, ``sigma_<name>``."""
         return MappingProxyType({overlap.name: overlap.symbol for overlap in self.ordered})
 
-    @property
+    @cached_property
     def gradient_symbols(self) -> Mapping[str, sympy.Symbol]:
         """The SymPy symbol of dL/dsigma for each visible overlap, ``g_<name>``."""
         return MappingProxyType({overlap.name: overlap.gradient_symbol for overlap in self.reduction.visible})
@@ -142,7 +148,7 @@ class Derivation:
         kappa_u is the matrix symbol ``Abar_u_u``, that of B at kappa_m is ``Bbar_m``, that of C at kappa_u ``Cbar_u``.
         """
         space = self.reduction.state_space
-        symbols = list(self.reduction.index.block_symbols().values())
+        symbols = list(self.reduction.index.blocks.values())
         total: dict[str, MatrixExpr] = {}
         matrices: list[tuple[str, MatrixExpr]] = [
             *((f"Abar_{to}_{source}", block) for (to, source), block in space.A.items()),
@@ -163,17 +169,19 @@ class Derivation:
     def loss_expression(self) -> sympy.Expr | None:
         """The loss as a SymPy expression in the visible overlaps, exactly what the generated module evaluates.
 
-        None where there is no formula: for trials, and where the reduced dynamics has no explicit modes.
+        Over an infinite horizon the formula holds where the loss is finite, that is where the reduced dynamics and the
+        targets decay; elsewhere the module gives inf. None where there is no formula: for trials, and where the reduced
+        dynamics has no explicit modes.
         """
         if isinstance(self.loss, FilterLoss) and self.pair_formulas is not None:
             return loss_formula(self.pair_formulas, self.loss)
         return None
 
-    @property
+    @cached_property
     def parameters(self) -> Mapping[sympy.Symbol, sympy.Rational]:
         """Exact values of the symbols in ``loss_expression``: dt, tau and the target's parameters."""
         values = {DT: self.network.dt, TAU: self.network.tau}
-        return MappingProxyType(values | (self.loss.parameters if isinstance(self.loss, FilterLoss) else {}))
+        return MappingProxyType({**values, **self.loss.parameters})
 
     @property
     def statements(self) -> tuple[Statement, ...]:
@@ -185,8 +193,8 @@ class Derivation:
                 "exact",
             ),
             Statement(
-                "The loss-invisible overlaps appear in no step map and no read-out, so that two networks with equal "
-                "visible overlaps compute the same function.",
+                "The loss-invisible overlaps appear in no equation that the output depends on, so that two networks "
+                "with equal visible overlaps compute the same function.",
                 "exact",
             ),
             Statement(
@@ -196,7 +204,7 @@ class Derivation:
             ),
             Statement(
                 "A step of gradient descent with any learning rate maps the Gram matrix by the congruence given, "
-                "for every N of at least the number of vectors.",
+                "for every N.",
                 "exact",
             ),
         )

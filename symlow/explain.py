@@ -31,7 +31,7 @@ class Explanation:
         meaning: the two vectors that it compares.
         visible: whether the loss depends on it.
         reason: the proof: a nonzero derivative, or the equations that do not contain it.
-        terms: its flow, term by term; none if both of its columns are frozen.
+        terms: its flow, term by term; none if no gradient moves a trained column of it.
     """
 
     name: str
@@ -46,12 +46,10 @@ class ClosureReport:
     """Why the system has the size that it has.
 
     Attributes:
-        columns: number of columns of P.
         summary: what closed, and how, one sentence each.
         explanations: one for each overlap, visible ones first.
     """
 
-    columns: int
     summary: tuple[str, ...]
     explanations: tuple[Explanation, ...]
 
@@ -64,12 +62,12 @@ def closure_report(derivation: Derivation) -> ClosureReport:
     summary = (
         f"The state stays in the span of its carriers: the latents are {latents}.",
         f"P has {p} columns, so its Gram matrix has {p} * {p + 1} / 2 = {n} distinct entries, the overlaps.",
-        f"{len(derivation.visible)} of them are in a step map or read-out on which the output depends: loss-visible.",
+        f"{len(derivation.visible)} of them are in an equation on which the output depends: loss-visible.",
         f"The other {len(derivation.invisible)} are in none: loss-invisible.",
         "Every right-hand side is a product of loss gradients and overlaps, so the system closes; it is exact.",
     )
     explanations = tuple(explain(derivation, name) for name in derivation.overlaps)
-    return ClosureReport(p, summary, explanations)
+    return ClosureReport(summary, explanations)
 
 
 def explain(derivation: Derivation, name: str) -> Explanation:
@@ -80,6 +78,7 @@ def explain(derivation: Derivation, name: str) -> Explanation:
     """
     index = derivation.reduction.index
     overlap = index[name]
+    name = overlap.name
     left, right = (index.columns[k].label for k in (overlap.row, overlap.column))
     meaning = f"squared norm of {left}, divided by N" if overlap.is_norm else f"{left} . {right} / N"
     terms = tuple(
@@ -94,7 +93,7 @@ def _reason(derivation: Derivation, name: str) -> str:
     why = reduction.visibility[name]
     if not why.visible:
         equations = ", ".join(f"{equation}" for equation in reduction.equations)
-        return f"sigma_{name} is in none of the equations that the output depends on: {equations}"
+        return f"sigma_{name} is in none of the equations that the output depends on: those of {equations}"
     output = reduction.network.output.symbol.name
     moment = "" if why.path == (output,) else "[t+1]"
     way = " -> ".join(why.path)

@@ -52,7 +52,8 @@ def linear_coefficients(
             rest = rest + term
             continue
         scalar, factors = term.as_coeff_matrices() if isinstance(term, MatMul) else (sympy.Integer(1), [term])
-        if len(present) != 1 or factors[-1] != present[0] or any(f.has(present[0]) for f in factors[:-1]):
+        others = [scalar, *factors[:-1]]
+        if len(present) != 1 or factors[-1] != present[0] or any(other.has(present[0]) for other in others):
             raise ValueError(f"the term {term} is not linear in {', '.join(v.name for v in variables)}")
         matrices = factors[:-1] or [Identity(present[0].shape[0])]
         coefficient = MatMul(scalar, *matrices).doit()
@@ -67,6 +68,7 @@ def adjoint(expression: MatrixExpr, cotangent: MatrixExpr, variables: Iterable[M
     Raises:
         TypeError: for a kind of node that this calculus does not know.
     """
+    variables = tuple(variables)
     wanted = {variable.name for variable in variables}
     found: dict[str, MatrixExpr] = {}
 
@@ -79,6 +81,8 @@ def adjoint(expression: MatrixExpr, cotangent: MatrixExpr, variables: Iterable[M
                 pull(argument, bar)
         elif isinstance(node, MatMul):
             scalar, factors = node.as_coeff_matrices()
+            if any(scalar.has(variable) for variable in variables):
+                raise TypeError(f"no adjoint rule for the scalar {scalar} in {node}, which depends on the variables")
             for position, factor in enumerate(factors):
                 before = [other.T for other in reversed(factors[:position])]
                 after = [other.T for other in reversed(factors[position + 1 :])]

@@ -14,7 +14,7 @@ from symlow.errors import FileError
 
 
 def read_text(path: str | os.PathLike[str], what: str = "file") -> str:
-    """Return the text of a UTF-8 file.
+    """Return the text of a UTF-8 file, without the mark that some editors put at its beginning.
 
     Raises:
         FileError: if there is no such file, it is a directory, or it is not UTF-8 text.
@@ -23,7 +23,7 @@ def read_text(path: str | os.PathLike[str], what: str = "file") -> str:
     if path.is_dir():
         raise FileError(f"{path}: is a directory, expected a {what}; name a file inside it")
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise FileError(f"{path}: no such file; expected a {what}") from None
     except UnicodeDecodeError as error:
@@ -33,21 +33,25 @@ def read_text(path: str | os.PathLike[str], what: str = "file") -> str:
 
 
 def check_writable(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
-    """Return ``path`` if a file may be written there; called before long work, so that none of it is lost.
+    """Return where ``path`` leads if a file may be written there; called before long work, so that none is lost.
 
     Raises:
         FileError: if the folder does not exist, the path is a directory, or a file exists and ``overwrite`` is false.
     """
     path = Path(path)
-    if path.is_dir():
+    # Links are followed, so that what they point to is replaced and not the link.
+    target = path.resolve()
+    if target.is_dir():
         raise FileError(f"{path}: is a directory, expected a file name to write to")
-    if not path.parent.is_dir():
+    if not target.parent.is_dir():
         raise FileError(f"{path}: the folder {path.parent} does not exist; create it first")
-    if not os.access(path.parent, os.W_OK):
+    if not os.access(target.parent, os.W_OK):
         raise FileError(f"{path}: the folder {path.parent} is not writable; choose another one")
-    if path.exists() and not overwrite:
-        raise FileError(f"{path}: exists and was left as it is; choose another name or pass --force to replace it")
-    return path
+    if target.exists() and not target.is_file():
+        raise FileError(f"{path}: is a device or pipe, which cannot be replaced; name a file")
+    if os.path.lexists(target) and not overwrite:
+        raise FileError(f"{path}: exists and was left as it is; choose another name, or replace it (option --force)")
+    return target
 
 
 def write_whole(path: str | os.PathLike[str], data: str | bytes, overwrite: bool = False) -> Path:
@@ -56,21 +60,21 @@ def write_whole(path: str | os.PathLike[str], data: str | bytes, overwrite: bool
     Raises:
         FileError: as :func:`check_writable`, or if the disk refuses.
     """
-    path = check_writable(path, overwrite)
+    target = check_writable(path, overwrite)
     content = data.encode("utf-8") if isinstance(data, str) else data
     temporary: str | None = None
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
         # mkstemp makes private files; a written result gets the permissions that open() would have given.
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         raise FileError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
-    return path
+    return Path(path)

@@ -10,14 +10,11 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from symlow.arrays import FloatArray, check_array, load_arrays
 from symlow.derivation import Derivation
 from symlow.errors import ArrayError, FileError, GramMatrixError, LearningError, listing
 from symlow.overlaps import OverlapIndex
-from symlow.tasks.trials import check_array, load_arrays
-
-FloatArray = NDArray[np.float64]
 
 
 def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int) -> FloatArray:
@@ -48,7 +45,7 @@ def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: M
 
     Args:
         path: a file with ``sigma`` of shape (n_overlaps,) or (states, n_overlaps), or with an array of shape
-            (N, columns) for each vector of the network, by its name.
+            (N, columns) for each vector of the network, by its name, or a saved run, which is continued.
         derivation: the derivation whose overlaps these are.
         module: its generated module.
 
@@ -61,7 +58,9 @@ def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: M
     vectors = derivation.network.vectors
     try:
         if "sigma" in arrays:
-            return check_overlaps(arrays["sigma"], derivation)
+            sigma = arrays["sigma"]
+            # A saved run continues from its last step.
+            return check_overlaps(sigma[-1] if "method" in arrays and sigma.ndim else sigma, derivation)
         missing = [vector.name for vector in vectors if vector.name not in arrays]
         if missing:
             names = listing(vector.name for vector in vectors)
@@ -72,7 +71,9 @@ def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: M
             value = arrays[vector.name]
             value = value[:, None] if value.ndim == 1 and vector.columns == 1 else value
             weights[vector.name] = check_array(value, vector.name, (neurons, vector.columns), "(N, columns)")
-        return np.asarray(module.overlaps_of(**weights))
+        if neurons == 0:
+            raise ArrayError(f"{vectors[0].name}: found no neuron; accepted: at least one")
+        return check_overlaps(module.overlaps_of(**weights), derivation)
     except (ArrayError, GramMatrixError) as error:
         raise type(error)(f"{Path(path)}: {error}") from None
 
@@ -87,6 +88,8 @@ def check_overlaps(sigma: object, derivation: Derivation) -> FloatArray:
     n = len(derivation.overlaps)
     states = np.ndim(np.asarray(sigma, dtype=object)) == 2
     shape: tuple[int | None, ...] = (None, n) if states else (n,)
+    if states and len(np.asarray(sigma, dtype=object)) == 0:
+        raise ArrayError("sigma: found no state; accepted: at least one")
     array = check_array(sigma, "sigma", shape, f"({'states, ' if states else ''}{n} overlaps, see OVERLAPS)")
     for k, state in enumerate(array if states else array[None]):
         _check_positive(state, derivation, derivation.reduction.index, f"sigma[{k}]" if states else "sigma")

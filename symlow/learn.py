@@ -16,17 +16,17 @@ from types import ModuleType
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
+from symlow.arrays import FloatArray, Trials
+from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
 from symlow.errors import LearningError
 from symlow.files import write_whole
 from symlow.initial import check_overlaps
 from symlow.tasks.filters import FilterLoss
-from symlow.tasks.trials import Trials, check_trials
+from symlow.tasks.trials import check_trials
 
-FloatArray = NDArray[np.float64]
 Track = Callable[[Iterable[int]], Iterable[int]]
 
 
@@ -75,24 +75,24 @@ class LearningRun:
 
 def learn(
     derivation: Derivation,
-    module: ModuleType,
     sigma: object,
     lr: float,
     steps: int,
     trials: tuple[object, ...] | None = None,
     method: Literal["step", "flow"] = "step",
+    module: ModuleType | None = None,
     track: Track = iter,
 ) -> LearningRun:
     """Integrate learning from initial overlaps.
 
     Args:
         derivation: what is learned.
-        module: its generated module.
         sigma: initial overlaps, shape (n_overlaps,) or (states, n_overlaps).
         lr: learning rate, > 0.
         steps: number of steps, >= 1.
         trials: (x, y, mask) for tasks without a closed-form loss.
         method: "step", exact gradient descent; "flow", gradient flow over the time lr * steps.
+        module: its generated module, if it is at hand; by default it is compiled.
         track: wraps the iteration over steps, for a progress bar.
 
     Raises:
@@ -101,15 +101,23 @@ def learn(
         LearningError: if lr or steps are out of range, trials are missing, or learning leaves the finite numbers.
     """
     check_run(lr, steps)
+    module = compile_module(derivation) if module is None else module
     start = check_overlaps(sigma, derivation)
     loss = derivation.loss
     if trials is None and not isinstance(loss, FilterLoss):
         raise LearningError("trials: the task has no closed-form loss; give arrays x, y and, if wanted, mask")
     checked = None if trials is None else check_trials(trials, loss.inputs, loss.outputs)
-    if np.isinf(module.loss(start, checked)).any():
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(module.loss(start, checked)).all()
+    if not finite and isinstance(loss, FilterLoss) and loss.lags is None:
         raise LearningError(
-            "the loss is infinite at the initial overlaps, for the horizon is infinite and the reduced dynamics or the "
+            "the loss is not finite at the initial overlaps: over an infinite horizon the reduced dynamics or the "
             "target does not decay; use a finite task.horizon"
+        )
+    if not finite:
+        raise LearningError(
+            "the loss is not finite at the initial overlaps: they, the targets or the trials are too large for "
+            "floating point; scale them down"
         )
     run = _descend if method == "step" else _flow
     course = run(module, start, lr, steps, checked, track)
@@ -165,6 +173,6 @@ def _flow(
                 atol=1e-12,
             )
         if not solution.success or not np.isfinite(solution.y).all():
-            raise LearningError(f"gradient flow failed near step {first + 1}: {solution.message}; use --method step")
+            raise LearningError(f"gradient flow failed near step {first + 1}: {solution.message}; use the method step")
         course[piece] = solution.y.T.reshape(len(piece), *start.shape)
     return course

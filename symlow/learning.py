@@ -14,9 +14,10 @@ and gradient descent P+ = P - lr N grad_P L = P K with K = I - 2 lr S D gives, f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import sympy
 from sympy import ImmutableSparseMatrix, MatrixExpr, MatrixSymbol, ZeroMatrix
@@ -67,6 +68,7 @@ class Metric(ImmutableSparseMatrix):
         return ImmutableSparseMatrix(self[self.cols :, :])
 
 
+@dataclass(frozen=True, eq=False)
 class GramFlow:
     """The flow of the Gram matrix under gradient descent of the trained vectors.
 
@@ -74,16 +76,25 @@ class GramFlow:
         index: all overlaps.
         visible: the loss-visible overlaps.
         invisible: the loss-invisible overlaps.
-        rates: the diagonal of D, 1 or 0 for each column of P.
     """
 
-    def __init__(self, index: OverlapIndex, visible: tuple[Overlap, ...], invisible: tuple[Overlap, ...]) -> None:
-        self.index = index
-        self.visible = visible
-        self.invisible = invisible
-        trained = {vector.name: int(vector.trainable) for vector in index.vectors}
-        self.rates = tuple(trained[column.vector] for column in index.columns)
-        self._visible_names = frozenset(overlap.name for overlap in visible)
+    index: OverlapIndex
+    visible: tuple[Overlap, ...]
+    invisible: tuple[Overlap, ...]
+
+    @cached_property
+    def rates(self) -> tuple[int, ...]:
+        """The diagonal of D, 1 for trained and 0 for frozen columns of P."""
+        trained = {vector.name: int(vector.trainable) for vector in self.index.network.vectors}
+        return tuple(trained[column.vector] for column in self.index.columns)
+
+    @cached_property
+    def _gradients(self) -> tuple[dict[int, Overlap], ...]:
+        """For each row of S its entries that are not zero: the visible overlaps of that column of P, by the other."""
+        rows: tuple[dict[int, Overlap], ...] = tuple({} for _ in self.rates)
+        for overlap in self.visible:
+            rows[overlap.row][overlap.column] = rows[overlap.column][overlap.row] = overlap
+        return tuple(dict(sorted(row.items())) for row in rows)
 
     def terms(self, overlap: Overlap) -> tuple[Term, ...]:
         """Return the terms of d(overlap)/dt, in the order of the columns that they move along."""
@@ -95,12 +106,10 @@ class GramFlow:
     def _moving(self, moving: int, other: int, doubled: bool = False) -> Iterator[Term]:
         if not self.rates[moving]:
             return
-        for along in range(len(self.index.columns)):
-            gradient = self.index.at(moving, along)
-            if gradient.name in self._visible_names:
-                # S_ij is half the gradient off the diagonal and the whole of it on the diagonal.
-                coefficient = -1 * (2 if gradient.is_norm else 1) * (2 if doubled else 1)
-                yield Term(sympy.Integer(coefficient), gradient, self.index.at(along, other), moving, along)
+        for along, gradient in self._gradients[moving].items():
+            # S_ij is half the gradient off the diagonal and the whole of it on the diagonal.
+            coefficient = -1 * (2 if gradient.is_norm else 1) * (2 if doubled else 1)
+            yield Term(sympy.Integer(coefficient), gradient, self.index.at(along, other), moving, along)
 
     def equation(self, overlap: Overlap) -> sympy.Expr:
         """Return d(overlap)/dt in overlaps and loss gradients."""
@@ -120,18 +129,12 @@ class GramFlow:
         if self.rates[i] and self.rates[j]:
             second = sympy.Add(
                 *(
-                    self._symmetric_gradient(i, k) * self.index.at(k, l_).symbol * self._symmetric_gradient(l_, j)
-                    for k in range(len(self.rates))
-                    for l_ in range(len(self.rates))
+                    _halved(left) * self.index.at(k, l_).symbol * _halved(right)
+                    for k, left in self._gradients[i].items()
+                    for l_, right in self._gradients[j].items()
                 )
             )
         return overlap.symbol + LR * self.equation(overlap) + 4 * LR**2 * second
-
-    def _symmetric_gradient(self, i: int, j: int) -> sympy.Expr:
-        overlap = self.index.at(i, j)
-        if overlap.name not in self._visible_names:
-            return sympy.Integer(0)
-        return overlap.gradient_symbol / (1 if overlap.is_norm else 2)
 
     @cached_property
     def metric(self) -> Metric:
@@ -144,22 +147,24 @@ class GramFlow:
         return Metric(len(self.visible) + len(self.invisible), len(self.visible), entries)
 
     @cached_property
-    def visible_blocks(self) -> dict[tuple[str, str], MatrixSymbol]:
+    def visible_blocks(self) -> Mapping[tuple[str, str], MatrixSymbol]:
         """The blocks of S that are not zero, as matrix symbols by the pair of vectors."""
         vector = [column.vector for column in self.index.columns]
         pairs = {(vector[overlap.row], vector[overlap.column]) for overlap in self.visible}
-        return {
-            pair: MatrixSymbol(f"S_{pair[0]}{pair[1]}", *symbol.shape)
-            for pair, symbol in self.index.block_symbols().items()
-            if pair in pairs
-        }
+        return MappingProxyType(
+            {
+                (a, b): MatrixSymbol(f"S_{a}_{b}", *symbol.shape)
+                for (a, b), symbol in self.index.blocks.items()
+                if (a, b) in pairs
+            }
+        )
 
     def block_equation(self, left: str, right: str) -> MatrixExpr:
         """Return d Sigma_{left right}/dt in blocks of Sigma and S: the same expression at every rank."""
         block = self.index.block(left, right)
-        trained = {vector.name: vector.trainable for vector in self.index.vectors}
+        trained = {vector.name: vector.trainable for vector in self.index.network.vectors}
         total: MatrixExpr = ZeroMatrix(*block.shape)
-        for vector in self.index.vectors:
+        for vector in self.index.network.vectors:
             if trained[left] and (gradient := self._gradient_block(left, vector.name)) is not None:
                 total = total - 2 * gradient * self.index.block(vector.name, right)
             if trained[right] and (gradient := self._gradient_block(vector.name, right)) is not None:
@@ -171,3 +176,8 @@ class GramFlow:
         if (left, right) in blocks:
             return blocks[left, right]
         return blocks[right, left].T if (right, left) in blocks else None
+
+
+def _halved(gradient: Overlap) -> sympy.Expr:
+    """Return the entry of S of a visible overlap."""
+    return gradient.gradient_symbol / (1 if gradient.is_norm else 2)

@@ -8,6 +8,8 @@ form closes in overlaps; the stages that follow read nothing but this value and 
 
 from __future__ import annotations
 
+import keyword
+import re
 from dataclasses import dataclass
 
 import sympy
@@ -17,6 +19,9 @@ from symlow.errors import SpecError, listing, nearest
 from symlow.expressions import exact
 from symlow.nonlinearity import LIBRARY, Nonlinearity
 from symlow.spec import Spec
+
+MOST_COLUMNS = 400
+"""The most columns of P for which overlaps are named one by one: 80200 of them, which take about a minute."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,26 @@ class Network:
     tau: sympy.Rational
     readout: str
 
+    def __post_init__(self) -> None:
+        """Check the names of the vectors, which overlaps, LaTeX and generated code are built from, and their number.
+
+        Raises:
+            SpecError: for a name that is not of letters only, is a keyword of Python, or differs from another one by
+                upper and lower case only; for more than ``MOST_COLUMNS`` columns.
+        """
+        p = sum(vector.columns for vector in self.vectors)
+        if p > MOST_COLUMNS:
+            raise SpecError(
+                f"the network has {p} columns of P, so {p * (p + 1) // 2} overlaps; accepted: at most {MOST_COLUMNS} "
+                "columns; lower network.rank, network.inputs or network.outputs"
+            )
+        names = [vector.name for vector in self.vectors]
+        for name in names:
+            if not re.fullmatch("[A-Za-z]+", name) or keyword.iskeyword(name):
+                raise SpecError(f"vector {name!r}: accepted: names of letters that are no keyword of Python")
+            if [other.upper() for other in names].count(name.upper()) > 1:
+                raise SpecError(f"vector {name!r}: another vector has the same name but for upper and lower case")
+
     def vector(self, name: str) -> Vector:
         """Return the vector of that name."""
         return next(vector for vector in self.vectors if vector.name == name)
@@ -102,11 +127,10 @@ def build_network(spec: Spec) -> Network:
         "v": "input side of the recurrent connectivity: select what is fed back",
         "z": "read-out vectors: select the output",
     }
-    for position, name in enumerate(spec.learning.frozen):
+    for name in spec.learning.frozen:
         if name not in shapes:
             raise SpecError(
-                f"learning.frozen[{position + 1}]: unknown vector {name!r}{nearest(name, shapes)}; "
-                f"accepted: {listing(shapes)}"
+                f"learning.frozen: unknown vector {name!r}{nearest(name, shapes)}; accepted: {listing(shapes)}"
             )
     x = MatrixSymbol("x", size.inputs, 1)
     a = MatrixSymbol("a", size.rank, 1)

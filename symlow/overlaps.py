@@ -7,18 +7,17 @@ with one another, columns of the same vector, and the squared norms last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations, product
+from types import MappingProxyType
 
 import sympy
 from sympy import MatrixSymbol
 
-from symlow.errors import SpecError, check_name
+from symlow.errors import check_name
 from symlow.network import Network
-
-MOST_COLUMNS = 400
-"""The most columns of P for which overlaps are named one by one: 80200 of them, which take about a minute."""
 
 
 @dataclass(frozen=True)
@@ -54,37 +53,60 @@ class Overlap:
         return self.row == self.column
 
 
+@dataclass(frozen=True, eq=False)
 class OverlapIndex:
-    """All overlaps of a network in canonical order, and the blocks of the Gram matrix that they fill.
+    """All overlaps of a network in canonical order, and the blocks of the Gram matrix that they fill."""
 
-    Raises:
-        SpecError: if the network has more than ``MOST_COLUMNS`` columns.
-    """
+    network: Network
 
-    def __init__(self, network: Network) -> None:
-        self.vectors = network.vectors
-        p = sum(vector.columns for vector in network.vectors)
-        if p > MOST_COLUMNS:
-            raise SpecError(
-                f"the network has {p} columns of P, so {p * (p + 1) // 2} overlaps; accepted: at most {MOST_COLUMNS} "
-                "columns; lower network.rank, network.inputs or network.outputs"
-            )
-        self.columns = tuple(
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of P, in order."""
+        return tuple(
             Column(vector.name, k, vector.name if vector.columns == 1 else f"{vector.name}{k}")
-            for vector in network.vectors
+            for vector in self.network.vectors
             for k in range(1, vector.columns + 1)
         )
-        self.blocks = _block_order(network)
-        self.all = tuple(self._entries())
-        self._by_name = {overlap.name: overlap for overlap in self.all}
-        self._by_entry = {frozenset((o.row, o.column)): o for o in self.all}
+
+    @cached_property
+    def blocks(self) -> Mapping[tuple[str, str], MatrixSymbol]:
+        """The blocks Sigma_ab as matrix symbols by pair of vectors, each unordered pair once, in canonical order."""
+        sizes = {vector.name: vector.columns for vector in self.network.vectors}
+        return MappingProxyType(
+            {(a, b): MatrixSymbol(f"Sigma_{a}_{b}", sizes[a], sizes[b]) for a, b in _block_order(self.network)}
+        )
+
+    @cached_property
+    def all(self) -> tuple[Overlap, ...]:
+        """All overlaps, in canonical order."""
+        return tuple(self._entries())
+
+    @cached_property
+    def _by_name(self) -> dict[str, Overlap]:
+        return {overlap.name: overlap for overlap in self.all}
+
+    @cached_property
+    def _by_entry(self) -> dict[frozenset[int], Overlap]:
+        return {frozenset((overlap.row, overlap.column)): overlap for overlap in self.all}
+
+    @cached_property
+    def _slices(self) -> dict[str, slice]:
+        slices, start = {}, 0
+        for vector in self.network.vectors:
+            slices[vector.name] = slice(start, start + vector.columns)
+            start += vector.columns
+        return slices
 
     def __getitem__(self, name: str) -> Overlap:
-        """Return the overlap of that name.
+        """Return the overlap of that name, or of its two columns in the other order.
 
         Raises:
             UnknownNameError: if there is none, with the nearest spelling.
         """
+        left, _, right = name.partition("_")
+        swapped = f"{right}_{left}"
+        if name not in self._by_name and swapped in self._by_name:
+            return self._by_name[swapped]
         check_name(name, self._by_name, "overlap")
         return self._by_name[name]
 
@@ -94,18 +116,11 @@ class OverlapIndex:
 
     def slice(self, vector: str) -> slice:
         """Return which columns of P a vector fills."""
-        positions = [k for k, column in enumerate(self.columns) if column.vector == vector]
-        return slice(positions[0], positions[-1] + 1)
+        return self._slices[vector]
 
     def block(self, left: str, right: str) -> sympy.MatrixExpr:
         """Return Sigma_{left right} as a matrix symbol, or the transpose of the one in canonical order."""
-        if (left, right) in self.blocks:
-            return self._block_symbol(left, right)
-        return self._block_symbol(right, left).T
-
-    def block_symbols(self) -> dict[tuple[str, str], MatrixSymbol]:
-        """Return the matrix symbol of every block in canonical order."""
-        return {pair: self._block_symbol(*pair) for pair in self.blocks}
+        return self.blocks[left, right] if (left, right) in self.blocks else self.blocks[right, left].T
 
     def explicit(self, left: str, right: str) -> sympy.ImmutableDenseMatrix:
         """Return the block Sigma_{left right} with its overlaps as entries."""
@@ -113,10 +128,6 @@ class OverlapIndex:
         return sympy.ImmutableDenseMatrix(
             [[self.at(i, j).symbol for j in range(columns.start, columns.stop)] for i in range(rows.start, rows.stop)]
         )
-
-    def _block_symbol(self, left: str, right: str) -> MatrixSymbol:
-        sizes = {vector.name: vector.columns for vector in self.vectors}
-        return MatrixSymbol(f"Sigma_{left}{right}", sizes[left], sizes[right])
 
     def _entries(self) -> Iterator[Overlap]:
         within: list[tuple[int, int]] = []

@@ -30,16 +30,13 @@ def plot_learning(run: LearningRun) -> Figure:
     Raises:
         DependencyError: if matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise DependencyError("plots need matplotlib; install it with: pip install 'symlow[plot]'") from None
-    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    figure = _figure_class()(figsize=(13, 3.6), layout="constrained")
     panels = figure.subplots(1, 3)
     steps = np.arange(len(run.loss))
     single = run.sigma.ndim == 2
     sigma = run.sigma if single else run.sigma[:, 0]
-    panels[0].plot(steps, run.loss, color="black" if single else None, linewidth=1.6)
+    # A loss that rounding has left at zero has no place on a logarithmic axis.
+    panels[0].plot(steps, np.where(run.loss > 0, run.loss, np.nan), color="black" if single else None, linewidth=1.6)
     panels[0].set(title="loss", yscale="log")
     shown = slice(0, run.n_visible), slice(run.n_visible, None)
     for panel, part, title in zip(panels[1:], shown, ("loss-visible overlaps", "loss-invisible overlaps"), strict=True):
@@ -51,9 +48,15 @@ def plot_learning(run: LearningRun) -> Figure:
     return figure
 
 
-def check_figure_path(path: str | os.PathLike[str]) -> None:
-    """Raise FileError unless the path has the suffix of a format that can be written."""
-    if Path(path).suffix not in FORMATS:
+def check_figure(path: str | os.PathLike[str]) -> None:
+    """Check that a figure can be made and written, before the work that it will show.
+
+    Raises:
+        FileError: unless the path has the suffix of a format that can be written.
+        DependencyError: if matplotlib is not installed.
+    """
+    _figure_class()
+    if Path(path).suffix.lower() not in FORMATS:
         raise FileError(f"{Path(path)}: unknown picture format {Path(path).suffix!r}; accepted: {', '.join(FORMATS)}")
 
 
@@ -63,10 +66,18 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], overwrite: bool = 
     Raises:
         FileError: for another suffix, or as :func:`symlow.files.write_whole`.
     """
-    check_figure_path(path)
+    check_figure(path)
     stream = io.BytesIO()
-    figure.savefig(stream, format=Path(path).suffix[1:], dpi=160)
+    figure.savefig(stream, format=Path(path).suffix[1:].lower(), dpi=160)
     return write_whole(path, stream.getvalue(), overwrite)
+
+
+def _figure_class() -> type[Figure]:
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise DependencyError("plots need matplotlib; install it with: pip install 'symlow[plot]'") from None
+    return Figure
 
 
 def _overlap_panel(panel: Any, steps: Any, values: Any, names: tuple[str, ...]) -> None:

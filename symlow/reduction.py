@@ -61,37 +61,43 @@ class StateSpace:
     C: Mapping[str, MatrixExpr]
 
 
+@dataclass(frozen=True, eq=False)
 class Reduction:
     """The reduced model of a network.
 
     Attributes:
         network: what was reduced.
-        index: the overlaps in canonical order.
-        latents: matrix symbols kappa_c, shape (columns, 1), by carrier.
-        projections: the projections a_q in overlaps and latents, by symbol name.
-        step: the next value of each latent, by latent name, in overlaps, latents and inputs.
-        output: the read-out in overlaps and latents.
     """
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self.index = OverlapIndex(network)
-        self.latents: Mapping[str, MatrixSymbol] = MappingProxyType(
-            {
-                carrier.vector: MatrixSymbol(f"kappa_{carrier.vector}", network.vector(carrier.vector).columns, 1)
-                for carrier in network.carriers
-            }
-        )
-        self.projections: Mapping[str, MatrixExpr] = MappingProxyType(
-            {projection.symbol.name: self._project(projection.reader) for projection in network.projections}
-        )
-        self.step: Mapping[str, MatrixExpr] = MappingProxyType(
-            {
-                self.latents[carrier.vector].name: self._next(self.latents[carrier.vector], carrier.drive)
-                for carrier in network.carriers
-            }
-        )
-        self.output = self._project(network.output.reader)
+    network: Network
+
+    @cached_property
+    def index(self) -> OverlapIndex:
+        """The overlaps in canonical order."""
+        return OverlapIndex(self.network)
+
+    @cached_property
+    def latents(self) -> Mapping[str, MatrixSymbol]:
+        """Matrix symbols kappa_c, shape (columns, 1), by carrier."""
+        sizes = {vector.name: vector.columns for vector in self.network.vectors}
+        carriers = [carrier.vector for carrier in self.network.carriers]
+        return MappingProxyType({name: MatrixSymbol(f"kappa_{name}", sizes[name], 1) for name in carriers})
+
+    @cached_property
+    def projections(self) -> Mapping[str, MatrixExpr]:
+        """The projections a_q in overlaps and latents, by symbol name."""
+        return MappingProxyType({q.symbol.name: self._project(q.reader) for q in self.network.projections})
+
+    @cached_property
+    def step(self) -> Mapping[str, MatrixExpr]:
+        """The next value of each latent, by latent name, in overlaps, latents and inputs."""
+        latents = [(self.latents[carrier.vector], carrier.drive) for carrier in self.network.carriers]
+        return MappingProxyType({latent.name: self._next(latent, drive) for latent, drive in latents})
+
+    @cached_property
+    def output(self) -> MatrixExpr:
+        """The read-out in overlaps and latents."""
+        return self._project(self.network.output.reader)
 
     def _project(self, reader: str) -> MatrixExpr:
         gain = self.network.nonlinearity.gain
@@ -103,29 +109,42 @@ class Reduction:
             drive = drive.subs(projection.symbol, self.projections[projection.symbol.name])
         return latent + (DT / TAU) * (drive - latent)
 
-    @property
+    @cached_property
     def equations(self) -> Mapping[str, MatrixExpr]:
-        """The step map and the read-out together, by the name of what they give."""
-        return {**self.step, self.network.output.symbol.name: self.output}
+        """The step maps and the read-out on which the output depends, by the name of what they give."""
+        every = {**self.step, self.network.output.symbol.name: self.output}
+        return MappingProxyType({name: every[name] for name in every if name in self.paths})
+
+    @cached_property
+    def paths(self) -> Mapping[str, tuple[str, ...]]:
+        """The shortest way to the output from each equation that reaches it, breadth first."""
+        output = self.network.output.symbol.name
+        every = {**self.step, output: self.output}
+        paths: dict[str, tuple[str, ...]] = {output: (output,)}
+        frontier = [output]
+        while frontier:
+            name = frontier.pop(0)
+            for latent in self.latents.values():
+                if latent.name not in paths and every[name].has(latent):
+                    paths[latent.name] = (latent.name, *paths[name])
+                    frontier.append(latent.name)
+        return MappingProxyType(paths)
 
     @cached_property
     def visibility(self) -> Mapping[str, Visibility]:
         """Why each overlap is visible or invisible, by name, in canonical order.
 
-        Derived: an equation reaches the output if the output's equation contains its latent, directly or through
-        other latents; an overlap is visible if an equation that reaches the output contains its symbol.
+        Derived: the output depends on the equation of a latent if its own equation contains the latent, directly or
+        through other latents; an overlap is visible if an equation on which the output depends contains its symbol.
         """
-        paths = self._paths_to_output()
         overlaps = {overlap.symbol: overlap for overlap in self.index.all}
         found: dict[sympy.Symbol, Visibility] = {}
         for name, expression in self.equations.items():
-            if name not in paths:
-                continue
             for row, scalar in enumerate(self.explicit(expression)):
                 label = name if expression.shape[0] == 1 else f"{name}{row + 1}"
                 for symbol, derivative in _derivatives(scalar, overlaps).items():
                     if derivative != 0 and symbol not in found:
-                        found[symbol] = Visibility(overlaps[symbol], True, label, derivative, paths[name])
+                        found[symbol] = Visibility(overlaps[symbol], True, label, derivative, self.paths[name])
         hidden = sympy.Integer(0)
         return MappingProxyType(
             {
@@ -146,7 +165,7 @@ class Reduction:
 
     def explicit(self, expression: MatrixExpr) -> sympy.ImmutableDenseMatrix:
         """Return a matrix expression entry by entry, in scalar overlaps, latents and inputs."""
-        values = {symbol: self.index.explicit(*pair) for pair, symbol in self.index.block_symbols().items()}
+        values = {symbol: self.index.explicit(*pair) for pair, symbol in self.index.blocks.items()}
         for column in (*self.latents.values(), self.network.inputs):
             values[column] = explicit_column(column)
         replaced = expression.subs({symbol: values[symbol] for symbol in values if expression.has(symbol)})
@@ -172,25 +191,14 @@ class Reduction:
                     B[carrier_of[to]] = coefficient
                 else:
                     A[carrier_of[to], carrier_of[source]] = coefficient
-        C, _ = linear_coefficients(self.output, list(self.latents.values()))
+        C, rest = linear_coefficients(self.output, list(self.latents.values()))
+        if not isinstance(rest, ZeroMatrix):
+            raise ValueError(f"the read-out has the constant term {rest}")
         return StateSpace(
             MappingProxyType(A),
             MappingProxyType(B),
             MappingProxyType({carrier_of[source]: coefficient for source, coefficient in C.items()}),
         )
-
-    def _paths_to_output(self) -> dict[str, tuple[str, ...]]:
-        """Return the shortest way to the output from each equation that reaches it, breadth first."""
-        output = self.network.output.symbol.name
-        paths: dict[str, tuple[str, ...]] = {output: (output,)}
-        frontier = [output]
-        while frontier:
-            name = frontier.pop(0)
-            for latent in self.latents.values():
-                if latent.name not in paths and self.equations[name].has(latent):
-                    paths[latent.name] = (latent.name, *paths[name])
-                    frontier.append(latent.name)
-        return paths
 
 
 def _derivatives(scalar: sympy.Expr, symbols: Iterable[sympy.Symbol]) -> dict[sympy.Symbol, sympy.Expr]:

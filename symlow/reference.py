@@ -13,14 +13,10 @@ from collections.abc import Sequence
 import mpmath
 import numpy as np
 import sympy
-from numpy.typing import NDArray
 
+from symlow.arrays import FloatArray, Trials
 from symlow.derivation import Derivation
 from symlow.reduction import DT, TAU, explicit_column
-from symlow.tasks.filters import FilterLoss
-from symlow.tasks.trials import Trials
-
-FloatArray = NDArray[np.float64]
 
 DIGITS = 50
 SPACING = mpmath.mpf(10) ** -16
@@ -77,7 +73,7 @@ class ReferenceModel:
     def _scale(self, weight: FloatArray) -> mpmath.mpf:
         loss = self.derivation.loss
         factor = mpmath.mpf(loss.factor.p) / loss.factor.q
-        if not isinstance(loss, FilterLoss) and loss.reduction == "masked_mean":
+        if loss.reduction == "masked_mean":
             return factor / mpmath.mpf(float(weight.sum()))
         dt = self.derivation.network.dt
         return factor * mpmath.mpf(dt.p) / dt.q / len(weight)

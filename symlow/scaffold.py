@@ -13,9 +13,9 @@ def new_specification(name: str, rank: int = 1) -> str:
     Raises:
         SpecError: if the name or the rank is not one that a specification accepts.
     """
+    # Checked before it is written into a file, so that the message is about the name and not about the file.
+    Spec.model_validate({"name": name, "network": {"rank": rank}, "task": {"kind": "exponential_filter", "decay": 0.2}})
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("symlow", "templates"), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
-    text = environment.get_template("specification.toml.jinja").render(name=name, rank=rank)
-    Spec.from_toml(text)
-    return text
+    return environment.get_template("specification.toml.jinja").render(name=name, rank=rank)

@@ -24,6 +24,11 @@ FloatArray = NDArray[np.float64]
 Trials = tuple[FloatArray, FloatArray, FloatArray | None]
 
 
+DIFFERENCE_SPACING = 6e-6
+"""Spacing of central differences: about the cube root of the machine epsilon, which balances truncation, growing with
+its square, against rounding, growing with its inverse."""
+
+
 @dataclass(frozen=True)
 class TrainingStep:
     """One moment of a training run.
@@ -48,9 +53,15 @@ class FullNetwork:
         network: the network's data.
         reduction: "sum_dt" or "masked_mean", how squared errors of trials become the loss.
         factor: the factor in front of it.
+
+    Raises:
+        ValueError: for a network that this simulator cannot do: nonlinear neurons, or drives that are not linear in
+            inputs and projections.
     """
 
     def __init__(self, network: Network, reduction: str, factor: float) -> None:
+        if not network.nonlinearity.is_linear:
+            raise ValueError(f"the simulator has linear neurons only, found {network.nonlinearity.name!r}")
         self.dt = float(network.dt)
         self.leak = float(network.dt / network.tau)
         self.reduction = reduction
@@ -115,12 +126,10 @@ class FullNetwork:
                 h_bar[t] += projection_bar @ P[:, reader].T / n
         return P_bar
 
-    def finite_difference_gradient(self, P: FloatArray, trials: Trials, spacing: float = 6e-6) -> FloatArray:
-        """Return dL/dP of one set of weights, shape (N, columns), by central differences over every parameter.
-
-        The default spacing, the cube root of the machine epsilon, balances truncation, which grows with its square,
-        against rounding, which grows with its inverse.
-        """
+    def finite_difference_gradient(
+        self, P: FloatArray, trials: Trials, spacing: float = DIFFERENCE_SPACING
+    ) -> FloatArray:
+        """Return dL/dP of one set of weights, shape (N, columns), by central differences over every parameter."""
         flat = np.empty(P.size)
         chunk = 256
         for start in range(0, P.size, chunk):
@@ -185,10 +194,20 @@ class FullNetwork:
 
 
 def _matrix_of(drive: MatrixExpr, variable: MatrixSymbol, variables: list[MatrixSymbol]) -> FloatArray:
-    """Return the matrix of the linear map from a variable to a drive, with all other variables at zero."""
-    columns = []
-    for k in range(variable.shape[0]):
-        point = {other: sympy.zeros(*other.shape).as_immutable() for other in variables}
-        point[variable] = sympy.ImmutableDenseMatrix(variable.shape[0], 1, lambda i, _, k=k: int(i == k))
-        columns.append(np.array(drive.subs(point).doit().as_explicit(), dtype=float)[:, 0])
-    return np.stack(columns, axis=1)
+    """Return the matrix of the linear map from a variable to a drive, with all other variables at zero.
+
+    Raises:
+        ValueError: if the drive is not linear in all variables together.
+    """
+
+    def value(point: dict[MatrixSymbol, FloatArray]) -> FloatArray:
+        full = {other: point.get(other, np.zeros(other.shape[0])) for other in variables}
+        exact = {other: sympy.ImmutableDenseMatrix(entries) for other, entries in full.items()}
+        return np.array(drive.subs(exact).doit().as_explicit(), dtype=float)[:, 0]
+
+    rng = np.random.default_rng(0)
+    left, right = ({other: rng.standard_normal(other.shape[0]) for other in variables} for _ in range(2))
+    together = {other: left[other] - 3 * right[other] for other in variables}
+    if not np.allclose(value(together), value(left) - 3 * value(right), rtol=1e-12, atol=1e-12):
+        raise ValueError(f"the drive {drive} is not linear in {', '.join(other.name for other in variables)}")
+    return np.stack([value({variable: unit}) for unit in np.eye(variable.shape[0])], axis=1)

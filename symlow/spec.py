@@ -9,13 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import keyword
 import math
 import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from symlow.errors import SpecError, listing, nearest
 from symlow.files import read_text
@@ -24,6 +33,12 @@ from symlow.spec_messages import refusal, spec_error
 
 FORMAT = 1
 """Version of the specification format; part of the canonical form, so a change of meaning changes the digest."""
+
+RESERVED_NAMES = ("numpy", "symlow")
+"""Names of modules that a generated module of the same name would hide from itself."""
+
+MOST_STEPS = 1e9
+"""The most time steps of a horizon; a longer one is infinite for every purpose."""
 
 PositiveInteger = Annotated[int, Field(strict=True, ge=1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -177,7 +192,7 @@ class FiltersTask(_FilterTask):
 
     kind: Literal["filters"]
     targets: tuple[PairTarget, ...] = Field(min_length=1)
-    """One table [[task.targets]] for each pair of output and input."""
+    """One table [[task.targets]] for each pair of output and input, in any order."""
 
 
 class TrialsTask(_Table):
@@ -202,15 +217,20 @@ class LearningSpec(_Table):
     rule: Literal["gradient_descent"] = "gradient_descent"
     """Gradient descent of all weights, dP/dt = -N grad_P L; its finite step P+ = P - lr N grad_P L."""
     frozen: tuple[str, ...] = ()
-    """Names of the vectors that are not trained."""
+    """Names of the vectors that are not trained, in any order."""
+
+    @field_validator("frozen")
+    @classmethod
+    def _canonical(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(dict.fromkeys(names)))
 
 
 class Spec(_Table):
     """A network, a task and a learning rule: everything that a derivation depends on."""
 
-    name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+    name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=100)]
     """Name of the derivation: letters, digits and underscores; generated files are called by it."""
-    reference: Annotated[str, Field(strict=True)] = ""
+    reference: Annotated[str, Field(strict=True, pattern=r"^[^\x00-\x1f\x7f]*$", max_length=500)] = ""
     """The paper or note that the system comes from."""
     network: NetworkSpec
     task: TaskSpec
@@ -223,6 +243,8 @@ class Spec(_Table):
             spec = handler(value)
         except ValidationError as error:
             raise spec_error(error, cls) from None
+        if keyword.iskeyword(spec.name) or spec.name in RESERVED_NAMES:
+            raise _refused("name", f"found {spec.name!r}, which a generated module cannot be called", "another name")
         if isinstance(spec.task, FilterTask):
             _check_horizon(spec.task, spec.network)
             _check_pairs(spec.task, spec.network)
@@ -261,6 +283,8 @@ class Spec(_Table):
         """Return the canonical form: JSON with sorted keys and every default written out."""
         # JSON has no infinity: the horizon is the one value that can be, and TOML's own word stands for it.
         content = {"format": FORMAT, **_without_infinities(self.model_dump(mode="python"))}
+        if isinstance(self.task, FiltersTask):
+            content["task"]["targets"].sort(key=lambda target: (target["output"], target["input"]))
         return json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
 
     @property
@@ -286,6 +310,12 @@ def _check_horizon(task: FilterTask, network: NetworkSpec) -> None:
         return
     dt, steps = network.dt, task.horizon / network.dt
     least = 2 if network.readout == "before_update" else 1  # an output read before the update is one step late
+    if steps > MOST_STEPS:
+        raise _refused(
+            "task.horizon",
+            f"found {task.horizon}, which is {steps:.3g} time steps",
+            f"at most {MOST_STEPS:.0e} steps, or inf",
+        )
     if round(steps) < least or abs(steps - round(steps)) > 1e-9 * steps:
         raise _refused(
             "task.horizon",

@@ -20,7 +20,7 @@ def spec_error(error: ValidationError, model: type[BaseModel]) -> SpecError:
     # A misspelt key is two errors, an unknown key and a missing one; the unknown one has the hint.
     details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     message = _message(details[0], model)
-    others = [_walk(detail["loc"], model)[0] for detail in details[1:]]
+    _, *others = dict.fromkeys(_walk(detail["loc"], model)[0] for detail in details)
     return SpecError(message + (f" (also wrong: {listing(others)})" if others else ""))
 
 
@@ -63,8 +63,12 @@ def _accepted(kind: str, context: dict[str, Any]) -> str:
             return "a finite number"
         case "string_type":
             return 'text in "quotes"'
-        case "string_pattern_mismatch":
+        case "string_pattern_mismatch" if context["pattern"].startswith("^[A-Za-z]"):
             return "letters, digits and underscores, a letter first"
+        case "string_pattern_mismatch":
+            return "text on one line"
+        case "string_too_long":
+            return f"at most {context['max_length']} characters"
         case "tuple_type":
             return "a list in [brackets]"
         case "too_short":

@@ -15,24 +15,23 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from symlow.arrays import FloatArray, Trials
+from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
 from symlow.errors import LearningError
 from symlow.files import write_whole
 from symlow.initial import overlaps_of_weights, sample_weights
 from symlow.learn import Track, check_run
 from symlow.reference import DIGITS, ReferenceModel
-from symlow.simulate import FullNetwork
+from symlow.simulate import DIFFERENCE_SPACING, FullNetwork
 from symlow.tasks.filters import FilterLoss
-from symlow.tasks.trials import Trials
 from symlow.version import __version__
-
-FloatArray = NDArray[np.float64]
 
 LONGEST_SIMULATION = 2**14
 """The most time steps that a simulation takes of an infinite horizon."""
@@ -101,33 +100,34 @@ class Certificate:
 
 def verify(
     derivation: Derivation,
-    module: ModuleType,
     neurons: int = 24,
     steps: int = 20,
     lr: float = 0.02,
     seed: int = 0,
+    module: ModuleType | None = None,
     track: Track = iter,
 ) -> Certificate:
     """Train the full network with finite-difference gradients and compare everything with the generated module.
 
     Args:
         derivation: what to verify.
-        module: its generated module.
         neurons: N of the full network.
         steps: steps of gradient descent.
         lr: learning rate.
         seed: seed of the initial weights, and of the trials where the task has none of its own.
+        module: what to verify in place of the module generated from the derivation.
         track: wraps the iteration over steps, for a progress bar.
 
     Raises:
-        LearningError: if a setting is out of range, or learning diverges at the learning rate.
+        LearningError: if a setting is out of range, learning diverges at the learning rate, or the loss cannot be
+            simulated: it is infinite, or the horizon too long.
     """
     check_run(lr, steps)
+    module = compile_module(derivation) if module is None else module
     weights = sample_weights(derivation, neurons, 1.0, seed)
     sigma = overlaps_of_weights(derivation, weights)
     trials = verification_trials(derivation, module, sigma, seed)
-    reduction = "sum_dt" if isinstance(derivation.loss, FilterLoss) else derivation.loss.reduction
-    network = FullNetwork(derivation.network, reduction, float(derivation.loss.factor))
+    network = FullNetwork(derivation.network, derivation.loss.reduction, float(derivation.loss.factor))
     comparison = _Comparison(derivation, module, network, weights, sigma, trials)
     checks = [
         comparison.outputs(seed),
@@ -153,19 +153,32 @@ def verification_trials(derivation: Derivation, module: ModuleType, sigma: Float
         y = rng.standard_normal((3, 40, loss.outputs))
         return x, y, (rng.random(y.shape) < 0.7).astype(float)
     if loss.steps is not None:
+        if loss.steps > LONGEST_SIMULATION:
+            raise LearningError(
+                f"task.horizon: found {loss.steps} time steps; accepted for verification, which steps through time: "
+                f"at most {LONGEST_SIMULATION}"
+            )
         return loss.impulse_trials()
+    if not np.isfinite(module.loss(sigma)):
+        raise LearningError(
+            "the loss is infinite at the initial weights, for the horizon is infinite and the reduced dynamics or the "
+            "target does not decay; verify with a finite task.horizon or another seed"
+        )
     # Long enough for both responses to vanish; the closed form, over all lags, is then compared with what is left.
     steps = 256
-    while steps < LONGEST_SIMULATION:
+    while steps <= LONGEST_SIMULATION:
         x, y, _ = loss.impulse_trials(steps)
         responses = np.concatenate([module.outputs(sigma, x), y], axis=0)
-        if np.abs(responses[:, 3 * steps // 4 :]).max() < 1e-8 * np.abs(responses).max():
-            break
+        if np.abs(responses[:, 3 * steps // 4 :]).max() <= 1e-8 * np.abs(responses).max():
+            return x, y, None
         steps *= 2
-    return loss.impulse_trials(steps)
+    raise LearningError(
+        f"the responses do not vanish within {LONGEST_SIMULATION} time steps, too slow for verification, which steps "
+        "through time; verify with a finite task.horizon"
+    )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Comparison:
     """The two sides of all comparisons: the generated module and the full network, at the same weights and trials."""
 
@@ -191,12 +204,11 @@ class _Comparison:
         ]
 
     def finite_difference_run(self, steps: int, lr: float, track: Track) -> list[Check]:
-        delta, reach = self._difference_error(), np.abs(self.weights).sum(axis=0).max()
-        bound = 10 * steps * lr * 2 * reach * delta
+        bound = 10 * steps * lr * self.overlap_error
         slope = np.abs(self.module.loss_gradient(self.sigma, self.trials)).sum()
         sizes = np.abs(self.sigma).max(), float(self.module.loss(self.sigma, self.trials))
         errors = self._run(steps, lr, self.network.finite_difference_gradient, track)
-        why = f"gradients by differences are off by {delta:.0e} an entry, over {steps} steps, times 10"
+        why = f"gradients by differences are off by {self.difference_error:.0e} an entry, over {steps} steps, times 10"
         return [
             _check(f"overlaps, {steps} steps / finite differences", errors[0], bound / sizes[0], why),
             _check(f"loss, {steps} steps / finite differences", errors[1], bound * slope / sizes[1], why),
@@ -220,19 +232,18 @@ class _Comparison:
         return in_overlaps, in_loss
 
     def flow(self) -> Check:
-        gradient = self.network.finite_difference_gradient(self.weights, self.trials) * self.network.trained
-        half = -gradient.T @ self.weights
+        half = -(self.differences[0] * self.network.trained).T @ self.weights
         full, reduced = half + half.T, self.module.gram(self.module.rhs(0.0, self.sigma, self.trials))
-        bound = 2 * np.abs(self.weights).sum(axis=0).max() * self._difference_error()
         why = "the error of the finite differences"
-        return _check("dSigma/dt, rhs / finite differences", np.abs(full - reduced).max(), bound, why)
+        return _check("dSigma/dt, rhs / finite differences", np.abs(full - reduced).max(), self.overlap_error, why)
 
     def order_of_euler_step(self, lr: float) -> Check:
         rates = lr * 2.0 ** -np.arange(4)
         flow = self.module.rhs(0.0, self.sigma, self.trials)
         exact = self.module.step(self.sigma, rates, self.trials)
         deviations = np.abs(exact - self.sigma - rates[:, None] * flow).max(axis=-1)
-        order = np.log2(deviations[:-1] / deviations[1:])
+        # Where nothing is trained nothing moves, and there is no deviation to have an order.
+        order = np.log2(deviations[:-1] / deviations[1:]) if self.network.trained.any() else np.array([2.0])
         why = "Euler's step of rhs differs from step by O(lr^2)"
         return _check("order of Euler's error per step, minus 2", np.abs(order - 2).max(), 1e-3, why)
 
@@ -261,16 +272,27 @@ class _Comparison:
             _check("gradient, closed form / stepped in time", _relative(slopes_closed, slopes), 1e-10, why),
         ]
 
-    def _difference_error(self) -> float:
-        """Estimate the largest error of a finite-difference gradient.
+    @cached_property
+    def differences(self) -> tuple[FloatArray, FloatArray]:
+        """The gradients by finite differences, at the spacing of the runs and at twice that spacing."""
+        spacings = DIFFERENCE_SPACING, 2 * DIFFERENCE_SPACING
+        fine, coarse = (self.network.finite_difference_gradient(self.weights, self.trials, h) for h in spacings)
+        return fine, coarse
 
-        Differences at twice the spacing have four times the truncation error and other rounding, so their distance
-        exceeds the error of either kind.
+    @property
+    def difference_error(self) -> float:
+        """An estimate of the largest error of the finer differences.
+
+        At twice the spacing the truncation error is four times as large and the rounding another, so the distance of
+        the two is about three times the truncation error of the finer, and of the size of the rounding.
         """
-        spacing = 6e-6
-        fine = self.network.finite_difference_gradient(self.weights, self.trials, spacing)
-        coarse = self.network.finite_difference_gradient(self.weights, self.trials, 2 * spacing)
+        fine, coarse = self.differences
         return float(np.abs(fine - coarse).max())
+
+    @property
+    def overlap_error(self) -> float:
+        """What that error does to the rate of an overlap, at most: (|P_i|_1 + |P_j|_1) delta."""
+        return float(2 * np.abs(self.weights).sum(axis=0).max() * self.difference_error)
 
 
 def _check(name: str, error: float, bound: float, why: str) -> Check:
@@ -279,4 +301,5 @@ def _check(name: str, error: float, bound: float, why: str) -> Check:
 
 def _relative(found: FloatArray, reference: FloatArray) -> float:
     """Return the largest deviation, relative to the largest entry of the reference."""
-    return float(np.abs(found - reference).max() / np.abs(reference).max())
+    deviation = float(np.abs(found - reference).max())
+    return deviation / float(np.abs(reference).max()) if deviation else 0.0

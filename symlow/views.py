@@ -5,16 +5,23 @@ The derivation itself knows no printer; this class stands to the right of both.
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 from symlow.codegen.emit import compile_module, source
 from symlow.derivation import Derivation
+from symlow.errors import SpecError
 from symlow.explain import ClosureReport, Explanation, closure_report, explain
+from symlow.network import build_network
 from symlow.printing.latex import latex
 from symlow.printing.text import equations
 from symlow.spec import Spec
+from symlow.tasks import build_loss
 
 
+@dataclass(frozen=True, eq=False)
 class DerivedSystem(Derivation):
     """A derivation with its views: text, LaTeX, explanations and generated code."""
 
@@ -64,4 +71,18 @@ def derive(spec: Spec) -> DerivedSystem:
     Raises:
         SpecError: if the specification names a vector that its network does not have.
     """
-    return DerivedSystem(spec)
+    return DerivedSystem(spec, build_network(spec), build_loss(spec))
+
+
+def derive_file(path: str | os.PathLike[str]) -> DerivedSystem:
+    """Derive the specification in a TOML file.
+
+    Raises:
+        FileError: if the file cannot be read.
+        SpecError: if it is not a valid specification; the message names the file.
+    """
+    spec = Spec.load(path)
+    try:
+        return derive(spec)
+    except SpecError as error:
+        raise SpecError(f"{Path(path)}: {error}") from None

@@ -98,6 +98,7 @@ def test_new_derive_explain(folder):
     assert "loss-invisible" in explained
     assert "learning moves u1 along v1" in explained
     assert "21 distinct entries" in works("explain", "mine.toml")
+    assert works("explain", "mine.toml", "u2_v1") == works("explain", "mine.toml", "v1_u2")
     assert "unknown overlap 'u_u2'; did you mean 'u" in fails("explain", "mine.toml", "u_u2")
 
 
@@ -178,7 +179,7 @@ MISTAKES = [
     (["derive", "rank.toml"], "rank.toml: network.rank: found 0; accepted: a number >= 1"),
     (["derive", "phi.toml"], "phi.toml: network.nonlinearity: unknown nonlinearity 'tanhh'"),
     (["derive", "key.toml"], "key.toml: unknown key 'rnak' in [network]; did you mean 'rank'?"),
-    (["derive", "frozen.toml"], "learning.frozen[1]: unknown vector 'q'"),
+    (["derive", "frozen.toml"], "frozen.toml: learning.frozen: unknown vector 'q'"),
     (["latex", "small.toml", "-o", "nowhere/a.tex"], "nowhere/a.tex: the folder nowhere does not exist"),
     (["latex", "small.toml", "-o", "."], ".: is a directory, expected a file name"),
     (["learn", "small.toml", "--lr", "-1"], "lr: found -1.0; accepted: a finite number > 0"),
@@ -188,10 +189,16 @@ MISTAKES = [
     (["learn", "small.toml", "-o", "small.toml"], "small.toml: exists and was left as it is"),
     (["learn", "small.toml", "--initial", "nan.npz"], "nan.npz: sigma: found nan at index (0,)"),
     (["learn", "small.toml", "--initial", "notpsd.npz"], "notpsd.npz: sigma: the Gram matrix has the eigenvalue"),
-    (["learn", "small.toml", "--initial", "shape.npz"], "shape.npz: sigma: found shape (9,); accepted: (10)"),
+    (["learn", "small.toml", "--initial", "shape.npz"], "shape.npz: sigma: found shape (9,); accepted: (10,)"),
     (["learn", "trials.toml"], "trials: the task has no closed-form loss; give arrays"),
     (["learn", "trials.toml", "--trials", "badtrials.npz"], "badtrials.npz: y: found shape (2, 8, 1); accepted:"),
     (["learn", "trials.toml", "--trials", "shape.npz"], "shape.npz: no array 'x'"),
+    (["learn", "small.toml", "-o", "small.toml", "--force"], "small.toml: cannot be written to, it is an input"),
+    (["learn", "small.toml", "-o", "a.png", "--plot", "a.png"], "a.png: cannot be written to, another output"),
+    (["learn", "small.toml", "--neurons", "100000000000"], "out of memory"),
+    (["derive", "x" * 300 + ".toml"], "File name too long"),
+    (["new", 'a"b'], "name: found 'a\"b'; accepted: letters, digits"),
+    (["new", "numpy"], "name: found 'numpy', which a generated module cannot be called"),
     (["verify", "small.toml", "--steps", "0"], "steps: found 0"),
 ]  # fmt: skip
 

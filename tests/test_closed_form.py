@@ -48,7 +48,7 @@ def test_limit_of_small_steps_is_the_published_formula():
     # math.md, section 7, at tau = 1 and amplitude 1.
     d = derived({**EXPONENTIAL, **INF})
     zm, zu, vm, vu = (d.symbols[name] for name in d.visible)
-    K, c, target = zu * vm, 1 - vu, sympy.Symbol("c", real=True)
+    K, c, target = zu * vm, 1 - vu, sympy.Symbol("c_star", real=True)
     published = (
         zm**2 / 2
         + zm * K / (1 + c)
@@ -58,7 +58,7 @@ def test_limit_of_small_steps_is_the_published_formula():
         + 1 / (2 * target)
     )
     found = d.pair_formulas[0].squared_error.subs({"tau": 1, sympy.Symbol("tau", positive=True): 1})
-    found = found.subs(sympy.Symbol("a", real=True), 1)
+    found = found.subs(sympy.Symbol("a_star", real=True), 1)
     assert sympy.simplify(found - published) == 0
 
 
@@ -97,7 +97,7 @@ def test_minimum_has_no_loss_and_no_gradient(name):
 def test_minimum_is_the_published_one():
     d = derived({**EXPONENTIAL, **INF})
     (family,) = d.pair_formulas[0].minimum
-    a, c, tau = sympy.Symbol("a", real=True), sympy.Symbol("c", real=True), sympy.Symbol("tau", positive=True)
+    a, c, tau = sympy.Symbol("a_star", real=True), sympy.Symbol("c_star", real=True), sympy.Symbol("tau", positive=True)
     zm, zu, vm, vu = (d.symbols[name] for name in d.visible)
     assert sympy.expand(family[vu] - (1 - c * tau)) == 0
     assert sympy.expand(family[zm] - a * tau) == 0

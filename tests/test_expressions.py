@@ -48,6 +48,8 @@ def test_adjoint_leaves_out_what_is_absent_and_refuses_what_it_does_not_know():
     assert adjoint(A * B, MatrixSymbol("Y", 2, 3), [K]) == {}
     with pytest.raises(TypeError, match="no adjoint rule for HadamardProduct"):
         adjoint(sympy.HadamardProduct(B, B.T), B, [B])
+    with pytest.raises(TypeError, match=r"no adjoint rule for the scalar Trace\(B\)"):
+        adjoint(sympy.Trace(B) * A, MatrixSymbol("Y", 2, 3), [A, B])
 
 
 def test_linear_coefficients():
@@ -63,6 +65,8 @@ def test_linear_coefficients_refuse_products_of_variables():
     k = MatrixSymbol("k", 3, 1)
     with pytest.raises(ValueError, match="not linear in k"):
         linear_coefficients(k * k.T * k, [k])
+    with pytest.raises(ValueError, match="not linear in k"):
+        linear_coefficients(k[0, 0] * k, [k])
 
 
 def test_exact_reads_decimals():

@@ -14,6 +14,7 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.linalg import hadamard
 
+import symlow
 from symlow.errors import UnknownNameError
 from tests.conftest import (
     EXPONENTIAL,
@@ -24,6 +25,7 @@ from tests.conftest import (
     derived,
     filters,
     random_trials,
+    spec,
     states,
     weights,
 )
@@ -86,6 +88,28 @@ def test_infinite_horizon_is_the_limit_of_long_ones_and_inf_beyond_stability():
     assert loss[decaying] == pytest.approx(long.loss(sigma[decaying]), rel=1e-10)
     assert gradient[decaying] == pytest.approx(long.loss_gradient(sigma[decaying]), rel=1e-9, abs=1e-12)
     assert float(module.loss(sigma[1])) == math.inf
+
+
+@pytest.mark.parametrize("readout", ["after_update", "before_update"])
+@pytest.mark.parametrize(("rank", "inputs", "outputs"), [(1, 1, 1), (2, 2, 1), (3, 1, 2), (4, 2, 2)])
+def test_infinite_horizon_equals_the_stepped_loss(rank, inputs, outputs, readout):
+    shape = {"rank": rank, "inputs": inputs, "outputs": outputs, "readout": readout}
+    task = filters(outputs, inputs, (EXPONENTIAL, OSCILLATION, NO_RESPONSE), math.inf)
+    d, module = derived(task, **shape), compiled(task, **shape)
+    sigma, trials = states(module, 3, neurons=200), d.loss.impulse_trials(2000)
+    assert module.loss(sigma) == pytest.approx(module.loss(sigma, trials), rel=1e-10)
+    closed, stepped = module.loss_gradient(sigma), module.loss_gradient(sigma, trials)
+    assert np.abs(closed - stepped).max() <= 1e-10 * np.abs(stepped).max()
+    rows = np.stack([module.loss_gradient(row) for row in sigma])
+    assert np.abs(closed - rows).max() <= 1e-13 * np.abs(rows).max()
+
+
+def test_nan_in_nan_out():
+    for horizon in (5.0, math.inf):
+        module = compiled({**EXPONENTIAL, "horizon": horizon})
+        sigma = np.stack([states(module, 1)[0], np.full(10, np.nan)])
+        assert np.array_equal(np.isnan(module.loss(sigma)), [False, True])
+        assert np.array_equal(np.isnan(module.rhs(0.0, sigma)).all(axis=-1), [False, True])
 
 
 def test_integrator_over_an_infinite_horizon_is_inf_everywhere():
@@ -213,6 +237,16 @@ def test_module_imports_numpy_only_and_shows_its_source():
     assert derived(rank=2).spec.digest in module.__doc__
 
 
+REFERENCES = ['a """ b', "\\sigma \\x \\", '"""; raise SystemExit; """', "three ' ' '", 'ends with "']
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_reference_is_text_whatever_is_in_it(reference):
+    given = symlow.Spec.model_validate({**spec().model_dump(), "reference": reference})
+    module = symlow.derive(given).compile()
+    assert f"Source: {reference}." in module.__doc__
+
+
 def test_gram_matrix_stays_positive_semidefinite_at_large_steps():
     module = compiled(rank=2)
     sigma = states(module, 20, neurons=6)
@@ -226,7 +260,10 @@ def test_same_bytes_under_any_hash_seed():
         "import hashlib, symlow;"
         "d = symlow.derive(symlow.Spec.load('derivations/beyond_the_papers/rank3_two_in_two_out.toml'));"
         "e = symlow.derive(symlow.Spec.load('derivations/ger_barak_2026/rank1_linear.toml'));"
-        "texts = [f() for x in (d, e) for f in (x.source, x.latex, lambda: x.latex(fragment=True), x.__str__)];"
+        "zero = symlow.derive(symlow.Spec.from_toml('name = \\'z\\'\\n[network]\\nrank = 1\\ninputs = 2\\n[task]\\n"
+        "kind = \\'filters\\'\\nhorizon = inf\\ntargets = [{kind = \\'no_response\\', input = 1, output = 1}, "
+        "{kind = \\'damped_oscillation\\', decay = 1.0, frequency = 2.0, input = 2, output = 1}]'));"
+        "texts = [f() for x in (d, e, zero) for f in (x.source, x.latex, lambda: x.latex(fragment=True), x.__str__)];"
         "print(hashlib.sha256(''.join(texts).encode()).hexdigest())"
     )
     digests = {

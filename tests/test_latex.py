@@ -9,8 +9,9 @@ import subprocess
 
 import pytest
 
+import symlow
 from symlow.printing.notation import width
-from tests.conftest import EXPONENTIAL, INTEGRATOR, NO_RESPONSE, OSCILLATION, derived, filters
+from tests.conftest import EXPONENTIAL, INTEGRATOR, NO_RESPONSE, OSCILLATION, derived, filters, spec
 
 needs_pdflatex = pytest.mark.skipif(
     shutil.which("pdflatex") is None, reason="pdflatex is not installed (Debian: texlive-latex-recommended)"
@@ -63,15 +64,23 @@ def test_fragment_goes_into_another_document(tmp_path):
     assert code == 0, log[-2000:]
 
 
-def test_document_says_what_the_issue_of_a_reader_is():
+def test_document_has_every_section():
     text = derived(**SYSTEMS["exponential"]).latex()
     for section in ("Model", "Reduction", "Loss-visible", "Gradient flow", "Finite steps", "Loss and its gradient"):
         assert rf"\section*{{{section}" in text
     assert (
         r"\frac{\mathrm{d}}{\mathrm{d}t}\sigma_{zm} &= -(\lVert m\rVert^2 + \lVert z\rVert^2)\,\partial_{zm}L" in text
     )
-    assert r"\sigma_{vu}=1 - c \tau" in text
+    assert r"\sigma_{vu}=1 - c^{*} \tau" in text
     assert "What is exact" in text
+
+
+@needs_pdflatex
+def test_any_reference_compiles(tmp_path):
+    reference = 'Müller & Ångström – "σ_x", 50 % of \\alpha^2 ~ #1 {ŁΔ} 漢'
+    given = symlow.Spec.model_validate({**spec().model_dump(), "reference": reference})
+    code, log = compile_latex(symlow.derive(given).latex(), tmp_path)
+    assert code == 0, log[-2000:]
 
 
 def test_names_of_vectors_with_many_columns():

@@ -10,7 +10,7 @@ import symlow
 
 PACKAGE = Path(symlow.__file__).parent
 STAGES = re.findall(r"^    (\w+) {2,}\S", symlow.__doc__, re.MULTILINE)
-BELOW = ["errors", "version", "files", "spec_messages", "scaffold", "expressions", "reference", "generate"]
+BELOW = ["errors", "version", "files", "arrays", "spec_messages", "expressions"]
 
 
 def modules():
@@ -36,8 +36,8 @@ def test_imports_run_from_right_to_left_only():
     for path in modules():
         name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
         for module in imported(path):
-            if module.startswith("symlow.") and name in rank and stage(module) in rank:
-                assert rank[stage(module)] <= rank[name], f"{path.name} imports {module}"
+            if module.startswith("symlow.") and stage(module) in rank:
+                assert rank[stage(module)] <= rank.get(name, -1), f"{path.name} imports {module}"
 
 
 def test_there_are_no_circles():

@@ -16,7 +16,7 @@ def test_descent_learns_the_published_values():
     # Final values a*, a*(1 - c*), 1 - c* of Ger & Barak 2026, fig. 5, at dt = 0.05 up to the exact discrete minimum.
     task = {**EXPONENTIAL, "horizon": 20.0}
     d, module = derived(task), compiled(task)
-    run = symlow.learn(d, module, states(module, 1, neurons=500)[0], 0.005, 4000)
+    run = symlow.learn(d, states(module, 1, neurons=500)[0], 0.005, 4000)
     z_m, z_u, v_m, v_u = run.sigma[-1, :4]
     (family,) = d.pair_formulas[0].minimum_discrete
     exact = {symbol.name: value.subs(d.parameters) for symbol, value in family.items()}
@@ -31,7 +31,7 @@ def test_flow_follows_the_steps_and_tends_to_them():
     d, module = derived(), compiled()
     start = states(module, 1)[0]
     runs = [
-        (symlow.learn(d, module, start, lr, n), symlow.learn(d, module, start, lr, n, method="flow"))
+        (symlow.learn(d, start, lr, n), symlow.learn(d, start, lr, n, method="flow"))
         for lr, n in ((0.004, 50), (0.002, 100), (0.001, 200))
     ]
     errors = [np.abs(step.sigma[-1] - flow.sigma[-1]).max() for step, flow in runs]
@@ -43,16 +43,16 @@ def test_flow_follows_the_steps_and_tends_to_them():
 def test_several_states_learn_as_each_does_alone(method):
     d, module = derived(), compiled()
     sigma = states(module, 3)
-    together = symlow.learn(d, module, sigma, 0.01, 5, method=method)
+    together = symlow.learn(d, sigma, 0.01, 5, method=method)
     assert together.sigma.shape == (6, 3, 10)
     assert together.loss.shape == (6, 3)
-    alone = symlow.learn(d, module, sigma[1], 0.01, 5, method=method)
+    alone = symlow.learn(d, sigma[1], 0.01, 5, method=method)
     assert together.sigma[:, 1] == pytest.approx(alone.sigma, rel=1e-8)
 
 
 def test_saved_run_has_everything(tmp_path):
     d, module = derived(), compiled()
-    run = symlow.learn(d, module, states(module, 1)[0], 0.01, 5)
+    run = symlow.learn(d, states(module, 1)[0], 0.01, 5)
     path = run.save(tmp_path / "run.npz")
     with np.load(path) as saved:
         assert np.array_equal(saved["sigma"], run.sigma)
@@ -69,7 +69,7 @@ def test_figure_is_written(tmp_path):
     pytest.importorskip("matplotlib")
     d, module = derived(rank=2), compiled(rank=2)
     for sigma in (states(module, 1)[0], states(module, 3)):
-        figure = plot_learning(symlow.learn(d, module, sigma, 0.01, 5))
+        figure = plot_learning(symlow.learn(d, sigma, 0.01, 5))
         assert next(axes.get_title() for axes in figure.axes) == "loss"
         assert [len(axes.get_lines()) for axes in figure.axes][1:] == [10, 13]
     assert save_figure(figure, tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
@@ -81,7 +81,7 @@ def test_missing_matplotlib_is_one_line(monkeypatch):
     import sys
 
     d, module = derived(), compiled()
-    run = symlow.learn(d, module, states(module, 1)[0], 0.01, 2)
+    run = symlow.learn(d, states(module, 1)[0], 0.01, 2)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(DependencyError, match=r"pip install 'symlow\[plot\]'"):
         plot_learning(run)
@@ -105,7 +105,7 @@ def test_input_that_is_wrong():
             r"sigma: the Gram matrix has the eigenvalue -.*norm m_m",
         ),
         (np.stack([sigma, shifted(sigma, "z_u", 9.0)]), 0.1, 5, GramMatrixError, r"sigma\[1\]: the Gram matrix"),
-        (sigma[:-1], 0.1, 5, ArrayError, r"sigma: found shape \(9,\); accepted: \(10\), meaning \(10 overlaps"),
+        (sigma[:-1], 0.1, 5, ArrayError, r"sigma: found shape \(9,\); accepted: \(10,\), meaning \(10 overlaps"),
         (shifted(sigma, "z_m", np.nan), 0.1, 5, ArrayError, r"sigma: found nan at index \(0,\); accepted: finite"),
         (["a"] * 10, 0.1, 5, ArrayError, "sigma: found values that are not real numbers"),
         (sigma * (1 + 0j), 0.1, 5, ArrayError, "sigma: found values that are not real numbers"),
@@ -115,7 +115,7 @@ def test_input_that_is_wrong():
     ]
     for state, lr, steps, kind, message in cases:
         with pytest.raises(kind, match=message):
-            symlow.learn(d, module, state, lr, steps)
+            symlow.learn(d, state, lr, steps)
 
 
 def test_trials_that_are_wrong():
@@ -134,15 +134,20 @@ def test_trials_that_are_wrong():
     ]
     for trials, kind, message in cases:
         with pytest.raises(kind, match=message):
-            symlow.learn(d, module, sigma, 0.1, 5, trials)
+            symlow.learn(d, sigma, 0.1, 5, trials)
 
 
 def test_infinite_loss_at_the_start_is_an_error():
     task = {**EXPONENTIAL, "horizon": float("inf")}
     d, module = derived(task), compiled(task)
     sigma = shifted(shifted(shifted(states(module, 1)[0], "v_u", 1.2), "u_u", 3.0), "v_v", 3.0)
-    with pytest.raises(LearningError, match="the loss is infinite at the initial overlaps"):
-        symlow.learn(d, module, sigma, 0.1, 5)
+    with pytest.raises(LearningError, match="the loss is not finite at the initial overlaps: over an infinite horizon"):
+        symlow.learn(d, sigma, 0.1, 5)
+
+
+def test_numbers_too_large_are_an_error():
+    with pytest.raises(LearningError, match="too large for floating point"):
+        symlow.learn(derived(), states(compiled(), 1)[0] * 1e160, 0.1, 5)
 
 
 def test_initial_overlaps_from_files(tmp_path):
@@ -159,6 +164,18 @@ def test_initial_overlaps_from_files(tmp_path):
     np.savez(tmp_path / "short.npz", m=P[:, 0], u=P[:9, 1], v=P[:, 2], z=P[:, 3])
     with pytest.raises(ArrayError, match=r"short.npz: u: found shape \(9, 1\); accepted: \(50, 1\)"):
         load_initial(tmp_path / "short.npz", d, module)
+    run = symlow.learn(d, expected, 0.01, 4)
+    run.save(tmp_path / "run.npz")
+    assert np.array_equal(load_initial(tmp_path / "run.npz", d, module), run.sigma[-1])
+    np.savez(tmp_path / "none.npz", sigma=np.ones((0, 10)))
+    with pytest.raises(ArrayError, match=r"none.npz: sigma: found no state"):
+        load_initial(tmp_path / "none.npz", d, module)
+    np.savez_compressed(tmp_path / "damaged.npz", sigma=expected)
+    damaged = bytearray((tmp_path / "damaged.npz").read_bytes())
+    damaged[60:70] = b"x" * 10
+    (tmp_path / "damaged.npz").write_bytes(damaged)
+    with pytest.raises(FileError, match=r"not an \.npz file of plain arrays"):
+        load_initial(tmp_path / "damaged.npz", d, module)
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(FileError, match=r"not an \.npz file of plain arrays"):
         load_initial(tmp_path / "text.npz", d, module)

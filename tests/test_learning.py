@@ -97,7 +97,7 @@ def test_block_flow_has_the_scalar_flow_as_entries(shape):
     d = derived(**shape)
     index = d.reduction.index
     for (left, right), expression in d.block_flow.items():
-        values = {symbol: index.explicit(*pair) for pair, symbol in index.block_symbols().items()}
+        values = {symbol: index.explicit(*pair) for pair, symbol in index.blocks.items()}
         for (a, b), symbol in d.learning.visible_blocks.items():
             gradients = index.explicit(a, b).applyfunc(lambda s: sympy.Symbol(s.name.replace("sigma_", "g_")) / 2)
             values[symbol] = gradients.as_immutable()
@@ -119,6 +119,6 @@ def test_overlaps_of_frozen_vectors_are_constant():
 def test_loss_adjoint_keeps_the_blocks():
     d = derived(rank=3)
     dt, tau = sympy.Symbol("dt", positive=True), sympy.Symbol("tau", positive=True)
-    assert d.loss_adjoint["Sigma_vu"] == dt / tau * MatrixSymbol("Abar_u_u", 3, 3)
-    assert d.loss_adjoint["Sigma_zu"] == MatrixSymbol("Cbar_u", 1, 3)
-    assert set(d.loss_adjoint) == {"Sigma_zm", "Sigma_zu", "Sigma_vm", "Sigma_vu"}
+    assert d.loss_adjoint["Sigma_v_u"] == dt / tau * MatrixSymbol("Abar_u_u", 3, 3)
+    assert d.loss_adjoint["Sigma_z_u"] == MatrixSymbol("Cbar_u", 1, 3)
+    assert set(d.loss_adjoint) == {"Sigma_z_m", "Sigma_z_u", "Sigma_v_m", "Sigma_v_u"}

@@ -66,7 +66,7 @@ def test_unknown_overlap_has_a_hint():
 
 
 def test_frozen_vector_that_does_not_exist():
-    with pytest.raises(SpecError, match=r"learning.frozen\[2\]: unknown vector 'w'.*accepted: m, u, v, z"):
+    with pytest.raises(SpecError, match=r"learning.frozen: unknown vector 'w'.*accepted: m, u, v, z"):
         build_network(spec(frozen=("m", "w")))
 
 
@@ -87,14 +87,14 @@ def hand_made(carriers, projections, reader, vectors, inputs=1):
 def test_tied_vectors_are_one_block_that_carries_and_reads():
     # Symmetric connectivity U U^T: one block is carrier and reader, so its inner overlaps become visible.
     x, a = MatrixSymbol("x", 1, 1), MatrixSymbol("a", 2, 1)
-    network = hand_made([("in", x), ("rec", a)], [(a, "rec")], "out", [("in", 1), ("rec", 2), ("out", 1)])
+    network = hand_made([("inp", x), ("rec", a)], [(a, "rec")], "out", [("inp", 1), ("rec", 2), ("out", 1)])
     reduction = Reduction(network)
     assert [o.name for o in reduction.visible] == [
-        "out_in", "out_rec1", "out_rec2", "rec1_in", "rec2_in", "rec1_rec2", "rec1_rec1", "rec2_rec2",
+        "out_inp", "out_rec1", "out_rec2", "rec1_inp", "rec2_inp", "rec1_rec2", "rec1_rec1", "rec2_rec2",
     ]  # fmt: skip
-    assert [o.name for o in reduction.invisible] == ["in_in", "out_out"]
+    assert [o.name for o in reduction.invisible] == ["inp_inp", "out_out"]
     flow = GramFlow(reduction.index, reduction.visible, reduction.invisible)
-    norm, mixed, into, out = (reduction.index[n] for n in ("rec1_rec1", "rec1_rec2", "rec1_in", "out_rec1"))
+    norm, mixed, into, out = (reduction.index[n] for n in ("rec1_rec1", "rec1_rec2", "rec1_inp", "out_rec1"))
     # S has the whole gradient of a norm on its diagonal, so the norm's own term is twice the others.
     expected = {norm: -4 * norm.symbol, mixed: -2 * mixed.symbol, into: -2 * into.symbol, out: -2 * out.symbol}
     assert flow.by_gradient(norm) == expected

@@ -61,6 +61,8 @@ MESSAGES = [
     ({"task.horizon": 20.03}, "task.horizon: found 20.03, which is 400.6 time steps of network.dt = 0.05; accepted"),
     ({"task.horizon": 0.05, "network.readout": "before_update"}, "task.horizon: found 0.05, which is 1 time steps"),
     ({"task.loss": {"reduction": "masked_mean"}}, "task.loss.reduction: found 'masked_mean'; accepted: 'sum_dt'"),
+    ({"task.horizon": 1e308}, "task.horizon: found 1e+308, which is inf time steps; accepted: at most 1e+09 steps"),
+    ({"reference": "two\nlines"}, "reference: found 'two\\nlines'; accepted: text on one line"),
     ({"task.loss": {"factor": 0}}, "task.loss.factor: found 0; accepted: a number > 0"),
     ({"name": "a b"}, "name: found 'a b'; accepted: letters, digits and underscores, a letter first"),
     ({"name": "../x"}, "name: found '../x'; accepted: letters"),
@@ -125,6 +127,11 @@ def test_canonical_form_does_not_depend_on_order_or_defaults():
     assert symlow.Spec.model_validate(dict(reversed(written.items()))).digest == spec.digest
     assert len(spec.digest) == 64
     assert symlow.Spec.model_validate(changed({"network.rank": 2})).digest != spec.digest
+    frozen = [symlow.Spec.model_validate(changed({"learning": {"frozen": f}})) for f in (["z", "m"], ["m", "z", "m"])]
+    assert frozen[0].digest == frozen[1].digest
+    pairs = [{"kind": "integrator", "output": 1, "input": k} for k in (1, 2)]
+    orders = [changed({"network.inputs": 2, "task": {"kind": "filters", "targets": t}}) for t in (pairs, pairs[::-1])]
+    assert len({symlow.Spec.model_validate(order).digest for order in orders}) == 1
 
 
 def test_infinite_horizon_has_a_canonical_form():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import types
 
 import pytest
 
 import symlow
 from symlow.errors import LearningError
-from tests.conftest import EXPONENTIAL, OSCILLATION, derived, filters
+from tests.conftest import EXPONENTIAL, INTEGRATOR, OSCILLATION, derived, filters
 
 SYSTEMS = [
     {"rank": 1},
@@ -22,7 +23,7 @@ SYSTEMS = [
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_passes(system, tmp_path):
     d = derived(**system)
-    certificate = symlow.verify(d, d.compile(), neurons=12, steps=4)
+    certificate = symlow.verify(d, neurons=12, steps=4)
     assert certificate.passed, [check for check in certificate.checks if not check.passed]
     saved = json.loads(certificate.save(tmp_path / "certificate.json").read_text())
     assert saved["passed"] is True
@@ -49,11 +50,28 @@ def test_fails_on_a_module_that_is_wrong(wrong, text, instead, noticed):
     assert source.count(text) == 1
     module = types.ModuleType("wrong")
     exec(source.replace(text, instead), module.__dict__)
-    certificate = symlow.verify(d, module, neurons=12, steps=4)
+    certificate = symlow.verify(d, neurons=12, steps=4, module=module)
     failed = " | ".join(check.name for check in certificate.checks if not check.passed)
     assert not certificate.passed
     for word in noticed:
         assert word in failed
+
+
+def test_what_is_frozen_altogether_passes():
+    assert symlow.verify(derived(frozen=("m", "u", "v", "z")), neurons=12, steps=2).passed
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({**INTEGRATOR, "horizon": math.inf}, "the loss is infinite at the initial weights"),
+        ({**EXPONENTIAL, "decay": 0.001, "horizon": math.inf}, "the responses do not vanish within 16384 time steps"),
+        ({**EXPONENTIAL, "horizon": 1e6}, "task.horizon: found 20000000 time steps; accepted for verification"),
+    ],
+)
+def test_losses_that_cannot_be_simulated_are_refused(task, message):
+    with pytest.raises(LearningError, match=message):
+        symlow.verify(derived(task))
 
 
 @pytest.mark.parametrize(
@@ -69,4 +87,4 @@ def test_fails_on_a_module_that_is_wrong(wrong, text, instead, noticed):
 def test_settings_out_of_range(options, message):
     d = derived()
     with pytest.raises(LearningError, match=message):
-        symlow.verify(d, d.compile(), **options)
+        symlow.verify(d, **options)

@@ -30,9 +30,8 @@ def main() -> None:
     lr, every = 0.005, max(options.steps // 20, 1)
 
     derivation = symlow.derive(symlow.Spec.load(HERE / "rank1_linear.toml"))
-    module = derivation.compile()
     weights = sample_weights(derivation, options.neurons, scale=1.0, seed=1)
-    run = symlow.learn(derivation, module, overlaps_of_weights(derivation, weights), lr, options.steps)
+    run = symlow.learn(derivation, overlaps_of_weights(derivation, weights), lr, options.steps)
 
     network = FullNetwork(derivation.network, "sum_dt", 0.5)
     moments = list(network.train(weights, derivation.loss.impulse_trials(), lr, options.steps))

@@ -15,7 +15,6 @@ from sympy import MatAdd, MatrixExpr, MatrixSymbol
 from symlow.codegen.numpy_printer import NumpyMatrixPrinter
 from symlow.derivation import Derivation
 from symlow.expressions import summands
-from symlow.printing.text import network_equations
 from symlow.tasks.filters import FilterLoss
 
 
@@ -54,7 +53,6 @@ class Slice:
     name: str
     start: int
     stop: int
-    comment: str
 
 
 @dataclass(frozen=True)
@@ -75,17 +73,14 @@ class Lowered:
     """The content of a generated module."""
 
     derivation: Derivation
-    network_equations: tuple[str, ...]
     columns: tuple[Slice, ...]
     latents: tuple[Slice, ...]
     dt: str
     tau: str
     rows: tuple[int, ...]
     cols: tuple[int, ...]
-    entry: tuple[tuple[int, ...], ...]
     matrices: tuple[BlockMatrix, ...]
     adjoint: tuple[Assignment, ...]
-    needs_input_adjoint: bool
     read: int
     factor: str
     reduction: str
@@ -97,41 +92,36 @@ def lower(derivation: Derivation) -> Lowered:
     network, reduction, loss = derivation.network, derivation.reduction, derivation.loss
     index, space = reduction.index, reduction.state_space
     columns = tuple(
-        Slice(f"P_{vector.name.upper()}", place.start, place.stop, vector.role)
+        Slice(f"P_{vector.name.upper()}", place.start, place.stop)
         for vector in network.vectors
         for place in [index.slice(vector.name)]
     )
+    if any(block.atoms(MatrixSymbol) for block in space.B.values()):
+        raise ValueError("the module's adjoint takes B to be free of overlaps, as it is where drives contain x alone")
     latents = tuple(_latent_slices(derivation))
-    names = {
-        symbol.name: f"Sigma[..., P_{a.upper()}, P_{b.upper()}]" for (a, b), symbol in index.block_symbols().items()
-    }
+    names = {symbol.name: f"Sigma[..., P_{a.upper()}, P_{b.upper()}]" for (a, b), symbol in index.blocks.items()}
     names |= {"dt": "DT", "tau": "TAU"}
     latent = {carrier: f"K_{carrier.upper()}" for carrier in reduction.latents}
     blocks_a = [(latent[to], latent[source], block) for (to, source), block in space.A.items()]
     blocks_b = [(latent[to], ":", block) for to, block in space.B.items()]
     blocks_c = [(":", latent[source], block) for source, block in space.C.items()]
-    order = {overlap.name: k for k, overlap in enumerate(derivation.ordered)}
-    p = len(index.columns)
     return Lowered(
         derivation=derivation,
-        network_equations=network_equations(network),
         columns=columns,
         latents=latents,
         dt=number(network.dt),
         tau=number(network.tau),
         rows=tuple(overlap.row for overlap in derivation.ordered),
         cols=tuple(overlap.column for overlap in derivation.ordered),
-        entry=tuple(tuple(order[index.at(i, j).name] for j in range(p)) for i in range(p)),
         matrices=(
             _block_matrix("A", "N_LATENTS", "N_LATENTS", blocks_a, names),
             _block_matrix("B", "N_LATENTS", "N_INPUTS", blocks_b, names),
             _block_matrix("C", "N_OUTPUTS", "N_LATENTS", blocks_c, names),
         ),
         adjoint=tuple(_adjoint(derivation, names, latent)),
-        needs_input_adjoint=any(block.atoms(MatrixSymbol) for block in space.B.values()),
         read=1 if network.reads_after_update else 0,
         factor=number(loss.factor),
-        reduction="sum_dt" if isinstance(loss, FilterLoss) else loss.reduction,
+        reduction=loss.reduction,
         target=_target(loss) if isinstance(loss, FilterLoss) else None,
     )
 
@@ -144,7 +134,7 @@ def number(value: sympy.Expr) -> str:
 def _latent_slices(derivation: Derivation) -> Iterable[Slice]:
     start = 0
     for carrier, latent in derivation.reduction.latents.items():
-        yield Slice(f"K_{carrier.upper()}", start, start + latent.rows, f"along {carrier.upper()}")
+        yield Slice(f"K_{carrier.upper()}", start, start + latent.rows)
         start += latent.rows
 
 
@@ -172,7 +162,7 @@ def _adjoint(derivation: Derivation, names: dict[str, str], latent: dict[str, st
         | {f"Cbar_{source}": f"C_bar[..., :, {latent[source]}]" for source in space.C}
     )
     printer = NumpyMatrixPrinter(names | cotangents)
-    for (left, right), symbol in derivation.reduction.index.block_symbols().items():
+    for (left, right), symbol in derivation.reduction.index.blocks.items():
         if symbol.name in derivation.loss_adjoint:
             expression = printer.doprint(derivation.loss_adjoint[symbol.name])
             yield Assignment(f"P_{left.upper()}", f"P_{right.upper()}", expression)

@@ -6,11 +6,14 @@ order of terms is that of the overlaps, so that the same specification gives the
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 import jinja2
 import sympy
 from sympy import MatMul, MatrixExpr
+from sympy.printing.latex import greek_letters_set, translate
 
 from symlow.closed_form import PairFormula
 from symlow.derivation import Derivation
@@ -19,14 +22,17 @@ from symlow.network import Network
 from symlow.printing.notation import Notation, width
 from symlow.spec import FORMAT
 from symlow.tasks.filters import FilterLoss
-from symlow.version import __version__
+from symlow.version import MARK, __version__
 
-LINE = 70
+LINE = 68
 """Width of a line of equations, in the unit of :func:`symlow.printing.notation.width`, at the document's margins."""
 
 MOST_SCALARS = 60
 """The largest number of overlaps whose scalar equations are printed unless asked for: beyond it the block form,
 which is the same at every rank, says the same in one page."""
+
+WIDEST_ENTRIES = 20
+"""The widest list of entries of a block in the table of overlaps; a wider one is cut."""
 
 WIDEST_METRIC = 4
 """The largest number of visible overlaps for which the metric is printed as a matrix on one page."""
@@ -56,7 +62,7 @@ def latex(derivation: Derivation, fragment: bool = False, scalars: bool | None =
     environment.filters["tex"] = _text
     document = _Document(derivation, len(derivation.overlaps) <= MOST_SCALARS if scalars is None else scalars)
     return environment.get_template("fragment.tex.jinja" if fragment else "document.tex.jinja").render(
-        document=document, d=derivation, version=__version__, format=FORMAT
+        document=document, d=derivation, version=__version__, format=FORMAT, mark=MARK
     )
 
 
@@ -76,40 +82,43 @@ class _Document:
     def model(self) -> str:
         network = self.network
         phi = "h" if network.nonlinearity.is_linear else r"\phi(h)"
-        drives = [f"{carrier.vector.upper()} {_bracketed(self._tex(carrier.drive))}" for carrier in network.carriers]
+        drives = [
+            rf"{_capital(carrier.vector)}\,{_bracketed(self._tex(carrier.drive))}" for carrier in network.carriers
+        ]
         rows = [(r"\tau\,\frac{\mathrm{d}h}{\mathrm{d}t}", ["-h", *drives])]
         rows += [
-            (self._tex(projection.symbol), [rf"\frac{{1}}{{N}}\,{projection.reader.upper()}^{{\top}} {phi}"])
+            (self._tex(projection.symbol), [rf"\frac{{1}}{{N}}\,{_capital(projection.reader)}^{{\top}} {phi}"])
             for projection in (*network.projections, network.output)
         ]
         return _aligned(rows)
 
     @property
     def stacked(self) -> str:
-        return r"\;".join(vector.name.upper() for vector in self.network.vectors)
+        return r"\;".join(_capital(vector.name) for vector in self.network.vectors)
 
     @property
     def shapes(self) -> str:
-        return ", ".join(rf"${v.name.upper()}$ ($N\times {v.columns}$)" for v in self.network.vectors)
+        return ", ".join(rf"${_capital(v.name)}$ ($N\times {v.columns}$)" for v in self.network.vectors)
 
     @property
     def frozen(self) -> str:
-        names = [f"${vector.name.upper()}$" for vector in self.network.vectors if not vector.trainable]
+        names = [f"${_capital(vector.name)}$" for vector in self.network.vectors if not vector.trainable]
         return ", ".join(names)
 
     @property
     def reduced(self) -> str:
         reduction, network = self.derivation.reduction, self.network
-        rows = []
-        for name, projection in reduction.projections.items():
-            rows.append((rf"{name}_t", self._at_time(projection, "t")))
+        rows = [
+            (rf"{self._tex(projection.symbol)}(t)", self._at_time(reduction.projections[projection.symbol.name], "t"))
+            for projection in network.projections
+        ]
         for carrier in network.carriers:
             latent = self._tex(reduction.latents[carrier.vector])
             drive = _bracketed(self._at_time_text(carrier.drive))
             change = [rf"{latent}(t)", rf"\frac{{\mathrm{{d}}t}}{{\tau}}\left[-{latent}(t) + {drive}\right]"]
             rows.append((rf"{latent}(t+\mathrm{{d}}t)", change))
         moment = r"t+\mathrm{d}t" if network.reads_after_update else "t"
-        rows.append((r"y_t", self._at_time(reduction.output, moment)))
+        rows.append((rf"{self._tex(network.output.symbol)}(t)", self._at_time(reduction.output, moment)))
         return _aligned(rows)
 
     def _at_time(self, expression: MatrixExpr, moment: str) -> list[str]:
@@ -123,8 +132,10 @@ class _Document:
         return terms
 
     def _at_time_text(self, drive: MatrixExpr) -> str:
-        symbols = [self.network.inputs, *(projection.symbol for projection in self.network.projections)]
-        return self._tex(drive.subs({s: sympy.MatrixSymbol(f"{s.name}_t", *s.shape) for s in symbols}))
+        code = self._tex(drive)
+        for symbol in (self.network.inputs, *(projection.symbol for projection in self.network.projections)):
+            code = code.replace(self._tex(symbol), f"{self._tex(symbol)}(t)")
+        return code
 
     @property
     def overlap_rows(self) -> list[tuple[str, str, str, str]]:
@@ -132,16 +143,18 @@ class _Document:
         reduction = self.derivation.reduction
         index = reduction.index
         rows = []
-        for (left, right), symbol in index.block_symbols().items():
+        for (left, right), symbol in index.blocks.items():
             entries = list(dict.fromkeys(self._tex(entry) for entry in index.explicit(left, right)))
-            shown = ", ".join(entries if len(entries) <= 4 else [*entries[:2], r"\ldots", entries[-1]])
+            shown = ", ".join(entries)
+            if width(shown) > WIDEST_ENTRIES:
+                shown = rf"{entries[0]}, \ldots, {entries[-1]}"
             first = index.explicit(left, right)[0]
             reason = next(v for v in reduction.visibility.values() if v.overlap.symbol == first)
             if reason.visible:
                 where = r"\to ".join(self._name(step) for step in reason.path)
                 rows.append((self._tex(symbol), shown, "visible", f"multiplies a latent in ${where}$"))
             else:
-                rows.append((self._tex(symbol), shown, "invisible", "in no step map and no read-out"))
+                rows.append((self._tex(symbol), shown, "invisible", "in no equation that the output depends on"))
         return sorted(rows, key=lambda row: row[2] != "visible")
 
     def _name(self, name: str) -> str:
@@ -150,17 +163,16 @@ class _Document:
 
     @property
     def gradient_blocks(self) -> str:
-        symbols = self.derivation.reduction.index.block_symbols()
-        blocks = self.derivation.learning.visible_blocks
-        rows = []
-        for pair, block in blocks.items():
-            half = "" if pair[0] == pair[1] else r"\tfrac{1}{2}"
-            rows.append(rf"{self._tex(block)}={half}\,\frac{{\partial L}}{{\partial {self._tex(symbols[pair])}}}")
-        return ",\\qquad ".join(rows)
+        symbols = self.derivation.reduction.index.blocks
+        entries = []
+        for pair, block in self.derivation.learning.visible_blocks.items():
+            half = "" if pair[0] == pair[1] else r"\tfrac{1}{2}\,"
+            entries.append(rf"{self._tex(block)}={half}\frac{{\partial L}}{{\partial {self._tex(symbols[pair])}}}")
+        return _listed(entries)
 
     @property
     def block_flow(self) -> str:
-        symbols = self.derivation.reduction.index.block_symbols()
+        symbols = self.derivation.reduction.index.blocks
         return _aligned(
             (_rate(self._tex(symbols[pair])), self._block_terms(expression))
             for pair, expression in self.derivation.block_flow.items()
@@ -208,17 +220,26 @@ class _Document:
         B = [[self._tex(space.B[t]) if t in space.B else "0"] for t in latents]
         C = [[self._tex(space.C[s]) if s in space.C else "0" for s in latents]]
         stack = [[self._tex(latents[s])] for s in latents]
-        return rf"\kappa={_matrix(stack)},\quad A={_matrix(A)},\quad B={_matrix(B)},\quad C={_matrix(C)}"
+        return _listed([rf"\kappa={_matrix(stack)}", f"A={_matrix(A)}", f"B={_matrix(B)}", f"C={_matrix(C)}"])
 
     @property
     def adjoint(self) -> str:
         """The blocks of dL/dSigma in the cotangents of A, B and C."""
-        d = self.derivation
-        symbols = {symbol.name: symbol for symbol in d.reduction.index.block_symbols().values()}
-        rows = []
-        for name, expression in d.loss_adjoint.items():
-            rows.append(rf"\frac{{\partial L}}{{\partial {self._tex(symbols[name])}}}={self._tex(expression)}")
-        return ",\\qquad ".join(rows)
+        symbols = {symbol.name: symbol for symbol in self.derivation.reduction.index.blocks.values()}
+        return _listed(
+            rf"\frac{{\partial L}}{{\partial {self._tex(symbols[name])}}}={self._tex(expression)}"
+            for name, expression in self.derivation.loss_adjoint.items()
+        )
+
+    @property
+    def factor(self) -> str:
+        return self._tex(self.derivation.loss.factor)
+
+    @property
+    def weight(self) -> str:
+        loss = self.derivation.loss
+        assert isinstance(loss, FilterLoss)
+        return self._tex(loss.weight)
 
     @property
     def is_filter(self) -> bool:
@@ -256,7 +277,7 @@ class _Document:
     def _formula(self, formula: PairFormula, loss: FilterLoss, single: bool) -> dict[str, str]:
         target = formula.target
         pair = "" if single else rf"_{{{target.output + 1}{target.input + 1}}}"
-        parts = {"pair": pair, "response": _aligned([(rf"f{pair}[k]", self._sum(formula.response))])}
+        parts = {"name": f"L{pair}", "response": _aligned([(rf"f{pair}[k]", self._sum(formula.response))])}
         parts["loss"] = ""
         if formula.squared_error is not None:
             parts["loss"] = _aligned([(f"L{pair}", self._sum(loss.factor * formula.squared_error))])
@@ -285,14 +306,18 @@ def _distributed(term: sympy.Expr) -> list[sympy.Expr]:
 
 
 def _order(term: sympy.Expr) -> tuple[int, int, str]:
-    """Sort the network's own terms before the target's, and by degree in the overlaps."""
+    """Sort rational terms first, and those with more overlaps before those with fewer."""
     overlaps = [symbol for symbol in term.free_symbols if symbol.name.startswith("sigma_")]
-    numerator = sympy.Poly(sympy.fraction(term)[0], *overlaps) if overlaps and term.is_rational_function() else None
-    return (0 if numerator is not None else 1, -len(overlaps), str(term))
+    return (0 if overlaps and term.is_rational_function() else 1, -len(overlaps), str(term))
 
 
 def _matrix(rows: list[list[str]]) -> str:
     return r"\begin{pmatrix}" + r"\\ ".join(" & ".join(row) for row in rows) + r"\end{pmatrix}"
+
+
+def _capital(vector: str) -> str:
+    """Return the matrix of a vector's columns: its name in capitals."""
+    return vector.upper() if len(vector) == 1 else rf"\mathrm{{{vector.upper()}}}"
 
 
 def _rate(code: str) -> str:
@@ -305,10 +330,12 @@ def _bracketed(code: str) -> str:
 
 def _aligned(rows: Iterable[tuple[str, Sequence[str]]]) -> str:
     """Return an align* environment of equations, lines broken between terms to the page width."""
+    rows = list(rows)
+    # Aligned at the equals sign, all right-hand sides begin where the widest left-hand side ends.
+    indent = max(width(left) for left, _ in rows) + 3
     lines = []
     for left, terms in rows:
-        line, used = f"{left} &= ", width(left) + 3
-        indent = used
+        line, used = f"{left} &= ", indent
         for position, term in enumerate(terms):
             piece = term if position == 0 or term.startswith("-") else f"+ {term}"
             piece = piece.replace("-", "- ", 1) if position and piece.startswith("-") else piece
@@ -323,8 +350,29 @@ def _aligned(rows: Iterable[tuple[str, Sequence[str]]]) -> str:
     return "\n".join([r"\begin{align*}", *lines, r"\end{align*}"])
 
 
+def _listed(equations: Iterable[str]) -> str:
+    """Return short equations side by side, as many to a line as the page is wide."""
+    lines: list[list[str]] = [[]]
+    for equation in equations:
+        if lines[-1] and sum(width(other) + 4 for other in [*lines[-1], equation]) > LINE:
+            lines.append([])
+        lines[-1].append(equation)
+    return "\n".join([r"\begin{gather*}", " \\\\\n".join(",\\qquad ".join(line) for line in lines), r"\end{gather*}"])
+
+
 def _text(text: str) -> str:
-    """Return plain text with TeX's special characters escaped."""
+    """Return plain text with TeX's special characters escaped, and letters that pdflatex does not know replaced."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     special |= {character: f"\\{character}" for character in "&%$#_{}"}
-    return "".join(special.get(character, character) for character in text)
+    return "".join(special.get(character) or _known(character) for character in text)
+
+
+def _known(character: str) -> str:
+    """Return a character that pdflatex knows: itself, a Greek letter as a command, or the nearest of ASCII."""
+    if ord(character) < 0x180 or character in "\u2013\u2014\u2018\u2019\u201c\u201d":
+        return character
+    greek = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (\w+)", unicodedata.name(character, ""))
+    if greek and greek[2].lower() in greek_letters_set:
+        return str(translate(greek[2].lower() if greek[1] == "SMALL" else greek[2].capitalize()).join(("$", "$")))
+    plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return plain or "?"

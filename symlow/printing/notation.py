@@ -6,7 +6,7 @@ import re
 
 import sympy
 from sympy import MatrixSymbol
-from sympy.printing.latex import LatexPrinter
+from sympy.printing.latex import LatexPrinter, translate
 
 from symlow.overlaps import Overlap, OverlapIndex
 
@@ -30,9 +30,10 @@ class Notation(LatexPrinter):
                 symbol = rf"\lVert {_subscripted(index.columns[overlap.row].label)}\rVert^2"
             self._names[overlap.symbol.name] = symbol
             self._names[overlap.gradient_symbol.name] = self.gradient(overlap)
-        for left, right in index.blocks:
-            self._names[f"Sigma_{left}{right}"] = rf"\Sigma_{{{left}{right}}}"
-            self._names[f"S_{left}{right}"] = rf"S_{{{left}{right}}}"
+        for (left, right), block in index.blocks.items():
+            pair = f"{_subscripted(left)}{_subscripted(right)}"
+            self._names[block.name] = rf"\Sigma_{{{pair}}}"
+            self._names[f"S_{left}_{right}"] = rf"S_{{{pair}}}"
 
     @staticmethod
     def pair(index: OverlapIndex, overlap: Overlap) -> str:
@@ -44,19 +45,25 @@ class Notation(LatexPrinter):
         return rf"\partial_{{{self._pairs[overlap.name]}}}L"
 
     def _print_Symbol(self, symbol: sympy.Symbol, style: str = "plain") -> str:  # noqa: N802
-        return self._names.get(symbol.name) or super()._print_Symbol(symbol)
+        if symbol.name in self._names:
+            return self._names[symbol.name]
+        letter, _, pair = symbol.name.partition("_star")
+        if letter != symbol.name:  # a parameter of a target filter: a_star, or a_star_1_2 for output 1 and input 2
+            subscript = pair.replace("_", "") if len(pair) <= 4 else pair[1:].replace("_", ",")
+            return f"{translate(letter)}^{{*}}" + (f"_{{{subscript}}}" if subscript else "")
+        return super()._print_Symbol(symbol)
 
     def _print_MatrixSymbol(self, symbol: MatrixSymbol) -> str:  # noqa: N802
         if symbol.name in self._names:
             return self._names[symbol.name]
         letter, *subscripts = symbol.name.split("_")
         letter = {"kappa": r"\kappa", "Abar": r"\bar{A}", "Bbar": r"\bar{B}", "Cbar": r"\bar{C}"}.get(letter, letter)
-        return rf"{letter}_{{{''.join(subscripts)}}}" if subscripts else letter
+        return rf"{letter}_{{{''.join(map(_subscripted, subscripts))}}}" if subscripts else letter
 
     def _print_Pow(self, power: sympy.Pow) -> str:  # noqa: N802
-        # A squared norm already ends in an exponent, and TeX refuses a second one.
+        # A squared norm or a starred parameter already has an exponent, and TeX refuses a second one.
         base = power.base
-        if isinstance(base, sympy.Symbol) and self._names.get(base.name, "").endswith("^2") and power.exp.is_positive:
+        if isinstance(base, sympy.Symbol) and "^" in self._print(base) and power.exp.is_positive:
             return rf"\left({self._print(base)}\right)^{{{self._print(power.exp)}}}"
         return super()._print_Pow(power)
 
@@ -72,7 +79,8 @@ class Notation(LatexPrinter):
 
 def _subscripted(label: str) -> str:
     letters, number = re.fullmatch(r"([A-Za-z]+?)(\d*)", label).groups()  # type: ignore[union-attr]
-    return f"{letters}_{number}" if len(number) == 1 else f"{letters}_{{{number}}}" if number else letters
+    name = letters if len(letters) == 1 else rf"\mathrm{{{letters}}}"
+    return f"{name}_{number}" if len(number) == 1 else f"{name}_{{{number}}}" if number else name
 
 
 GLYPH = re.compile(r"\\(?:left|right|operatorname|mathrm|mathbf|top|,|;|!|quad|tfrac|frac)|[{}&\s]|\\[A-Za-z]+|.")

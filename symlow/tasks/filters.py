@@ -20,12 +20,10 @@ from types import MappingProxyType
 
 import numpy as np
 import sympy
-from numpy.typing import NDArray
 
+from symlow.arrays import FloatArray
 from symlow.expressions import exact
 from symlow.spec import FiltersTask, FilterTask, NetworkSpec, TargetTable
-
-FloatArray = NDArray[np.float64]
 
 T = sympy.Symbol("t", nonnegative=True)
 """Time, in the formulas of target filters."""
@@ -40,7 +38,6 @@ class TargetFilter:
     Attributes:
         output: number of the output, from 0.
         input: number of the input, from 0.
-        kind: what the specification calls it.
         amplitude: a symbol of ``parameters``, or 0 where the target is no response.
         decay: a symbol, or 0 for an integrator.
         frequency: a symbol, or 0 where nothing oscillates.
@@ -50,7 +47,6 @@ class TargetFilter:
 
     output: int
     input: int
-    kind: str
     amplitude: sympy.Expr
     decay: sympy.Expr
     frequency: sympy.Expr
@@ -89,16 +85,16 @@ class TargetFilter:
         return step * sympy.Matrix([[c, -s], [s, c]]), start, sympy.Matrix([[self.amplitude, 0]])
 
 
-PARAMETER_SYMBOLS = {"amplitude": "a", "decay": "c", "frequency": "omega", "phase": "varphi"}
+PARAMETER_SYMBOLS = {"amplitude": "a_star", "decay": "c_star", "frequency": "omega_star", "phase": "varphi_star"}
 
 
 def _target(table: TargetTable, output: int, input_: int, pair: str) -> TargetFilter:
-    symbols = {
-        key: sympy.Symbol(f"{name}{pair}", real=True) for key, name in PARAMETER_SYMBOLS.items() if hasattr(table, key)
-    }
+    # A target of amplitude zero is no response, whatever its other parameters.
+    keys = [key for key in PARAMETER_SYMBOLS if getattr(table, "amplitude", 0) and hasattr(table, key)]
+    symbols = {key: sympy.Symbol(f"{PARAMETER_SYMBOLS[key]}{pair}", real=True) for key in keys}
     values = {symbol: exact(getattr(table, key)) for key, symbol in symbols.items()}
     shape = {key: symbols.get(key, sympy.Integer(0)) for key in PARAMETER_SYMBOLS}
-    return TargetFilter(output, input_, table.kind, **shape, parameters=MappingProxyType(values))
+    return TargetFilter(output, input_, **shape, parameters=MappingProxyType(values))
 
 
 @dataclass(frozen=True)
@@ -114,6 +110,7 @@ class FilterLoss:
         latency: steps between an input and the first output that it can reach.
         drive: "impulse" or "white_noise".
         factor: exact factor of the loss.
+        reduction: how trials are reduced where they are given instead, as in a task of trials.
     """
 
     targets: tuple[TargetFilter, ...]
@@ -124,6 +121,7 @@ class FilterLoss:
     latency: int
     drive: str
     factor: sympy.Rational
+    reduction: str = "sum_dt"
 
     @property
     def lags(self) -> int | None:
@@ -136,7 +134,7 @@ class FilterLoss:
         return self.factor * self.dt
 
     @property
-    def parameters(self) -> dict[sympy.Symbol, sympy.Rational]:
+    def parameters(self) -> Mapping[sympy.Symbol, sympy.Rational]:
         """Exact values of the parameters of all targets."""
         return {symbol: value for target in self.targets for symbol, value in target.parameters.items()}
 

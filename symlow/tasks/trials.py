@@ -7,20 +7,17 @@ masked_mean:  L = factor * sum_(b,t,o) mask (yhat - y)^2 / sum_(b,t,o) mask
 from __future__ import annotations
 
 import os
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-import numpy as np
 import sympy
-from numpy.typing import NDArray
 
+from symlow.arrays import Trials, check_array, load_arrays
 from symlow.errors import ArrayError, FileError
 from symlow.expressions import exact
 from symlow.spec import NetworkSpec, TrialsTask
-
-FloatArray = NDArray[np.float64]
-Trials = tuple[FloatArray, FloatArray, FloatArray | None]
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,11 @@ class TrialsLoss:
     outputs: int
     reduction: str
     factor: sympy.Rational
+
+    @property
+    def parameters(self) -> Mapping[sympy.Symbol, sympy.Rational]:
+        """Symbols in formulas of the task: none."""
+        return MappingProxyType({})
 
 
 def build_trials_loss(task: TrialsTask, network: NetworkSpec) -> TrialsLoss:
@@ -69,51 +71,6 @@ def check_trials(trials: tuple[object, ...], inputs: int, outputs: int) -> Trial
     if (mask < 0).any() or not mask.any():
         raise ArrayError("mask: found negative entries or none above zero; accepted: weights >= 0, some of them > 0")
     return x, y, mask
-
-
-def check_array(value: object, name: str, shape: tuple[int | None, ...], meaning: str) -> FloatArray:
-    """Return ``value`` as an array of finite floats of the given shape (None: any length).
-
-    Raises:
-        ArrayError: naming the array, what was found and what is accepted.
-    """
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "biuf":
-            raise TypeError
-        array = array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise ArrayError(f"{name}: found values that are not real numbers; accepted: numbers, {meaning}") from None
-    expected = ", ".join("any" if length is None else str(length) for length in shape)
-    if array.ndim != len(shape) or any(
-        length not in (None, found) for length, found in zip(shape, array.shape, strict=True)
-    ):
-        raise ArrayError(f"{name}: found shape {array.shape}; accepted: ({expected}), meaning {meaning}")
-    if not np.isfinite(array).all():
-        where = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
-        raise ArrayError(f"{name}: found {array[where]} at index {where}; accepted: finite numbers")
-    return array
-
-
-def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays of an .npz file by name.
-
-    Raises:
-        FileError: if the file cannot be read or is no .npz file of plain arrays.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise FileError(f"{path}: is a directory, expected an .npz file; name a file inside it")
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise FileError(f"{path}: holds one array without a name; save arrays by name with numpy.savez")
-        with archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise FileError(f"{path}: no such file; expected an .npz file") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
-        raise FileError(f"{path}: not an .npz file of plain arrays; save them with numpy.savez") from None
 
 
 def load_trials(path: str | os.PathLike[str], inputs: int, outputs: int) -> Trials:
