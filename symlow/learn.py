@@ -30,6 +30,10 @@ from symlow.tasks.trials import check_trials
 Track = Callable[[Iterable[int]], Iterable[int]]
 
 
+MOST_EVALUATIONS = 100_000
+"""The most evaluations of the flow in a run: some minutes, and far more than a flow needs that is not stiff."""
+
+
 @dataclass(frozen=True)
 class LearningRun:
     """The course of a learning run.
@@ -154,7 +158,16 @@ def _flow(
     course = np.empty((steps + 1, *start.shape))
     course[0] = start
 
+    evaluations = 0
+
     def flow(t: float, flat: FloatArray) -> FloatArray:
+        nonlocal evaluations
+        evaluations += 1
+        if evaluations > MOST_EVALUATIONS:
+            raise LearningError(
+                f"gradient flow took more than {MOST_EVALUATIONS} evaluations by time {t:g} of {steps * lr:g}: "
+                "it is too stiff, or its time lr * steps too long; lower the learning rate or the number of steps"
+            )
         return np.asarray(module.rhs(t, flat.reshape(start.shape), trials)).ravel()
 
     # In pieces, so that there is progress to show; each piece starts from the last with full accuracy.

@@ -132,10 +132,10 @@ class _Document:
         return terms
 
     def _at_time_text(self, drive: MatrixExpr) -> str:
-        code = self._tex(drive)
-        for symbol in (self.network.inputs, *(projection.symbol for projection in self.network.projections)):
-            code = code.replace(self._tex(symbol), f"{self._tex(symbol)}(t)")
-        return code
+        symbols = (self.network.inputs, *(projection.symbol for projection in self.network.projections))
+        return self._tex(
+            drive.subs({symbol: sympy.MatrixSymbol(f"{symbol.name}(t)", *symbol.shape) for symbol in symbols})
+        )
 
     @property
     def overlap_rows(self) -> list[tuple[str, str, str, str]]:
@@ -148,8 +148,7 @@ class _Document:
             shown = ", ".join(entries)
             if width(shown) > WIDEST_ENTRIES:
                 shown = rf"{entries[0]}, \ldots, {entries[-1]}"
-            first = index.explicit(left, right)[0]
-            reason = next(v for v in reduction.visibility.values() if v.overlap.symbol == first)
+            reason = reduction.visibility[index.at(index.slice(left).start, index.slice(right).start).name]
             if reason.visible:
                 where = r"\to ".join(self._name(step) for step in reason.path)
                 rows.append((self._tex(symbol), shown, "visible", f"multiplies a latent in ${where}$"))
@@ -196,9 +195,9 @@ class _Document:
         overlap = self.derivation.reduction.index[name]
         terms = []
         for gradient, coefficient in self.derivation.learning.by_gradient(overlap).items():
-            factor, positive = -coefficient, not isinstance(coefficient, sympy.Add)
-            code = self._tex(factor)
-            terms.append(f"-{code if positive else rf'({code})'}\\,{self.notation.gradient(gradient)}")
+            code = self._tex(-coefficient)
+            bracketed = f"({code})" if isinstance(coefficient, sympy.Add) else code
+            terms.append(rf"-{bracketed}\,{self.notation.gradient(gradient)}")
         return _rate(self._tex(overlap.symbol)), terms or ["0"]
 
     @property
