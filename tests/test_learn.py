@@ -145,6 +145,12 @@ def test_infinite_loss_at_the_start_is_an_error():
         symlow.learn(d, sigma, 0.1, 5)
 
 
+def test_flow_that_is_too_stiff_stops(monkeypatch):
+    monkeypatch.setattr("symlow.learn.MOST_EVALUATIONS", 100)
+    with pytest.raises(LearningError, match=r"took more than 100 evaluations by time \S+ of 100000: it is too stiff"):
+        symlow.learn(derived(), states(compiled(), 1)[0], 1e4, 10, method="flow")
+
+
 def test_numbers_too_large_are_an_error():
     with pytest.raises(LearningError, match="too large for floating point"):
         symlow.learn(derived(), states(compiled(), 1)[0] * 1e160, 0.1, 5)
