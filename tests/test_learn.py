@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -78,8 +80,6 @@ def test_figure_is_written(tmp_path):
 
 
 def test_missing_matplotlib_is_one_line(monkeypatch):
-    import sys
-
     d, module = derived(), compiled()
     run = symlow.learn(d, states(module, 1)[0], 0.01, 2)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
@@ -146,7 +146,7 @@ def test_infinite_loss_at_the_start_is_an_error():
 
 
 def test_flow_that_is_too_stiff_stops(monkeypatch):
-    monkeypatch.setattr("symlow.learn.MOST_EVALUATIONS", 100)
+    monkeypatch.setattr(sys.modules["symlow.learn"], "MOST_EVALUATIONS", 100)
     with pytest.raises(LearningError, match=r"took more than 100 evaluations by time \S+ of 100000: it is too stiff"):
         symlow.learn(derived(), states(compiled(), 1)[0], 1e4, 10, method="flow")
 
