@@ -20,7 +20,7 @@ from rich.table import Table
 
 from symlow.errors import FileError, SymlowError
 from symlow.explain import Explanation
-from symlow.files import check_writable, write_whole
+from symlow.files import check_writable, resolved, write_whole
 from symlow.generate import SOURCES, drift, generated_files, specifications, write
 from symlow.initial import load_initial, overlaps_of_weights, sample_weights
 from symlow.learn import Track
@@ -286,7 +286,7 @@ def learn(
 
 def _check_outputs(outputs: list[Path | None], inputs: list[Path | None], force: bool) -> None:
     """Check, before any work, that results can be written, to different files, and not over what they come from."""
-    taken = {path.resolve(): "it is an input of this command" for path in inputs if path is not None}
+    taken = {resolved(path): "it is an input of this command" for path in inputs if path is not None}
     for path in outputs:
         if path is not None:
             target = check_writable(path, force)

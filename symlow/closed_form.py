@@ -41,8 +41,8 @@ class PairFormula:
         squared_error: sum over all lags of (f - f*)^2, times dt, in the limit dt -> 0; None if the target does not
             decay, where it is infinite.
         squared_error_discrete: the same sum, times dt, exactly at the given dt; None likewise.
-        minimum: every family of overlaps with zero loss in the limit dt -> 0, as substitutions; empty if the target
-            has modes that the network lacks.
+        minimum: every family of overlaps with zero loss in the limit dt -> 0, for generic parameters, as
+            substitutions; empty if the target has modes that the network lacks.
         minimum_discrete: the same at the given dt.
     """
 

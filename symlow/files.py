@@ -32,6 +32,18 @@ def read_text(path: str | os.PathLike[str], what: str = "file") -> str:
         raise FileError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
 
 
+def resolved(path: str | os.PathLike[str]) -> Path:
+    """Return where a path leads, links followed.
+
+    Raises:
+        FileError: if its links lead in a circle.
+    """
+    try:
+        return Path(path).resolve()
+    except (RuntimeError, OSError):
+        raise FileError(f"{path}: its links lead in a circle, or cannot be followed; name a file") from None
+
+
 def check_writable(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
     """Return where ``path`` leads if a file may be written there; called before long work, so that none is lost.
 
@@ -40,7 +52,7 @@ def check_writable(path: str | os.PathLike[str], overwrite: bool = False) -> Pat
     """
     path = Path(path)
     # Links are followed, so that what they point to is replaced and not the link.
-    target = path.resolve()
+    target = resolved(path)
     if target.is_dir():
         raise FileError(f"{path}: is a directory, expected a file name to write to")
     if not target.parent.is_dir():

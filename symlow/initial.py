@@ -36,7 +36,8 @@ def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int
 
 def overlaps_of_weights(derivation: Derivation, weights: FloatArray) -> FloatArray:
     """Return the overlaps of P, shape (neurons, columns), in the order of sigma; shape (n_overlaps,)."""
-    gram = weights.T @ weights / len(weights)
+    with np.errstate(over="ignore", invalid="ignore"):  # overlaps that are not finite are reported by who uses them
+        gram = weights.T @ weights / len(weights)
     return np.array([gram[overlap.row, overlap.column] for overlap in derivation.ordered])
 
 
@@ -60,7 +61,7 @@ def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: M
         if "sigma" in arrays:
             sigma = arrays["sigma"]
             # A saved run continues from its last step.
-            return check_overlaps(sigma[-1] if "method" in arrays and sigma.ndim else sigma, derivation)
+            return check_overlaps(sigma[-1] if "method" in arrays and sigma.size else sigma, derivation)
         missing = [vector.name for vector in vectors if vector.name not in arrays]
         if missing:
             names = listing(vector.name for vector in vectors)

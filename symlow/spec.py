@@ -248,6 +248,7 @@ class Spec(_Table):
         if isinstance(spec.task, FilterTask):
             _check_horizon(spec.task, spec.network)
             _check_pairs(spec.task, spec.network)
+            _check_frequencies(spec.task, spec.network.dt)
         return spec
 
     @classmethod
@@ -322,6 +323,17 @@ def _check_horizon(task: FilterTask, network: NetworkSpec) -> None:
             f"found {task.horizon}, which is {steps:.6g} time steps of network.dt = {dt}",
             f"a whole number of steps, at least {least}, such as {max(round(steps), least) * dt:.12g}, or inf",
         )
+
+
+def _check_frequencies(task: FilterTask, dt: float) -> None:
+    for table in task.targets if isinstance(task, FiltersTask) else (task,):
+        frequency = getattr(table, "frequency", 0.0)
+        if frequency * dt >= math.pi:
+            raise _refused(
+                "task.frequency",
+                f"found {frequency}, of which steps of network.dt = {dt} see less than two a period",
+                f"a number < pi / dt = {math.pi / dt:.6g}, or a shorter dt",
+            )
 
 
 def _check_pairs(task: FilterTask, network: NetworkSpec) -> None:

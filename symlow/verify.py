@@ -227,7 +227,7 @@ class _Comparison:
                     raise LearningError(f"learning of the full network diverged at lr = {lr}; verify with a lower one")
                 in_overlaps = max(in_overlaps, _relative(self.module.gram(sigma), moment.gram))
                 scale = max(scale, moment.loss)
-                in_loss = max(in_loss, abs(float(self.module.loss(sigma, self.trials)) - moment.loss) / scale)
+                in_loss = max(in_loss, abs(float(self.module.loss(sigma, self.trials)) - moment.loss) / (scale or 1.0))
                 sigma = self.module.step(sigma, lr, self.trials)
         return in_overlaps, in_loss
 
@@ -302,4 +302,5 @@ def _check(name: str, error: float, bound: float, why: str) -> Check:
 def _relative(found: FloatArray, reference: FloatArray) -> float:
     """Return the largest deviation, relative to the largest entry of the reference."""
     deviation = float(np.abs(found - reference).max())
-    return deviation / float(np.abs(reference).max()) if deviation else 0.0
+    size = float(np.abs(reference).max())
+    return deviation / size if size else float("inf" if deviation else 0.0)

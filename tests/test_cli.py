@@ -194,6 +194,7 @@ MISTAKES = [
     (["learn", "trials.toml", "--trials", "badtrials.npz"], "badtrials.npz: y: found shape (2, 8, 1); accepted:"),
     (["learn", "trials.toml", "--trials", "shape.npz"], "shape.npz: no array 'x'"),
     (["learn", "small.toml", "-o", "small.toml", "--force"], "small.toml: cannot be written to, it is an input"),
+    (["learn", "trials.toml", "--trials", "maks.npz"], "maks.npz: unknown array 'maks'; did you mean 'mask'?"),
     (["learn", "small.toml", "-o", "a.png", "--plot", "a.png"], "a.png: cannot be written to, another output"),
     (["learn", "small.toml", "--neurons", "100000000000"], "out of memory"),
     (["derive", "x" * 300 + ".toml"], "File name too long"),
@@ -213,6 +214,7 @@ def test_mistakes(folder, arguments, message):
     np.savez("nan.npz", sigma=np.full(10, np.nan))
     np.savez("notpsd.npz", sigma=-np.ones(10))
     np.savez("shape.npz", sigma=np.ones(9))
+    np.savez("maks.npz", x=np.ones((2, 9, 1)), y=np.ones((2, 9, 1)), maks=np.ones((2, 9, 1)))
     np.savez("badtrials.npz", x=np.ones((2, 9, 1)), y=np.ones((2, 8, 1)))
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert message in fails(*arguments)

@@ -25,12 +25,12 @@ def test_committed_files_are_up_to_date():
 
 
 def test_left_over_files_are_drift(tmp_path):
-    files = [GeneratedFile(tmp_path / "a.py", f"{MARK}\n")]
+    files = [GeneratedFile(tmp_path / "a.py", f"{MARK} 0.0.1 SHA-256\n")]
     assert write(files) == [(files[0], True)]
     assert write(files) == [(files[0], False)]
     (tmp_path / "mine.py").write_text("a script of the user's\n")
     assert drift(files, tmp_path, complete=True) == ""
-    (tmp_path / "b.py").write_text(f"{MARK} 0.0.1\n")
+    (tmp_path / "b.py").write_text(f"{MARK} 0.0.1 SHA-256\n")
     assert drift(files, tmp_path, complete=False) == ""
     assert drift(files, tmp_path, complete=True) == f"no specification makes {tmp_path / 'b.py'}: remove it\n"
 
@@ -50,6 +50,20 @@ def test_all_or_none_are_written(tmp_path):
         write(files)
     assert [path.name for path in tmp_path.iterdir()] == ["a.tex"]
     assert "-mine" in drift(files, tmp_path, complete=False)
+
+
+def test_specification_is_never_replaced(tmp_path):
+    source = (ROOT / "derivations" / "ger_barak_2026" / "rank1_linear.toml").read_text()
+    (tmp_path / "rank1_linear.tex").write_text(source)
+    with pytest.raises(FileError, match=r"rank1_linear\.tex: is a specification, which would be replaced"):
+        generated_files([tmp_path / "rank1_linear.tex"], tmp_path)
+
+
+def test_links_in_a_circle_are_an_error(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(FileError, match="a: its links lead in a circle"):
+        write_whole(tmp_path / "a", "new", overwrite=True)
 
 
 def test_line_endings_are_drift(tmp_path):

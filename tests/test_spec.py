@@ -62,6 +62,7 @@ MESSAGES = [
     ({"task.horizon": 0.05, "network.readout": "before_update"}, "task.horizon: found 0.05, which is 1 time steps"),
     ({"task.loss": {"reduction": "masked_mean"}}, "task.loss.reduction: found 'masked_mean'; accepted: 'sum_dt'"),
     ({"task.horizon": 1e308}, "task.horizon: found 1e+308, which is inf time steps; accepted: at most 1e+09 steps"),
+    ({"task": {"kind": "damped_oscillation", "decay": 0.1, "frequency": 63.0}}, "task.frequency: found 63.0, of which"),
     ({"reference": "two\nlines"}, "reference: found 'two\\nlines'; accepted: text on one line"),
     ({"task.loss": {"factor": 0}}, "task.loss.factor: found 0; accepted: a number > 0"),
     ({"name": "a b"}, "name: found 'a b'; accepted: letters, digits and underscores, a letter first"),

@@ -66,7 +66,7 @@ def _loss(derivation: Derivation) -> list[str]:
         lines.append(f"    f*(t) = {target.response} {pair}{f'   with {values}' if values else ''}")
     for formula in derivation.pair_formulas or ():
         pair = f"input {formula.target.input + 1}, output {formula.target.output + 1}"
-        lines.append(f"    {pair}, for an infinite horizon and dt -> 0:")
+        lines.append(f"    {pair}, for an infinite horizon, dynamics that decays and dt -> 0:")
         if formula.squared_error is None:
             lines.append("        L = oo unless the responses agree, for the target does not decay")
         else:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import sympy
 
 from symlow.arrays import Trials, check_array, load_arrays
-from symlow.errors import ArrayError, FileError
+from symlow.errors import ArrayError, FileError, nearest
 from symlow.expressions import exact
 from symlow.spec import NetworkSpec, TrialsTask
 
@@ -81,9 +81,13 @@ def load_trials(path: str | os.PathLike[str], inputs: int, outputs: int) -> Tria
         ArrayError: as :func:`check_trials`.
     """
     arrays = load_arrays(path)
+    unknown = [name for name in arrays if name not in ("x", "y", "mask")]
     missing = [name for name in ("x", "y") if name not in arrays]
     if missing:
         raise FileError(f"{Path(path)}: no array {missing[0]!r}; accepted: arrays x, y and, if wanted, mask")
+    if unknown:
+        hint = nearest(unknown[0], ("x", "y", "mask"))
+        raise FileError(f"{Path(path)}: unknown array {unknown[0]!r}{hint}; accepted: arrays x, y and, if wanted, mask")
     try:
         return check_trials((arrays["x"], arrays["y"], arrays.get("mask")), inputs, outputs)
     except ArrayError as error:
