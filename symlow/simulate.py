@@ -72,7 +72,6 @@ class FullNetwork:
         for vector in network.vectors:
             self.columns[vector.name] = slice(start, start + vector.columns)
             start += vector.columns
-        self.n_columns = start
         self.trained = np.concatenate([np.full(vector.columns, float(vector.trainable)) for vector in network.vectors])
         self.reader = self.columns[network.output.reader]
         # Drives are linear in inputs and projections: their matrices are read off by applying them to unit vectors.
