@@ -2,9 +2,10 @@
 
     specification -> network -> reduction -> Gram flow and adjoint of the loss
 
-The adjoint gives the gradient of the loss in the linear reduced dynamics kappa[t+1] = A kappa[t] + B x[t],
-y = C kappa: from the cotangents Abar, Bbar, Cbar of the matrices each block of Sigma gets its cotangent by the adjoint
-of the block expressions, and S is the symmetric part of the whole.
+The gradient of the loss comes from the adjoint of a time step (:mod:`symlow.backward`), summed over the steps of
+trials. Where the reduced dynamics is linear, kappa[t+1] = A kappa[t] + B x[t], y = C kappa, and the task is a filter, it
+comes from closed forms: from the cotangents Abar, Bbar, Cbar of the matrices each block of Sigma gets its own. S is the
+symmetric part of the whole.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from types import MappingProxyType
 import sympy
 from sympy import MatrixExpr, MatrixSymbol
 
+from symlow.backward import Backward
 from symlow.closed_form import PairFormula, loss_formula, pair_formulas
 from symlow.errors import check_name
 from symlow.expressions import adjoint
@@ -27,6 +29,8 @@ from symlow.reduction import DT, TAU, Reduction
 from symlow.spec import Spec
 from symlow.tasks import Loss
 from symlow.tasks.filters import FilterLoss
+
+EXACT, ASYMPTOTIC, CLOSURE = "exact", "asymptotically exact", "closure"
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,11 @@ class Derivation:
         return GramFlow(self.reduction.index, self.reduction.visible, self.reduction.invisible)
 
     @cached_property
+    def backward(self) -> Backward:
+        """The adjoint of a time step of the reduced dynamics."""
+        return Backward(self.reduction)
+
+    @cached_property
     def ordered(self) -> tuple[Overlap, ...]:
         """All overlaps in the order of sigma: visible ones first."""
         return (*self.reduction.visible, *self.reduction.invisible)
@@ -144,6 +153,8 @@ class Derivation:
     def loss_adjoint(self) -> Mapping[str, MatrixExpr]:
         """The cotangent of each visible block of Sigma, in the cotangents ``Abar_*``, ``Bbar_*``, ``Cbar_*``.
 
+        For linear reduced dynamics, which has such matrices.
+
         Keys are names of the blocks, ``Sigma_vu``; the cotangent of the block of A from latent kappa_u to latent
         kappa_u is the matrix symbol ``Abar_u_u``, that of B at kappa_m is ``Bbar_m``, that of C at kappa_u ``Cbar_u``.
         """
@@ -186,25 +197,78 @@ class Derivation:
     @property
     def statements(self) -> tuple[Statement, ...]:
         """What the derivation claims, each claim with its validity."""
-        return (
-            Statement(
-                "The latents obey the same forward Euler steps as the N neurons, so the reduced output equals the "
-                "network's output for every N, from h(0) = 0.",
-                "exact",
-            ),
-            Statement(
-                "The loss-invisible overlaps appear in no equation that the output depends on, so that two networks "
-                "with equal visible overlaps compute the same function.",
-                "exact",
-            ),
-            Statement(
-                "Gradient flow of all trained weights, dP/dt = -N grad L, moves the overlaps by the equations given; "
-                "they close.",
-                "exact",
-            ),
-            Statement(
-                "A step of gradient descent with any learning rate maps the Gram matrix by the congruence given, "
-                "for every N.",
-                "exact",
-            ),
+        return _exact_statements() if self.network.nonlinearity.is_linear else tuple(_gaussian_statements(self.network))
+
+
+def _exact_statements() -> tuple[Statement, ...]:
+    return (
+        Statement(
+            "The latents obey the same forward Euler steps as the N neurons, so the reduced output equals the "
+            "network's output for every N, from h(0) = 0.",
+            EXACT,
+        ),
+        Statement(
+            "The loss-invisible overlaps appear in no equation that the output depends on, so that two networks "
+            "with equal visible overlaps compute the same function.",
+            EXACT,
+        ),
+        Statement(
+            "Gradient flow of all trained weights, dP/dt = -N grad L, moves the overlaps by the equations given; "
+            "they close.",
+            EXACT,
+        ),
+        Statement(
+            "A step of gradient descent with any learning rate maps the Gram matrix by the congruence given, "
+            "for every N.",
+            EXACT,
+        ),
+    )
+
+
+def _gaussian_statements(network: Network) -> Iterator[Statement]:
+    yield Statement(
+        "From h(0) = 0 the state stays in the span of the carriers, so that latents describe it, for every N.", EXACT
+    )
+    yield Statement(
+        "Where the rows of P are jointly Gaussian, projections are the gain times overlaps times latents (Stein's "
+        "lemma): the reduced output is the network's as N grows, with an error that falls as N^(-1/2).",
+        ASYMPTOTIC,
+    )
+    yield Statement(
+        "The loss-invisible overlaps appear in no equation that the output depends on: Gaussian networks with equal "
+        "visible overlaps compute the same function, up to that error.",
+        ASYMPTOTIC,
+    )
+    yield Statement(
+        "At a Gaussian state gradient flow, dP/dt = -N grad L, moves the overlaps by the equations given, up to that "
+        "error; the equations close.",
+        ASYMPTOTIC,
+    )
+    if network.nonlinearity.has_jumps:
+        yield Statement(
+            "The nonlinearity jumps: a network of finitely many neurons has no gradient with respect to its carriers, "
+            "and the equations are those of the limit of steep smooth nonlinearities.",
+            CLOSURE,
         )
+    if network.readout == "updated_latents_previous_gain":
+        yield Statement(
+            "The output has the gain of the previous state: a convention of the reduced model, off the network's "
+            "read-out by a term of order dt.",
+            CLOSURE,
+        )
+    if network.ones is None and not network.nonlinearity.is_odd:
+        yield Statement(
+            "The nonlinearity is not odd, so that learning gives the vectors means over neurons, which overlaps without "
+            "a vector of ones do not hold: set means = true.",
+            CLOSURE,
+        )
+    yield Statement(
+        "A finite step maps the Gram matrix by a congruence, which keeps it positive semidefinite. Its first-order "
+        "term is the flow; its second-order term is not that of a nonlinear network, but part of the closure.",
+        CLOSURE,
+    )
+    yield Statement(
+        "Over a learning run the rows of P do not stay Gaussian, for phi'(h) moves each neuron by its own amount: "
+        "the equations then are a closure, whose error verification and simulation tell.",
+        CLOSURE,
+    )

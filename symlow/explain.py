@@ -64,7 +64,8 @@ def closure_report(derivation: Derivation) -> ClosureReport:
         f"P has {p} columns, so its Gram matrix has {p} * {p + 1} / 2 = {n} distinct entries, the overlaps.",
         f"{len(derivation.visible)} of them are in an equation on which the output depends: loss-visible.",
         f"The other {len(derivation.invisible)} are in none: loss-invisible.",
-        "Every right-hand side is a product of loss gradients and overlaps, so the system closes; it is exact.",
+        "Every right-hand side is a product of loss gradients and overlaps, so the system closes.",
+        *(f"{statement.validity.capitalize()}: {statement.text}" for statement in derivation.statements),
     )
     explanations = tuple(explain(derivation, name) for name in derivation.overlaps)
     return ClosureReport(summary, explanations)

@@ -5,7 +5,7 @@ Xbar_ij = dL/dX_ij, a product Y = c A X B gives
 
     Xbar = c A^T Ybar B^T,
 
-and sums and transposes follow. Structure is kept: a derivative of a matrix expression is a matrix expression, never a
+and sums and transposes follow; for a column Y the scalar has cbar = dY/dc^T Ybar. Structure is kept: a derivative of a matrix expression is a matrix expression, never a
 table of scalars, which is what keeps generated code short and independent of the rank.
 """
 
@@ -62,20 +62,34 @@ def linear_coefficients(
     return {name: value.doit() for name, value in coefficients.items()}, rest.doit()
 
 
-def adjoint(expression: MatrixExpr, cotangent: MatrixExpr, variables: Iterable[MatrixSymbol]) -> dict[str, MatrixExpr]:
+def adjoint(
+    expression: MatrixExpr,
+    cotangent: MatrixExpr,
+    variables: Iterable[MatrixSymbol],
+    scalars: Iterable[sympy.Symbol] = (),
+) -> dict[str, MatrixExpr]:
     """Return the cotangents of ``variables`` for the cotangent of ``expression``, by name (absent where zero).
+
+    Args:
+        expression: a matrix expression.
+        cotangent: dL/d(expression), of its shape.
+        variables: the matrices to differentiate by.
+        scalars: symbols in scalar factors to differentiate by too; their cotangents are 1 x 1.
 
     Raises:
         TypeError: for a kind of node that this calculus does not know.
     """
-    variables = tuple(variables)
+    variables, scalars = tuple(variables), tuple(scalars)
     wanted = {variable.name for variable in variables}
     found: dict[str, MatrixExpr] = {}
+
+    def add(name: str, bar: MatrixExpr) -> None:
+        found[name] = found[name] + bar if name in found else bar
 
     def pull(node: MatrixExpr, bar: MatrixExpr) -> None:
         if isinstance(node, MatrixSymbol):
             if node.name in wanted:
-                found[node.name] = found[node.name] + bar if node.name in found else bar
+                add(node.name, bar)
         elif isinstance(node, MatAdd):
             for argument in node.args:
                 pull(argument, bar)
@@ -83,6 +97,10 @@ def adjoint(expression: MatrixExpr, cotangent: MatrixExpr, variables: Iterable[M
             scalar, factors = node.as_coeff_matrices()
             if any(scalar.has(variable) for variable in variables):
                 raise TypeError(f"no adjoint rule for the scalar {scalar} in {node}, which depends on the variables")
+            for symbol in scalars:
+                slope = sympy.diff(scalar, symbol)
+                if slope != 0:
+                    add(symbol.name, _inner(bar, MatMul(*factors), slope))
             for position, factor in enumerate(factors):
                 before = [other.T for other in reversed(factors[:position])]
                 after = [other.T for other in reversed(factors[position + 1 :])]
@@ -94,3 +112,14 @@ def adjoint(expression: MatrixExpr, cotangent: MatrixExpr, variables: Iterable[M
 
     pull(expression, cotangent)
     return {name: value.doit() for name, value in found.items()}
+
+
+def _inner(bar: MatrixExpr, column: MatrixExpr, scale: sympy.Expr) -> MatrixExpr:
+    """Return scale * bar^T column, 1 x 1, of columns.
+
+    Raises:
+        TypeError: for matrices of several columns, whose inner product is a trace.
+    """
+    if column.shape[1] != 1:
+        raise TypeError(f"no adjoint rule for a scalar that multiplies {column}, which is not a column")
+    return MatMul(scale, bar.T, column).doit()

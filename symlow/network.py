@@ -13,12 +13,15 @@ import re
 from dataclasses import dataclass
 
 import sympy
-from sympy import MatrixExpr, MatrixSymbol
+from sympy import Identity, MatrixExpr, MatrixSymbol
 
 from symlow.errors import SpecError, listing, nearest
 from symlow.expressions import exact
-from symlow.nonlinearity import LIBRARY, Nonlinearity
+from symlow.nonlinearity import Nonlinearity, nonlinearity
 from symlow.spec import Spec
+
+ONES = "one"
+"""Name of the vector of ones."""
 
 MOST_COLUMNS = 400
 """The most columns of P for which overlaps are named one by one: 80200 of them, which take about a minute."""
@@ -71,6 +74,8 @@ class Network:
         dt: exact time step of forward Euler.
         tau: exact time constant.
         readout: which state the output reads, as in the specification.
+        ones: the vector whose one, frozen column is all ones, so that its overlaps are means over neurons; None where
+            all vectors have mean zero.
     """
 
     vectors: tuple[Vector, ...]
@@ -82,6 +87,7 @@ class Network:
     dt: sympy.Rational
     tau: sympy.Rational
     readout: str
+    ones: str | None = None
 
     def __post_init__(self) -> None:
         """Check the names of the vectors, which overlaps, LaTeX and generated code are built from, and their number.
@@ -112,18 +118,26 @@ class Network:
         """Whether the output at a step sees the input of the same step."""
         return self.readout != "before_update"
 
+    @property
+    def gain_after_update(self) -> bool:
+        """Whether the gain of the read-out is that of the updated state."""
+        return self.readout == "after_update"
+
 
 def build_network(spec: Spec) -> Network:
-    """Return the low-rank network of a specification: vectors M, U, V, Z of math.md, section 1.
+    """Return the low-rank network of a specification: vectors M, U, V, Z of math.md, section 1, and B and ones of 5.
 
     Raises:
         SpecError: if ``learning.frozen`` names a vector that the network does not have.
     """
     size = spec.network
-    shapes = {"m": size.inputs, "u": size.rank, "v": size.rank, "z": size.outputs}
+    shapes = {"m": size.inputs, "u": size.rank}
+    shapes |= {"b": 1} if size.bias else {}
+    shapes |= {"v": size.rank, "z": size.outputs}
     roles = {
         "m": "input vectors: carry the filtered input",
         "u": "output side of the recurrent connectivity: carry the recurrent activity",
+        "b": "bias: carries a constant drive",
         "v": "input side of the recurrent connectivity: select what is fed back",
         "z": "read-out vectors: select the output",
     }
@@ -134,16 +148,21 @@ def build_network(spec: Spec) -> Network:
             )
     x = MatrixSymbol("x", size.inputs, 1)
     a = MatrixSymbol("a", size.rank, 1)
+    vectors = [Vector(name, columns, name not in spec.learning.frozen, roles[name]) for name, columns in shapes.items()]
+    if size.means:
+        vectors.append(Vector(ONES, 1, False, "ones: its overlap with a vector is that vector's mean"))
+    carriers = [Carrier("m", drive=x), Carrier("u", drive=a)]
+    if size.bias:
+        carriers.append(Carrier("b", drive=Identity(1)))
     return Network(
-        vectors=tuple(
-            Vector(name, columns, name not in spec.learning.frozen, roles[name]) for name, columns in shapes.items()
-        ),
+        vectors=tuple(vectors),
         inputs=x,
-        carriers=(Carrier("m", drive=x), Carrier("u", drive=a)),
+        carriers=tuple(carriers),
         projections=(Projection(a, reader="v"),),
         output=Projection(MatrixSymbol("y", size.outputs, 1), reader="z"),
-        nonlinearity=LIBRARY[size.nonlinearity],
+        nonlinearity=nonlinearity(size.nonlinearity),
         dt=exact(size.dt),
         tau=exact(size.tau),
         readout=size.readout,
+        ones=ONES if size.means else None,
     )

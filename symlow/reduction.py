@@ -3,10 +3,17 @@
 From h(0) = 0 the state stays in the span of the carriers, h = sum_c (columns of c) kappa_c, and forward Euler gives
 
     kappa_c[t+1] = kappa_c[t] + (dt/tau) (-kappa_c[t] + drive_c(x[t], a[t])),
-    a_q[t] = g sum_c Sigma_qc kappa_c[t],       y = g sum_c Sigma_zc kappa_c,
+    a_q[t] = g(Delta) sum_c Sigma_qc kappa_c[t],      Delta = sum_cd kappa_c^T Sigma_cd kappa_d,      y likewise,
 
-with the gain g = 1 in a linear network (math.md, section 1; Ger & Barak 2026). An overlap is *loss-visible* when the
-output depends on it through these equations, and *loss-invisible* when its symbol is in none of them.
+with the gain g = E[phi'(sqrt(Delta) xi)], which is 1 in a linear network, for every N; in a nonlinear one these
+equations hold for N -> infinity where the rows of P are jointly Gaussian (Stein's lemma; math.md, section 1; Ger & Barak
+2026). Where P has a column of ones, vectors have means, Sigma_q1, and
+
+    a_q = g(mu, Delta) (sum_c Sigma_qc kappa_c - mu Sigma_q1) + phibar(mu, Delta) Sigma_q1,
+    mu = sum_c Sigma_1c kappa_c,      Delta = sum_cd kappa_c^T Sigma_cd kappa_d - mu^2      (math.md, section 5).
+
+An overlap is *loss-visible* when the output depends on it through these equations, and *loss-invisible* when its symbol
+is in none of them.
 """
 
 from __future__ import annotations
@@ -17,14 +24,19 @@ from functools import cached_property
 from types import MappingProxyType
 
 import sympy
-from sympy import MatrixExpr, MatrixSymbol, ZeroMatrix
+from sympy import Identity, MatrixExpr, MatrixSymbol, ZeroMatrix
 
 from symlow.expressions import linear_coefficients
 from symlow.network import Network
+from symlow.nonlinearity import DELTA, MU
 from symlow.overlaps import Overlap, OverlapIndex
 
 DT = sympy.Symbol("dt", positive=True)
 TAU = sympy.Symbol("tau", positive=True)
+GAIN = sympy.Function("g")
+"""The mean slope E[phi'], of (Delta), or of (mu, Delta) where vectors have means."""
+ACTIVITY = sympy.Function("phibar")
+"""The mean activity E[phi], of (mu, Delta)."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +111,49 @@ class Reduction:
         """The read-out in overlaps and latents."""
         return self._project(self.network.output.reader)
 
+    @cached_property
+    def statistics(self) -> Mapping[sympy.Symbol, MatrixExpr]:
+        """Mean (where vectors have means) and variance of the state over neurons, which the gain depends on.
+
+        1 x 1 expressions in overlaps and latents; none where the gain is constant.
+        """
+        network = self.network
+        if network.nonlinearity.is_linear or (network.ones is None and network.nonlinearity.has_constant_gain):
+            return MappingProxyType({})
+        latents = list(self.latents.items())
+        second_moment = [
+            (1 if k == j else 2) * left.T * self.index.block(a, b) * right
+            for k, (a, left) in enumerate(latents)
+            for j, (b, right) in enumerate(latents[k:], k)
+        ]
+        if network.ones is None:
+            return MappingProxyType({DELTA: _total(second_moment)})
+        means = [self.index.block(network.ones, carrier) * latent for carrier, latent in latents]
+        return MappingProxyType({MU: _total(means), DELTA: _total([*second_moment, -(MU**2) * Identity(1)])})
+
+    @cached_property
+    def gain(self) -> sympy.Expr:
+        """The gain of the projections: a number where it is constant, else ``g`` of the statistics."""
+        if self.statistics:
+            return GAIN(*self.statistics)
+        return self.network.nonlinearity.gain
+
+    @cached_property
+    def gains(self) -> tuple[sympy.Expr, ...]:
+        """The functions of the statistics that the dynamics contains: g, and phibar where vectors have means."""
+        if not self.statistics:
+            return ()
+        return (self.gain,) if self.network.ones is None else (self.gain, ACTIVITY(*self.statistics))
+
     def _project(self, reader: str) -> MatrixExpr:
-        gain = self.network.nonlinearity.gain
-        terms = [gain * self.index.block(reader, carrier) * latent for carrier, latent in self.latents.items()]
-        return sum(terms[1:], terms[0])
+        network = self.network
+        terms = [self.index.block(reader, carrier) * latent for carrier, latent in self.latents.items()]
+        if network.nonlinearity.is_linear:  # a linear projection does not see how the state is distributed
+            return _total(terms)
+        terms = [self.gain * term for term in terms]
+        if network.ones is not None:
+            terms.append((self.gains[1] - self.gain * MU) * self.index.block(reader, network.ones))
+        return _total(terms)
 
     def _next(self, latent: MatrixSymbol, drive: MatrixExpr) -> MatrixExpr:
         for projection in self.network.projections:
@@ -138,11 +189,14 @@ class Reduction:
         through other latents; an overlap is visible if an equation on which the output depends contains its symbol.
         """
         overlaps = {overlap.symbol: overlap for overlap in self.index.all}
+        statistics: dict[sympy.Symbol, sympy.Expr] = {}
+        for symbol, expression in self.statistics.items():
+            statistics[symbol] = self.explicit(expression)[0].subs(statistics)
         found: dict[sympy.Symbol, Visibility] = {}
         for name, expression in self.equations.items():
             for row, scalar in enumerate(self.explicit(expression)):
                 label = name if expression.shape[0] == 1 else f"{name}{row + 1}"
-                for symbol, derivative in _derivatives(scalar, overlaps).items():
+                for symbol, derivative in _derivatives(scalar, overlaps, statistics).items():
                     if derivative != 0 and symbol not in found:
                         found[symbol] = Visibility(overlaps[symbol], True, label, derivative, self.paths[name])
         hidden = sympy.Integer(0)
@@ -178,6 +232,8 @@ class Reduction:
         Raises:
             ValueError: if the reduced dynamics is not linear in latents and inputs.
         """
+        if self.statistics:
+            raise ValueError("its gain depends on the state")
         inputs = self.network.inputs
         carrier_of = {latent.name: carrier for carrier, latent in self.latents.items()}
         A: dict[tuple[str, str], MatrixExpr] = {}
@@ -201,18 +257,30 @@ class Reduction:
         )
 
 
-def _derivatives(scalar: sympy.Expr, symbols: Iterable[sympy.Symbol]) -> dict[sympy.Symbol, sympy.Expr]:
-    """Return the derivatives with respect to the symbols that an expression contains, term by term.
+def _derivatives(
+    scalar: sympy.Expr, symbols: Iterable[sympy.Symbol], statistics: Mapping[sympy.Symbol, sympy.Expr]
+) -> dict[sympy.Symbol, sympy.Expr]:
+    """Return the derivatives with respect to the symbols that an expression contains, directly or in its statistics.
 
     Each term is differentiated by its own symbols only: differentiating the whole sum by each of them takes a time
-    that grows with the square of its length.
+    that grows with the square of its length. A constant factor of the whole, such as the overlap's own latent, is
+    pulled out of what comes through a statistic.
     """
     wanted = set(symbols)
     total: dict[sympy.Symbol, sympy.Expr] = {}
     for term in sympy.Add.make_args(sympy.expand(scalar)):
         for symbol in sorted(term.free_symbols & wanted, key=str):
             total[symbol] = total.get(symbol, sympy.Integer(0)) + sympy.diff(term, symbol)
+    for statistic, definition in statistics.items():
+        through = sympy.factor_terms(sympy.diff(scalar, statistic)) if scalar.has(statistic) else sympy.Integer(0)
+        if through != 0:
+            for symbol, derivative in _derivatives(definition, wanted, {}).items():
+                total[symbol] = total.get(symbol, sympy.Integer(0)) + derivative * through
     return total
+
+
+def _total(terms: list[MatrixExpr]) -> MatrixExpr:
+    return sum(terms[1:], terms[0])
 
 
 def explicit_column(column: MatrixSymbol) -> sympy.ImmutableDenseMatrix:

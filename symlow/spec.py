@@ -26,10 +26,10 @@ from pydantic import (
     model_validator,
 )
 
-from symlow.errors import SpecError, listing, nearest
+from symlow.errors import SpecError
 from symlow.files import read_text
-from symlow.nonlinearity import LIBRARY
-from symlow.spec_messages import refusal, spec_error
+from symlow.nonlinearity import nonlinearity
+from symlow.spec_messages import refusal, spec_error, whole_refusal
 
 FORMAT = 1
 """Version of the specification format; part of the canonical form, so a change of meaning changes the digest."""
@@ -61,7 +61,11 @@ class NetworkSpec(_Table):
     outputs: PositiveInteger = 1
     """Number of outputs, the columns of Z."""
     nonlinearity: str = "linear"
-    """Name of the nonlinearity phi."""
+    """Name of the nonlinearity phi, or an expression in x such as "tanh(x) + 0.1*x"."""
+    bias: bool = False
+    """Whether neurons have a trainable bias: a vector b with a constant drive."""
+    means: bool = False
+    """Whether vectors have means over neurons, as overlaps with a frozen vector of ones."""
     dt: PositiveNumber = 0.05
     """Time step of the forward Euler discretisation, in the unit of tau; dt = tau is a discrete-time network."""
     tau: PositiveNumber = 1.0
@@ -72,12 +76,10 @@ class NetworkSpec(_Table):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.nonlinearity not in LIBRARY:
-            raise refusal(
-                "nonlinearity",
-                f"unknown nonlinearity {self.nonlinearity!r}{nearest(self.nonlinearity, LIBRARY)}",
-                listing(LIBRARY),
-            )
+        try:
+            nonlinearity(self.nonlinearity)
+        except SpecError as error:
+            raise whole_refusal("nonlinearity", str(error)) from None
         if self.dt > self.tau:
             raise refusal(
                 "dt",

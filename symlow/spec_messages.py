@@ -15,6 +15,11 @@ def refusal(key: str, found: str, accepted: str) -> PydanticCustomError:
     return PydanticCustomError("refusal", "{found}", {"key": key, "found": found, "accepted": accepted})
 
 
+def whole_refusal(key: str, message: str) -> PydanticCustomError:
+    """Return the error of a validator whose message is complete but for the key, what is accepted included."""
+    return PydanticCustomError("whole_refusal", "{message}", {"key": key, "message": message})
+
+
 def spec_error(error: ValidationError, model: type[BaseModel]) -> SpecError:
     """Return one line about the first of pydantic's errors, and which other keys are wrong too."""
     # A misspelt key is two errors, an unknown key and a missing one; the unknown one has the hint.
@@ -29,6 +34,8 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
     path, _ = _walk(detail["loc"], model)
     if kind == "refusal":
         return f"{_join(path, context['key'])}: {context['found']}; accepted: {context['accepted']}"
+    if kind == "whole_refusal":
+        return f"{_join(path, context['key'])}: {context['message']}"
     if kind == "extra_forbidden":
         table, key, owner = _place(detail["loc"], model)
         return f"unknown key {key!r} {table}{nearest(key, owner)}; accepted keys: {listing(owner)}"

@@ -19,6 +19,7 @@ from symlow.printing.latex import latex
 from symlow.printing.text import equations
 from symlow.spec import Spec
 from symlow.tasks import build_loss
+from symlow.tasks.filters import FilterLoss
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +70,19 @@ def derive(spec: Spec) -> DerivedSystem:
     """Derive the overlap gradient flow of a specification.
 
     Raises:
-        SpecError: if the specification names a vector that its network does not have.
+        SpecError: if the specification names a vector that its network does not have, or its task needs linear reduced
+            dynamics that the network does not have.
     """
-    return DerivedSystem(spec, build_network(spec), build_loss(spec))
+    derivation = DerivedSystem(spec, build_network(spec), build_loss(spec))
+    if isinstance(derivation.loss, FilterLoss):
+        try:
+            derivation.reduction.state_space  # noqa: B018 - the closed form of a filter's loss is built on it
+        except ValueError as error:
+            raise SpecError(
+                f"task.kind: found {spec.task.kind!r}, which needs linear reduced dynamics, with a network whose is "
+                f"not ({error}); accepted: a nonlinearity of constant gain and no bias, or a task of trials"
+            ) from None
+    return derivation
 
 
 def derive_file(path: str | os.PathLike[str]) -> DerivedSystem:

@@ -1,20 +1,24 @@
 """Lowering: from a derivation to what a template lays out, with all mathematics already printed.
 
-What the module evaluates: A(Sigma), B(Sigma), C(Sigma) of the reduced dynamics, assembled block by block; the loss and
-the cotangents of A, B, C by the routine of the task; and the cotangent of Sigma, block by block, from the adjoint.
+A filter task is evaluated in closed form, from A(Sigma), B(Sigma), C(Sigma) of the linear reduced dynamics, assembled
+block by block, and the cotangents of these; trials are stepped through time (:mod:`symlow.codegen.trials`). Either gives
+the cotangent of Sigma, block by block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import sympy
 from sympy import MatAdd, MatrixExpr, MatrixSymbol
 
+from symlow.codegen.numpy_functions import SMALLEST_VARIANCE, GainFunction, gain_functions
 from symlow.codegen.numpy_printer import NumpyMatrixPrinter
+from symlow.codegen.trials import TrialCode, lower_trials
 from symlow.derivation import Derivation
 from symlow.expressions import summands
+from symlow.nonlinearity import MU
 from symlow.tasks.filters import FilterLoss
 
 
@@ -69,60 +73,138 @@ class Target:
 
 
 @dataclass(frozen=True)
+class FilterCode:
+    """What the closed form of a filter task evaluates.
+
+    Attributes:
+        latents: which entries of the stacked latents each carrier has.
+        matrices: A, B and C.
+        adjoint: the cotangents of the blocks of Sigma in those of A, B and C.
+        target: the target filters.
+    """
+
+    latents: tuple[Slice, ...]
+    matrices: tuple[BlockMatrix, ...]
+    adjoint: tuple[Assignment, ...]
+    target: Target
+
+
+@dataclass(frozen=True)
 class Lowered:
-    """The content of a generated module."""
+    """The content of a generated module.
+
+    Attributes:
+        derivation: what it is made from.
+        columns: which columns of P each vector has.
+        dt: code of the time step.
+        tau: code of the time constant.
+        rows: row of Sigma of each overlap.
+        cols: column of Sigma of each overlap.
+        sizes: number of latents by carrier.
+        latent_names: names of the latents, in order.
+        statistics: names of the statistics of the state that gains depend on.
+        gain_names: names of the gains.
+        gain_inputs: names of what the read-out needs of them.
+        gains: the gains as functions.
+        trials: the code of trials.
+        read: offset of the latents that the output reads.
+        gain_at: offset of the state whose gain it has.
+        has_ones: whether vectors have means.
+        factor: code of the factor of the loss.
+        reduction: how trials are reduced.
+        smallest_variance: where closed forms stop short of Delta = 0.
+        filter: the closed form, for a filter task.
+    """
 
     derivation: Derivation
     columns: tuple[Slice, ...]
-    latents: tuple[Slice, ...]
     dt: str
     tau: str
     rows: tuple[int, ...]
     cols: tuple[int, ...]
-    matrices: tuple[BlockMatrix, ...]
-    adjoint: tuple[Assignment, ...]
+    sizes: Mapping[str, int]
+    latent_names: tuple[str, ...]
+    statistics: tuple[str, ...]
+    gain_names: tuple[str, ...]
+    gain_inputs: tuple[str, ...]
+    gains: tuple[GainFunction, ...]
+    trials: TrialCode
     read: int
+    gain_at: int
+    has_ones: bool
     factor: str
     reduction: str
-    target: Target | None
+    smallest_variance: float
+    filter: FilterCode | None
+
+    @property
+    def needs_scipy(self) -> bool:
+        """Whether a gain contains a function that NumPy lacks."""
+        return any("erf(" in function.expression for function in self.gains)
 
 
 def lower(derivation: Derivation) -> Lowered:
-    """Return the content of the generated module of a derivation."""
+    """Return the content of the generated module of a derivation.
+
+    Raises:
+        SpecError: for a nonlinearity whose gain can be had neither in closed form nor as a series.
+    """
     network, reduction, loss = derivation.network, derivation.reduction, derivation.loss
-    index, space = reduction.index, reduction.state_space
     columns = tuple(
         Slice(f"P_{vector.name.upper()}", place.start, place.stop)
         for vector in network.vectors
-        for place in [index.slice(vector.name)]
+        for place in [reduction.index.slice(vector.name)]
     )
+    statistics = tuple(symbol.name for symbol in reduction.statistics)
+    gain_names = tuple(gain.func.__name__ for gain in reduction.gains)
+    # With means the read-out contains the mean itself besides the gains.
+    gain_inputs = (*(name for name in statistics if network.ones is not None and name == MU.name), *gain_names)
+    return Lowered(
+        derivation=derivation,
+        columns=columns,
+        dt=number(network.dt),
+        tau=number(network.tau),
+        rows=tuple(overlap.row for overlap in derivation.ordered),
+        cols=tuple(overlap.column for overlap in derivation.ordered),
+        sizes={carrier: latent.rows for carrier, latent in reduction.latents.items()},
+        latent_names=tuple(latent.name for latent in reduction.latents.values()),
+        statistics=statistics,
+        gain_names=gain_names,
+        gain_inputs=gain_inputs,
+        gains=gain_functions(reduction),
+        trials=lower_trials(derivation),
+        read=1 if network.reads_after_update else 0,
+        gain_at=1 if network.gain_after_update else 0,
+        has_ones=network.ones is not None,
+        factor=number(loss.factor),
+        reduction=loss.reduction,
+        smallest_variance=SMALLEST_VARIANCE,
+        filter=_filter(derivation, loss) if isinstance(loss, FilterLoss) else None,
+    )
+
+
+def _filter(derivation: Derivation, loss: FilterLoss) -> FilterCode:
+    reduction = derivation.reduction
+    space = reduction.state_space
     if any(block.atoms(MatrixSymbol) for block in space.B.values()):
         raise ValueError("the module's adjoint takes B to be free of overlaps, as it is where drives contain x alone")
-    latents = tuple(_latent_slices(derivation))
-    names = {symbol.name: f"Sigma[..., P_{a.upper()}, P_{b.upper()}]" for (a, b), symbol in index.blocks.items()}
+    names = {
+        symbol.name: f"Sigma[..., P_{a.upper()}, P_{b.upper()}]" for (a, b), symbol in reduction.index.blocks.items()
+    }
     names |= {"dt": "DT", "tau": "TAU"}
     latent = {carrier: f"K_{carrier.upper()}" for carrier in reduction.latents}
     blocks_a = [(latent[to], latent[source], block) for (to, source), block in space.A.items()]
     blocks_b = [(latent[to], ":", block) for to, block in space.B.items()]
     blocks_c = [(":", latent[source], block) for source, block in space.C.items()]
-    return Lowered(
-        derivation=derivation,
-        columns=columns,
-        latents=latents,
-        dt=number(network.dt),
-        tau=number(network.tau),
-        rows=tuple(overlap.row for overlap in derivation.ordered),
-        cols=tuple(overlap.column for overlap in derivation.ordered),
+    return FilterCode(
+        latents=tuple(_latent_slices(derivation)),
         matrices=(
             _block_matrix("A", "N_LATENTS", "N_LATENTS", blocks_a, names),
             _block_matrix("B", "N_LATENTS", "N_INPUTS", blocks_b, names),
             _block_matrix("C", "N_OUTPUTS", "N_LATENTS", blocks_c, names),
         ),
         adjoint=tuple(_adjoint(derivation, names, latent)),
-        read=1 if network.reads_after_update else 0,
-        factor=number(loss.factor),
-        reduction=loss.reduction,
-        target=_target(loss) if isinstance(loss, FilterLoss) else None,
+        target=_target(loss),
     )
 
 

@@ -17,7 +17,26 @@ def network_equations(network: Network) -> tuple[str, ...]:
         f"{projection.symbol.name} = {projection.reader.upper()}^T {phi} / N"
         for projection in (*network.projections, network.output)
     ]
-    return f"tau dh/dt = -h + {drives}", ",   ".join(projections)
+    equations = [f"tau dh/dt = -h + {drives}", ",   ".join(projections)]
+    if not network.nonlinearity.is_linear:
+        equations.append(f"phi(x) = {network.nonlinearity.phi}")
+    return tuple(equations)
+
+
+def gain_equations(derivation: Derivation) -> tuple[str, ...]:
+    """Return the statistics of the state and the gains that depend on them, none where the gain is constant."""
+    reduction, nonlinearity = derivation.reduction, derivation.network.nonlinearity
+    if not reduction.statistics:
+        return ()
+    lines = [f"{symbol} = {expression}" for symbol, expression in reduction.statistics.items()]
+    state = "sqrt(Delta)*xi" if derivation.network.ones is None else "mu + sqrt(Delta)*xi"
+    if derivation.network.ones is None:
+        closed = [nonlinearity.gain if nonlinearity.gain is not None else nonlinearity.stated_gain]
+    else:
+        closed = [nonlinearity.gain_with_mean, nonlinearity.activity]
+    for gain, slope, form in zip(reduction.gains, ("phi'", "phi"), closed, strict=False):
+        lines.append(f"{gain} = E[{slope}({state})]" + ("" if form is None else f" = {form}"))
+    return tuple(lines)
 
 
 def _bracketed(drive: MatrixExpr) -> str:
@@ -40,13 +59,17 @@ def equations(derivation: Derivation) -> str:
     lines = [f"{derivation.spec.name}: {derivation.spec.reference or 'no reference given'}", "", "Network"]
     lines += [f"    {line}" for line in network_equations(network)]
     lines += ["", f"Reduction (dt = {network.dt}, tau = {network.tau}, read-out {network.readout})"]
+    lines += [f"    {line}" for line in gain_equations(derivation)]
     lines += [f"    {name}[t+1] = {expression}" for name, expression in reduction.step.items()]
     time = "t+1" if network.reads_after_update else "t"
     lines += [f"    {network.output.symbol.name}[t] = {reduction.output}   at kappa[{time}]"]
     for title, overlaps in (("loss-visible", derivation.visible), ("loss-invisible", derivation.invisible)):
         lines += ["", f"{len(overlaps)} {title} overlaps (g_x stands for dL/dx)"]
         lines += [f"    {equation(derivation, name)}" for name in overlaps]
-    lines += ["", "Gradient descent, exactly: Sigma+ = K^T Sigma K with K = 1 - 2 lr S D", "", *_loss(derivation)]
+    how = ", exactly" if network.nonlinearity.is_linear else " (the part of second order in lr is a closure)"
+    lines += ["", f"Gradient descent{how}: Sigma+ = K^T Sigma K with K = 1 - 2 lr S D", "", *_loss(derivation)]
+    lines += ["", "Validity"]
+    lines += [f"    {statement.validity}: {statement.text}" for statement in derivation.statements]
     return "\n".join(lines)
 
 

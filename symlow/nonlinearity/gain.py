@@ -1,0 +1,137 @@
+"""Nonlinearities phi with what the reduction needs of them under a Gaussian state of mean mu and variance Delta.
+
+    g(mu, Delta) = E[phi'(mu + sqrt(Delta) xi)],      phibar(mu, Delta) = E[phi(mu + sqrt(Delta) xi)],
+    dphibar/dmu = g,      dphibar/dDelta = (1/2) dg/dmu      (the heat equation)
+
+By Stein's lemma, a vector q that is jointly Gaussian with the state h projects
+E[q phi(h)] = cov(q, h) g + mean(q) phibar (math.md, sections 4 and 5). The gain g is a closed form where the rules of
+:mod:`symlow.nonlinearity.gaussian` give one, and a certified series else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import mpmath
+import sympy
+from sympy import Rational
+
+from symlow.errors import SpecError, listing, nearest
+from symlow.nonlinearity.gaussian import DELTA, MU, X, expectation, mean_slope
+from symlow.nonlinearity.library import LIBRARY
+from symlow.nonlinearity.series import GainSeries, gain_series
+
+__all__ = ["DELTA", "MU", "Nonlinearity", "X", "nonlinearity"]
+
+
+@dataclass(frozen=True)
+class Nonlinearity:
+    """A nonlinearity phi of one variable.
+
+    Attributes:
+        name: what a specification calls it: a name of the library, or the expression as typed.
+        phi: expression in ``X``.
+        reference: where it comes from.
+        stated_gain: g(Delta) in a closed form that is to be read, not evaluated, for it cancels in floating point.
+    """
+
+    name: str
+    phi: sympy.Expr
+    reference: str = ""
+    stated_gain: sympy.Expr | None = None
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether phi(x) = x, for which the reduction holds exactly for every N."""
+        return bool(self.phi == X)
+
+    @cached_property
+    def is_odd(self) -> bool:
+        """Whether phi(-x) = -phi(x), so that learning leaves zero means at zero."""
+        total = sympy.expand(self.phi + self.phi.subs(X, -X))
+        points = [Rational(k, 7) for k in (3, 11, 29)]
+        return bool(total == 0) or all(abs(sympy.N(total.subs(X, point), 30)) < 1e-20 for point in points)
+
+    @property
+    def has_jumps(self) -> bool:
+        """Whether phi jumps, so that a finite network has no gradient with respect to its state."""
+        return bool(self.phi.has(sympy.sign, sympy.Heaviside))
+
+    @cached_property
+    def gain_with_mean(self) -> sympy.Expr | None:
+        """g(mu, Delta) in closed form, or None."""
+        return mean_slope(self.phi)
+
+    @cached_property
+    def activity(self) -> sympy.Expr | None:
+        """phibar(mu, Delta) in closed form, or None."""
+        return expectation(self.phi)
+
+    @cached_property
+    def gain(self) -> sympy.Expr | None:
+        """g(Delta) at mean 0 in closed form, or None.
+
+        Only the odd part of phi has a share in it: softplus, x/2 plus an even function, has the gain 1/2.
+        """
+        closed = self.gain_with_mean
+        if closed is None:
+            closed = mean_slope(_odd_part(self.phi))
+        return None if closed is None else closed.subs(MU, 0)
+
+    @property
+    def has_constant_gain(self) -> bool:
+        """Whether the gain at mean 0 does not depend on the variance."""
+        return self.gain is not None and not self.gain.has(DELTA)
+
+    @property
+    def series(self) -> GainSeries:
+        """g(Delta) and its derivative as series, for a gain without a closed form.
+
+        Raises:
+            SpecError: if no series is accurate enough.
+        """
+        return gain_series(self.phi)
+
+    @property
+    def needs_series(self) -> bool:
+        """Whether the gain at mean 0 is evaluated by a series."""
+        return self.gain is None
+
+
+def nonlinearity(text: str) -> Nonlinearity:
+    """Return the nonlinearity that a specification names or types.
+
+    Raises:
+        SpecError: for an unknown name, or an expression that is not accepted.
+    """
+    if text in LIBRARY:
+        entry = LIBRARY[text]
+        return Nonlinearity(text, entry.phi, entry.reference, entry.stated_gain)
+    raise SpecError(f"unknown nonlinearity {text!r}{nearest(text, LIBRARY)}; accepted: {listing(LIBRARY)}")
+
+
+def _odd_part(phi: sympy.Expr) -> sympy.Expr:
+    """Return the odd part of phi, simplified where it is a rational function of exp(x) or a logarithm of one."""
+    slope = sympy.diff(phi, X)
+    base = sympy.Symbol("base", positive=True)
+    # The even part of the slope, with exp(x) as a variable: sums of such fractions cancel.
+    even = ((slope + slope.subs(X, -X)) / 2).rewrite(sympy.exp).subs(sympy.exp(X), base).subs(sympy.exp(-X), 1 / base)
+    if even.has(X) or not even.is_rational_function(base):
+        return phi
+    constant = sympy.cancel(even)
+    return phi if constant.has(base) else constant * X
+
+
+def check_real(phi: sympy.Expr) -> str:
+    """Return where phi is not a finite real number, in words, or an empty string."""
+    compiled = sympy.lambdify(X, phi, "mpmath")
+    for k in range(-40, 41):
+        point = mpmath.mpf(k) / 4
+        try:
+            value = compiled(point)
+        except (ZeroDivisionError, ValueError, OverflowError):
+            return f"it has no value at x = {float(point):g}"
+        if mpmath.im(value) != 0 or not mpmath.isfinite(value):
+            return f"it is not a real number at x = {float(point):g}"
+    return ""
