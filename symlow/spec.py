@@ -16,20 +16,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
 
 from symlow.errors import SpecError
 from symlow.files import read_text
 from symlow.nonlinearity import nonlinearity
 from symlow.spec_messages import refusal, spec_error, whole_refusal
+from symlow.spec_tables import PositiveInteger, PositiveNumber, Table
+from symlow.spec_tasks import FiltersTask, FilterTask, TaskSpec
 
 FORMAT = 1
 """Version of the specification format; part of the canonical form, so a change of meaning changes the digest."""
@@ -40,18 +34,8 @@ RESERVED_NAMES = ("numpy", "symlow")
 MOST_STEPS = 1e9
 """The most time steps of a horizon; a longer one is infinite for every purpose."""
 
-PositiveInteger = Annotated[int, Field(strict=True, ge=1)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-PositiveNumber = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
-NonNegativeNumber = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
-Horizon = Annotated[float, Field(strict=True, gt=0)]
 
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class NetworkSpec(_Table):
+class NetworkSpec(Table):
     """The network: tau dh/dt = -h + U V^T phi(h) / N + M x,  y = Z^T phi(h) / N."""
 
     rank: PositiveInteger
@@ -89,131 +73,7 @@ class NetworkSpec(_Table):
         return self
 
 
-class _ExponentialFilter(_Table):
-    kind: Literal["exponential_filter"]
-    decay: NonNegativeNumber
-    """Decay rate c* of the target filter amplitude * exp(-c* t), per unit of time."""
-    amplitude: Number = 1.0
-    """Amplitude a* of the target filter."""
-
-
-class _DampedOscillation(_Table):
-    kind: Literal["damped_oscillation"]
-    decay: NonNegativeNumber
-    """Decay rate c* of the target filter amplitude * exp(-c* t) cos(w* t + phase), per unit of time."""
-    frequency: PositiveNumber
-    """Angular frequency w*, in radians per unit of time."""
-    phase: Number = 0.0
-    """Phase, in radians."""
-    amplitude: Number = 1.0
-    """Amplitude a* of the target filter."""
-
-
-class _Integrator(_Table):
-    kind: Literal["integrator"]
-    amplitude: Number = 1.0
-    """Gain a* of the integrator: the target is a* times the integral of the input."""
-
-
-class _NoResponse(_Table):
-    kind: Literal["no_response"]
-    """The target of this output does not depend on this input."""
-
-
-class FilterLossSpec(_Table):
-    """How squared errors of a response become a loss: factor times their sum over time, times dt."""
-
-    reduction: Literal["sum_dt"] = "sum_dt"
-    """sum_dt: sum over time (times dt) and over pairs of output and input."""
-    factor: PositiveNumber = 0.5
-    """Factor in front; 1/2 makes the gradient the error itself."""
-
-
-class TrialsLossSpec(_Table):
-    """How squared errors of trials become a loss: factor times their sum or mean."""
-
-    reduction: Literal["sum_dt", "masked_mean"] = "sum_dt"
-    """sum_dt: sum over time (times dt) and outputs, mean over the batch. masked_mean: sum over all entries of
-    mask * error^2, divided by the sum of the mask."""
-    factor: PositiveNumber = 0.5
-    """Factor in front; 1/2 makes the gradient the error itself."""
-
-
-class _FilterTask(_Table):
-    horizon: Horizon = 20.0
-    """Length of the response that the loss compares, in units of time, a whole number of dt, or inf."""
-    drive: Literal["impulse", "white_noise"] = "impulse"
-    """impulse: one unit impulse at time 0 in each input. white_noise: unit white noise, the loss is the expected
-    squared error at the end of the horizon. Both have the same loss as a function of the overlaps."""
-    loss: FilterLossSpec = FilterLossSpec()
-
-
-class ExponentialFilterTask(_FilterTask, _ExponentialFilter):
-    """Filter the input with amplitude * exp(-decay t)."""
-
-
-class DampedOscillationTask(_FilterTask, _DampedOscillation):
-    """Filter the input with amplitude * exp(-decay t) cos(frequency t + phase)."""
-
-
-class IntegratorTask(_FilterTask, _Integrator):
-    """Integrate the input."""
-
-
-class _Pair(_Table):
-    output: PositiveInteger
-    """Number of the output, from 1."""
-    input: PositiveInteger
-    """Number of the input, from 1."""
-
-
-class ExponentialFilterPair(_Pair, _ExponentialFilter):
-    """Target of one pair of input and output."""
-
-
-class DampedOscillationPair(_Pair, _DampedOscillation):
-    """Target of one pair of input and output."""
-
-
-class IntegratorPair(_Pair, _Integrator):
-    """Target of one pair of input and output."""
-
-
-class NoResponsePair(_Pair, _NoResponse):
-    """Target of one pair of input and output: none."""
-
-
-PairTarget = Annotated[
-    ExponentialFilterPair | DampedOscillationPair | IntegratorPair | NoResponsePair,
-    Field(discriminator="kind"),
-]
-
-
-class FiltersTask(_FilterTask):
-    """One target filter for each pair of input and output."""
-
-    kind: Literal["filters"]
-    targets: tuple[PairTarget, ...] = Field(min_length=1)
-    """One table [[task.targets]] for each pair of output and input, in any order."""
-
-
-class TrialsTask(_Table):
-    """Arrays of inputs and targets that are given when the generated module is called."""
-
-    kind: Literal["trials"]
-    loss: TrialsLossSpec = TrialsLossSpec()
-
-
-SingleFilterTask = ExponentialFilterTask | DampedOscillationTask | IntegratorTask
-FilterTask = SingleFilterTask | FiltersTask
-TargetTable = SingleFilterTask | PairTarget
-TaskSpec = Annotated[
-    ExponentialFilterTask | DampedOscillationTask | IntegratorTask | FiltersTask | TrialsTask,
-    Field(discriminator="kind"),
-]
-
-
-class LearningSpec(_Table):
+class LearningSpec(Table):
     """The learning rule."""
 
     rule: Literal["gradient_descent"] = "gradient_descent"
@@ -227,7 +87,7 @@ class LearningSpec(_Table):
         return tuple(sorted(dict.fromkeys(names)))
 
 
-class Spec(_Table):
+class Spec(Table):
     """A network, a task and a learning rule: everything that a derivation depends on."""
 
     name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=100)]

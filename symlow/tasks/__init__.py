@@ -6,7 +6,8 @@ A task of a specification becomes a :class:`~symlow.tasks.filters.FilterLoss`, k
 
 from __future__ import annotations
 
-from symlow.spec import FilterTask, Spec
+from symlow.spec import Spec
+from symlow.spec_tasks import FilterTask
 from symlow.tasks.filters import FilterLoss, build_filter_loss
 from symlow.tasks.trials import TrialsLoss, build_trials_loss
 

@@ -23,7 +23,8 @@ import sympy
 
 from symlow.arrays import FloatArray
 from symlow.expressions import exact
-from symlow.spec import FiltersTask, FilterTask, NetworkSpec, TargetTable
+from symlow.spec import NetworkSpec
+from symlow.spec_tasks import FiltersTask, FilterTask, TargetTable
 
 T = sympy.Symbol("t", nonnegative=True)
 """Time, in the formulas of target filters."""

@@ -17,7 +17,8 @@ import sympy
 from symlow.arrays import Trials, check_array, load_arrays
 from symlow.errors import ArrayError, FileError, nearest
 from symlow.expressions import exact
-from symlow.spec import NetworkSpec, TrialsTask
+from symlow.spec import NetworkSpec
+from symlow.spec_tasks import TrialsTask
 
 
 @dataclass(frozen=True)
