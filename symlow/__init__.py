@@ -6,6 +6,7 @@ The modules in the order of the data, each stage reading the one before it:
 
     nonlinearity    phi and its Gaussian gain
     spec_tables     what tables of a specification share
+    spec_trials     tables of tasks that are trials
     spec_tasks      the table of the task
     spec            what the user wrote: validated, canonical, with a digest
     network         vectors, carriers, drives, projections and read-out as data

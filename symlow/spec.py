@@ -21,9 +21,10 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_va
 from symlow.errors import SpecError
 from symlow.files import read_text
 from symlow.nonlinearity import nonlinearity
-from symlow.spec_messages import refusal, spec_error, whole_refusal
+from symlow.spec_messages import refusal, refused, spec_error, whole_refusal
 from symlow.spec_tables import PositiveInteger, PositiveNumber, Table
 from symlow.spec_tasks import FiltersTask, FilterTask, TaskSpec
+from symlow.spec_trials import TEACHER_OVERLAPS, GeneratedTask, TeacherTask
 
 FORMAT = 1
 """Version of the specification format; part of the canonical form, so a change of meaning changes the digest."""
@@ -106,11 +107,14 @@ class Spec(Table):
         except ValidationError as error:
             raise spec_error(error, cls) from None
         if keyword.iskeyword(spec.name) or spec.name in RESERVED_NAMES:
-            raise _refused("name", f"found {spec.name!r}, which a generated module cannot be called", "another name")
+            raise refused("name", f"found {spec.name!r}, which a generated module cannot be called", "another name")
         if isinstance(spec.task, FilterTask):
             _check_horizon(spec.task, spec.network)
             _check_pairs(spec.task, spec.network)
             _check_frequencies(spec.task, spec.network.dt)
+        if isinstance(spec.task, GeneratedTask):
+            _check_channels(spec.task, spec.network)
+            spec.task.check(spec.network.dt)
         return spec
 
     @classmethod
@@ -164,23 +168,19 @@ def _without_infinities(value: Any) -> Any:
     return "inf" if isinstance(value, float) and math.isinf(value) else value
 
 
-def _refused(key: str, found: str, accepted: str) -> SpecError:
-    return SpecError(f"{key}: {found}; accepted: {accepted}")
-
-
 def _check_horizon(task: FilterTask, network: NetworkSpec) -> None:
     if math.isinf(task.horizon):
         return
     dt, steps = network.dt, task.horizon / network.dt
     least = 2 if network.readout == "before_update" else 1  # an output read before the update is one step late
     if steps > MOST_STEPS:
-        raise _refused(
+        raise refused(
             "task.horizon",
             f"found {task.horizon}, which is {steps:.3g} time steps",
             f"at most {MOST_STEPS:.0e} steps, or inf",
         )
     if round(steps) < least or abs(steps - round(steps)) > 1e-9 * steps:
-        raise _refused(
+        raise refused(
             "task.horizon",
             f"found {task.horizon}, which is {steps:.6g} time steps of network.dt = {dt}",
             f"a whole number of steps, at least {least}, such as {max(round(steps), least) * dt:.12g}, or inf",
@@ -191,7 +191,7 @@ def _check_frequencies(task: FilterTask, dt: float) -> None:
     for table in task.targets if isinstance(task, FiltersTask) else (task,):
         frequency = getattr(table, "frequency", 0.0)
         if frequency * dt >= math.pi:
-            raise _refused(
+            raise refused(
                 "task.frequency",
                 f"found {frequency}, of which steps of network.dt = {dt} see less than two a period",
                 f"a number < pi / dt = {math.pi / dt:.6g}, or a shorter dt",
@@ -202,7 +202,7 @@ def _check_pairs(task: FilterTask, network: NetworkSpec) -> None:
     expected = [(o, i) for o in range(1, network.outputs + 1) for i in range(1, network.inputs + 1)]
     if not isinstance(task, FiltersTask):
         if len(expected) != 1:
-            raise _refused(
+            raise refused(
                 "task.kind",
                 f"found {task.kind!r}, which has one target, with {network.inputs} input(s) and "
                 f"{network.outputs} output(s)",
@@ -213,15 +213,36 @@ def _check_pairs(task: FilterTask, network: NetworkSpec) -> None:
     for position, pair in enumerate(listed):
         problem = "twice" if listed.index(pair) < position else "which the network does not have"
         if pair not in expected or listed.index(pair) < position:
-            raise _refused(
+            raise refused(
                 f"task.targets[{position + 1}]",
                 f"found output {pair[0]}, input {pair[1]} {problem}",
                 f"each pair of outputs 1..{network.outputs} and inputs 1..{network.inputs} once",
             )
     missing = [pair for pair in expected if pair not in listed]
     if missing:
-        raise _refused(
+        raise refused(
             "task.targets",
             f"no target for output {missing[0][0]}, input {missing[0][1]}",
             'one table for each pair; kind = "no_response" where the output ignores the input',
         )
+
+
+def _check_channels(task: GeneratedTask, network: NetworkSpec) -> None:
+    if task.channels is not None:
+        for key, found, needed in zip(
+            ("inputs", "outputs"), (network.inputs, network.outputs), task.channels, strict=True
+        ):
+            if found != needed:
+                noun = key.removesuffix("s") if needed == 1 else key
+                raise refused(
+                    f"network.{key}", f"found {found}, but task.kind {task.kind!r} has {needed} {noun}", f"{needed}"
+                )
+    if isinstance(task, TeacherTask) and task.overlaps == TEACHER_OVERLAPS:
+        sizes = (task.rank, network.inputs, network.outputs)
+        if sizes != (1, 1, 1):
+            raise refused(
+                "task.overlaps",
+                "found the default, a teacher of rank 1 with one input and one output, for one of "
+                f"rank {sizes[0]} with {sizes[1]} input(s) and {sizes[2]} output(s)",
+                "a table [task.overlaps] with each loss-visible overlap of the teacher",
+            )

@@ -20,12 +20,19 @@ def whole_refusal(key: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("whole_refusal", "{message}", {"key": key, "message": message})
 
 
+def refused(key: str, found: str, accepted: str) -> SpecError:
+    """Return the error for a value that only other tables can tell to be wrong."""
+    return SpecError(f"{key}: {found}; accepted: {accepted}")
+
+
 def spec_error(error: ValidationError, model: type[BaseModel]) -> SpecError:
     """Return one line about the first of pydantic's errors, and which other keys are wrong too."""
     # A misspelt key is two errors, an unknown key and a missing one; the unknown one has the hint.
     details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     message = _message(details[0], model)
-    _, *others = dict.fromkeys(_walk(detail["loc"], model)[0] for detail in details)
+    path, *others = dict.fromkeys(_walk(detail["loc"], model)[0] for detail in details)
+    # Of a list with a wrong item pydantic also says that it is too short.
+    others = [other for other in others if not path.startswith((f"{other}[", f"{other}."))]
     return SpecError(message + (f" (also wrong: {listing(others)})" if others else ""))
 
 
@@ -51,7 +58,7 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
     found = repr(detail["input"])
     found = found if len(found) <= 60 else found[:57] + "..."
     hint = ""
-    if kind == "literal_error" and isinstance(detail["input"], str):
+    if kind == "literal_error" and isinstance(detail["input"], str) and "'" in context["expected"]:
         hint = nearest(detail["input"], [choice.strip("'") for choice in _choices(context)])
     return f"{path or 'specification'}: found {found}{hint}; accepted: {_accepted(kind, context)}"
 
@@ -62,6 +69,8 @@ def _accepted(kind: str, context: dict[str, Any]) -> str:
             return f"a number >= {context['ge']}"
         case "greater_than":
             return f"a number > {context['gt']}"
+        case "less_than_equal":
+            return f"a number <= {context['le']}"
         case "int_type" | "int_from_float" | "int_parsing":
             return "an integer, without a decimal point or quotes"
         case "float_type" | "float_parsing":
@@ -80,6 +89,8 @@ def _accepted(kind: str, context: dict[str, Any]) -> str:
             return "a list in [brackets]"
         case "too_short":
             return f"a list of at least {context['min_length']}"
+        case "too_long":
+            return f"a list of at most {context['max_length']}"
         case "literal_error":
             return " or ".join(_choices(context))
         case "model_type" | "model_attributes_type" | "dict_type":

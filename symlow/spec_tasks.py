@@ -1,4 +1,4 @@
-"""The table ``[task]`` of a specification: what the network should do."""
+"""The table ``[task]`` of a specification: what the network should do. The filters are here, trials imported."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from symlow.spec_tables import NonNegativeNumber, Number, PositiveInteger, PositiveNumber, Table
+from symlow.spec_trials import (
+    ContextIntegrationTask,
+    DecisionMakingTask,
+    DelayedAdditionTask,
+    DelayedMatchToSampleTask,
+    DelayedReproductionTask,
+    FlipFlopTask,
+    ParametricWorkingMemoryTask,
+    SineGenerationTask,
+    TeacherTask,
+    TrialsTask,
+)
 
 Horizon = Annotated[float, Field(strict=True, gt=0)]
 
@@ -47,16 +59,6 @@ class FilterLossSpec(Table):
 
     reduction: Literal["sum_dt"] = "sum_dt"
     """sum_dt: sum over time (times dt) and over pairs of output and input."""
-    factor: PositiveNumber = 0.5
-    """Factor in front; 1/2 makes the gradient the error itself."""
-
-
-class TrialsLossSpec(Table):
-    """How squared errors of trials become a loss: factor times their sum or mean."""
-
-    reduction: Literal["sum_dt", "masked_mean"] = "sum_dt"
-    """sum_dt: sum over time (times dt) and outputs, mean over the batch. masked_mean: sum over all entries of
-    mask * error^2, divided by the sum of the mask."""
     factor: PositiveNumber = 0.5
     """Factor in front; 1/2 makes the gradient the error itself."""
 
@@ -119,17 +121,23 @@ class FiltersTask(_FilterTask):
     """One table [[task.targets]] for each pair of output and input, in any order."""
 
 
-class TrialsTask(Table):
-    """Arrays of inputs and targets that are given when the generated module is called."""
-
-    kind: Literal["trials"]
-    loss: TrialsLossSpec = TrialsLossSpec()
-
-
 SingleFilterTask = ExponentialFilterTask | DampedOscillationTask | IntegratorTask
 FilterTask = SingleFilterTask | FiltersTask
 TargetTable = SingleFilterTask | PairTarget
 TaskSpec = Annotated[
-    ExponentialFilterTask | DampedOscillationTask | IntegratorTask | FiltersTask | TrialsTask,
+    ExponentialFilterTask
+    | DampedOscillationTask
+    | IntegratorTask
+    | FiltersTask
+    | TrialsTask
+    | FlipFlopTask
+    | DecisionMakingTask
+    | ContextIntegrationTask
+    | ParametricWorkingMemoryTask
+    | DelayedMatchToSampleTask
+    | DelayedAdditionTask
+    | DelayedReproductionTask
+    | SineGenerationTask
+    | TeacherTask,
     Field(discriminator="kind"),
 ]

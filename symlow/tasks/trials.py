@@ -18,7 +18,7 @@ from symlow.arrays import Trials, check_array, load_arrays
 from symlow.errors import ArrayError, FileError, nearest
 from symlow.expressions import exact
 from symlow.spec import NetworkSpec
-from symlow.spec_tasks import TrialsTask
+from symlow.spec_trials import GeneratedTask, TrialsTask
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class TrialsLoss:
         return MappingProxyType({})
 
 
-def build_trials_loss(task: TrialsTask, network: NetworkSpec) -> TrialsLoss:
-    """Return the loss of a trials task of a specification."""
+def build_trials_loss(task: TrialsTask | GeneratedTask, network: NetworkSpec) -> TrialsLoss:
+    """Return the loss of a specification's task of trials, given or generated."""
     return TrialsLoss(network.inputs, network.outputs, task.loss.reduction, exact(task.loss.factor))
 
 
