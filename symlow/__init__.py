@@ -23,7 +23,9 @@ The modules in the order of the data, each stage reading the one before it:
     scaffold        a commented specification to start from
     generate        generated files, written and checked for drift
     initial         initial overlaps and weights
+    optimizers      gradient descent and Adam
     simulate        the full network of N neurons: the independent oracle
+    infinite_width  the network of infinite width, on the nodes of a quadrature
     learn           learning runs
     reference       the reduced loss at 50 digits: the second oracle
     verify          the generated module against the full network, mpmath and complex steps
