@@ -148,9 +148,9 @@ def realise_weights(gram: FloatArray, neurons: int, seed: int, ones: int | None 
 def _distribution(gram: FloatArray, carriers: Sequence[int], ones: int | None) -> tuple[FloatArray, FloatArray, int]:
     """Return the mean of a row of P, shape (columns,), a factor F of its covariance, and the rank of the carriers.
 
-    F has shape (columns, components), F F^T = covariance, and carriers depend on the first ``rank`` components only.
-    Rotations do all of it, whose rounding stays that of a few operations for singular matrices too, where elimination
-    would divide by what is left of a pivot.
+    F has shape (columns, components), F F^T = covariance, and carriers depend on the first ``rank`` components only,
+    to rounding. Rotations do all of it, and rounding stays that of a few operations for singular matrices too, where
+    elimination would divide by what is left of a pivot.
     """
     gram = check_array(gram, "gram", (None, None), "(columns, columns)")
     p = len(gram)
@@ -187,7 +187,6 @@ def _rotated(root: FloatArray, rows: NDArray[np.int_], start: int) -> tuple[Floa
     _, sizes, rotation = np.linalg.svd(block, full_matrices=True)
     end = start + int(np.sum(sizes > RANK_TOLERANCE * max(np.abs(root).max(), np.finfo(float).tiny)))
     root[:, start:] = root[:, start:] @ rotation.T
-    root[rows, end:] = 0.0
     return root, end
 
 

@@ -210,8 +210,10 @@ class FullNetwork:
             dSigma_ij/dt = -(rate_i D_ij + rate_j D_ji),     D_ij = dL/de at P_i + e P_j in place of P_i
 
         so columns^2 directional derivatives take the place of N columns. Each is a central difference at spacings e,
-        2e and 4e, extrapolated; what the last extrapolation changes is the estimate. Where phi' jumps (ReLU), errors
-        are of order e^2, whichever way: take a smaller spacing, as ``DIFFERENCE_SPACING``.
+        2e and 4e, extrapolated twice. The estimate of the error is the distance of the two values extrapolated once:
+        far above the truncation error of the result, and of the size of its rounding. Where phi' jumps (ReLU), each
+        state within e of a jump adds an error of order 1/N, of either sign: some sqrt(e/N) in all, of which the
+        estimate has the size but is no bound; a smaller spacing helps, as ``DIFFERENCE_SPACING``.
 
         Args:
             P: weights, shape (N, columns).
@@ -232,7 +234,7 @@ class FullNetwork:
                 second = (losses[:3] - losses[3:]) / (2 * sizes)
                 fourth = (4 * second[:-1] - second[1:]) / 3
                 slopes[i, j] = (16 * fourth[0] - fourth[1]) / 15
-                errors[i, j] = abs(slopes[i, j] - fourth[0])
+                errors[i, j] = abs(fourth[0] - fourth[1])
         return -(slopes + slopes.T), errors + errors.T
 
     def train(
