@@ -12,6 +12,7 @@ The modules in the order of the data, each stage reading the one before it:
     network         vectors, carriers, drives, projections and read-out as data
     overlaps        the distinct entries of the Gram matrix, their names and order
     reduction       latents, step map and the loss-visible set that follows from them
+    backward        the adjoint of a time step
     tasks           losses: target filters and trials
     closed_form     filter losses as formulas, and their minimum
     learning        the Gram flow, its metric and the exact finite step

@@ -3,9 +3,9 @@
     specification -> network -> reduction -> Gram flow and adjoint of the loss
 
 The gradient of the loss comes from the adjoint of a time step (:mod:`symlow.backward`), summed over the steps of
-trials. Where the reduced dynamics is linear, kappa[t+1] = A kappa[t] + B x[t], y = C kappa, and the task is a filter, it
-comes from closed forms: from the cotangents Abar, Bbar, Cbar of the matrices each block of Sigma gets its own. S is the
-symmetric part of the whole.
+trials. Where the reduced dynamics is linear, kappa[t+1] = A kappa[t] + B x[t], y = C kappa, and the task is a filter,
+it comes from closed forms: from the cotangents Abar, Bbar, Cbar of the matrices each block of Sigma gets its own. S is
+the symmetric part of the whole.
 """
 
 from __future__ import annotations
@@ -258,8 +258,8 @@ def _gaussian_statements(network: Network) -> Iterator[Statement]:
         )
     if network.ones is None and not network.nonlinearity.is_odd:
         yield Statement(
-            "The nonlinearity is not odd, so that learning gives the vectors means over neurons, which overlaps without "
-            "a vector of ones do not hold: set means = true.",
+            "The nonlinearity is not odd, so that learning gives the vectors means over neurons, which overlaps "
+            "without a vector of ones do not hold: set means = true.",
             CLOSURE,
         )
     yield Statement(

@@ -5,8 +5,9 @@ Xbar_ij = dL/dX_ij, a product Y = c A X B gives
 
     Xbar = c A^T Ybar B^T,
 
-and sums and transposes follow; for a column Y the scalar has cbar = dY/dc^T Ybar. Structure is kept: a derivative of a matrix expression is a matrix expression, never a
-table of scalars, which is what keeps generated code short and independent of the rank.
+sums and transposes follow, and a scalar factor of a column has cbar = Ybar^T dY/dc. Structure is kept: a derivative of
+a matrix expression is a matrix expression, never a table of scalars, which is what keeps generated code short and
+independent of the rank.
 """
 
 from __future__ import annotations

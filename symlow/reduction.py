@@ -6,8 +6,8 @@ From h(0) = 0 the state stays in the span of the carriers, h = sum_c (columns of
     a_q[t] = g(Delta) sum_c Sigma_qc kappa_c[t],      Delta = sum_cd kappa_c^T Sigma_cd kappa_d,      y likewise,
 
 with the gain g = E[phi'(sqrt(Delta) xi)], which is 1 in a linear network, for every N; in a nonlinear one these
-equations hold for N -> infinity where the rows of P are jointly Gaussian (Stein's lemma; math.md, section 1; Ger & Barak
-2026). Where P has a column of ones, vectors have means, Sigma_q1, and
+equations hold for N -> infinity where the rows of P are jointly Gaussian (Stein's lemma; math.md, section 1; Ger &
+Barak 2026). Where P has a column of ones, vectors have means, Sigma_q1, and
 
     a_q = g(mu, Delta) (sum_c Sigma_qc kappa_c - mu Sigma_q1) + phibar(mu, Delta) Sigma_q1,
     mu = sum_c Sigma_1c kappa_c,      Delta = sum_cd kappa_c^T Sigma_cd kappa_d - mu^2      (math.md, section 5).

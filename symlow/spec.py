@@ -22,7 +22,7 @@ from symlow.errors import SpecError
 from symlow.files import read_text
 from symlow.nonlinearity import nonlinearity
 from symlow.spec_messages import refusal, refused, spec_error, whole_refusal
-from symlow.spec_tables import PositiveInteger, PositiveNumber, Table
+from symlow.spec_tables import PositiveInteger, PositiveNumber, Switch, Table
 from symlow.spec_tasks import FiltersTask, FilterTask, TaskSpec
 from symlow.spec_trials import TEACHER_OVERLAPS, GeneratedTask, TeacherTask
 
@@ -47,9 +47,9 @@ class NetworkSpec(Table):
     """Number of outputs, the columns of Z."""
     nonlinearity: str = "linear"
     """Name of the nonlinearity phi, or an expression in x such as "tanh(x) + 0.1*x"."""
-    bias: bool = False
+    bias: Switch = False
     """Whether neurons have a trainable bias: a vector b with a constant drive."""
-    means: bool = False
+    means: Switch = False
     """Whether vectors have means over neurons, as overlaps with a frozen vector of ones."""
     dt: PositiveNumber = 0.05
     """Time step of the forward Euler discretisation, in the unit of tau; dt = tau is a discrete-time network."""

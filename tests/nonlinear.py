@@ -28,7 +28,7 @@ KINKED = {
 
 def nonlinearity(phi):
     """The simulator reads phi alone."""
-    return Nonlinearity("of a test", phi, sympy.Integer(1))
+    return Nonlinearity("of a test", phi)
 
 
 def low_rank(phi, rank=1, inputs=1, outputs=1, readout="after_update", bias=False, ones=False, frozen=()):

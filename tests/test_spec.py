@@ -150,7 +150,7 @@ def test_frozen():
 def test_schema_describes_every_key():
     schema = symlow.Spec.model_json_schema()
     network = schema["$defs"]["NetworkSpec"]["properties"]
-    assert set(network) == {"rank", "inputs", "outputs", "nonlinearity", "dt", "tau", "readout"}
+    assert set(network) == {"rank", "inputs", "outputs", "nonlinearity", "bias", "means", "dt", "tau", "readout"}
     undescribed = [
         f"{table}.{key}"
         for table, definition in schema["$defs"].items()

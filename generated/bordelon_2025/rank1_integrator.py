@@ -335,7 +335,7 @@ def _trial_adjoint(Sigma, x, y, mask):
     """Return dL/dSigma with each visible block once, by backpropagation through the latents."""
     latents = _latents(Sigma, x)
     kappa_m, kappa_u = latents
-    steps, batch = x.shape[1], x.shape[0]
+    steps = x.shape[1]
     now, read = slice(0, steps), slice(_READ, steps + _READ)
     error, weight = _error(_readout(Sigma, *latents), y, mask)
     y_bar = 2 * weight * error

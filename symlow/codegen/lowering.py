@@ -1,8 +1,8 @@
 """Lowering: from a derivation to what a template lays out, with all mathematics already printed.
 
 A filter task is evaluated in closed form, from A(Sigma), B(Sigma), C(Sigma) of the linear reduced dynamics, assembled
-block by block, and the cotangents of these; trials are stepped through time (:mod:`symlow.codegen.trials`). Either gives
-the cotangent of Sigma, block by block.
+block by block, and the cotangents of these; trials are stepped through time (:mod:`symlow.codegen.trials`). Either
+gives the cotangent of Sigma, block by block.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Gains as NumPy code: functions of the statistics of the state, in closed form or as series.
 
-Closed forms that are singular at Delta = 0 are evaluated no closer to it than ``SMALLEST_VARIANCE``: at the state h = 0,
-from which every run starts, what they multiply is zero, and so is the product.
+Closed forms that are singular at Delta = 0 are evaluated no closer to it than ``SMALLEST_VARIANCE``: at the state
+h = 0, from which every run starts, what they multiply is zero, and so is the product.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class NumpyFunctionPrinter(PythonCodePrinter):
         constant, rest = product.as_independent(DELTA, MU, as_Add=False)
         if rest == 1:
             return repr(float(sympy.N(constant, 30)))
-        above, below = [], []
+        above: list[sympy.Expr] = []
+        below: list[sympy.Expr] = []
         for factor in sympy.Mul.make_args(rest):
             base, exponent = factor.as_base_exp()
             negative = exponent.is_number and exponent.is_negative and not factor.has(sympy.exp)
@@ -131,8 +132,8 @@ def _closed(nonlinearity: Nonlinearity, with_mean: bool) -> Iterator[GainFunctio
     gain = nonlinearity.gain_with_mean if with_mean else nonlinearity.gain
     if gain is None or (with_mean and nonlinearity.activity is None):
         raise SpecError(
-            f"network.nonlinearity: {nonlinearity.name!r} has no gain in closed form where vectors have means; accepted "
-            "with network.means = true: erf, relu, leaky_relu, clip, sin, sign, exp, polynomials and sums of such"
+            f"network.nonlinearity: {nonlinearity.name!r} has no gain in closed form where vectors have means; "
+            "accepted with network.means = true: erf, relu, leaky_relu, clip, sin, sign, exp, polynomials and their sums"
         )
     arguments = ("mu", "Delta") if with_mean else ("Delta",)
     state = "mu + sqrt(Delta) xi" if with_mean else "sqrt(Delta) xi"

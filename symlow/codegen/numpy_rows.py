@@ -1,7 +1,7 @@
 """Terms over time as NumPy code on arrays of rows, and loops with everything that they do not change taken out.
 
-A chain Sigma_vu kappa_u prints as ``kappa_u @ Sigma[..., P_U, P_V]``, an inner product as ``_dot(left, right)``; scalars
-have shape (time, ..., batch, 1), so that they multiply rows.
+A chain Sigma_vu kappa_u prints as ``kappa_u @ Sigma[..., P_U, P_V]``, an inner product as ``_dot(left, right)``;
+scalars have shape (time, ..., batch, 1), so that they multiply rows.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Expressions over time as sums of terms: what can be taken out of a loop over time, and what has to stay in it.
 
 A column kappa of the reduced dynamics is an array of rows, shape (time, ..., batch, entries), and a block of Sigma has
-shape (..., rows, columns); so Sigma_vu kappa_u is the array ``kappa_u @ Sigma_uv``. Every expression of a time step is a
-sum of terms
+shape (..., rows, columns); so Sigma_vu kappa_u is the array ``kappa_u @ Sigma_uv``. Every expression of a time step
+is a sum of terms
 
     coefficient * (left chain . right chain)... * column chain * row chain^T
 

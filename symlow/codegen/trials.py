@@ -244,10 +244,10 @@ class TrialLowering:
         for name, terms in self._scalar_cotangents(direct):
             loop.assign(f"{name}_bar_t", terms)
         for carrier in recurrent:
-            parts = [direct, *(self.backward.statistics[statistic] for statistic in self.statistics)]
-            terms = [term for part in parts if carrier in part.latents for term in self._terms(part.latents[carrier])]
-            if terms:
-                loop.assign(f"kappa_{carrier}_bar[t]", terms, "+=")
+            sources = [direct, *(self.backward.statistics[statistic] for statistic in self.statistics)]
+            moved = [term for part in sources if carrier in part.latents for term in self._terms(part.latents[carrier])]
+            if moved:
+                loop.assign(f"kappa_{carrier}_bar[t]", moved, "+=")
         return loop
 
     def _step_back(self) -> Iterable[str]:
@@ -266,7 +266,7 @@ class TrialLowering:
         places = [(output, self.backward.output), (step, self.backward.step)]
         places += [(both, self.backward.statistics[statistic]) for statistic in self.statistics]
         for (a, b), symbol in self.reduction.index.blocks.items():
-            sums = []
+            sums: list[str] = []
             for rows, cotangents in places:
                 if symbol.name in cotangents.blocks:
                     sums += self._summed(rows, self._terms(cotangents.blocks[symbol.name]))

@@ -95,8 +95,8 @@ def gain_series(phi: sympy.Expr) -> GainSeries:
 class _Integrals:
     """E[phi'(sqrt(Delta) xi)] and its derivative in Delta, in float64 and at 30 digits, from the even part of phi'.
 
-    dg/dDelta = E[phi''']/2 for small variances, and E[(xi^2 - 1) phi'] / (2 Delta) for others: the first loses digits to
-    cancellation where phi' is narrow, the second where it is wide.
+    dg/dDelta = E[phi''']/2 for small variances, and E[(xi^2 - 1) phi'] / (2 Delta) for others: the first loses digits
+    to cancellation where phi' is narrow, the second where it is wide.
     """
 
     def __init__(self, phi: sympy.Expr) -> None:
