@@ -133,7 +133,7 @@ def _closed(nonlinearity: Nonlinearity, with_mean: bool) -> Iterator[GainFunctio
     if gain is None or (with_mean and nonlinearity.activity is None):
         raise SpecError(
             f"network.nonlinearity: {nonlinearity.name!r} has no gain in closed form where vectors have means; "
-            "accepted with network.means = true: erf, relu, leaky_relu, clip, sin, sign, exp, polynomials and their sums"
+            "accepted with network.means = true: erf, relu, leaky_relu, clip, sin, sign, exp, polynomials, sums"
         )
     arguments = ("mu", "Delta") if with_mean else ("Delta",)
     state = "mu + sqrt(Delta) xi" if with_mean else "sqrt(Delta) xi"
