@@ -225,9 +225,9 @@ class ParametricWorkingMemoryTask(_Decision):
     """Compare two vibrations that a delay separates (Romo et al. 1999, Nature 399).
 
     One input: while a vibration lasts, its frequency, scaled linearly so that the lowest of all pairs is -1/2 and the
-    highest +1/2. One output, during the response: f1 - f2, or its sign. Epochs: fixation, first stimulus, delay, second
-    stimulus, response. The scaling and the lengths are those of Valente et al., whose delay is 5 to 20; Romo's animals
-    felt each vibration for 500 ms and waited 3 s, which is stimulus = 5 and delay = 30.
+    highest +1/2; the middle of the range is no input. One output, during the response: f1 - f2, or its sign. Epochs:
+    fixation, first stimulus, delay, second stimulus, response. The scaling and the lengths are those of Valente et al.,
+    whose delay is 5 to 20; Romo's animals felt each vibration for 500 ms and waited 3 s: stimulus = 5, delay = 30.
     """
 
     EPOCHS = MappingProxyType(

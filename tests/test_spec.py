@@ -91,12 +91,89 @@ MESSAGES = [
 ]  # fmt: skip
 
 
+def task(kind, **keys):
+    return {"task": {"kind": kind, **keys}}
+
+
+MESSAGES += [
+    (task("flipflop"), "task.kind: unknown kind 'flipflop'; did you mean 'flip_flop'?; accepted: exponential_filter, "),
+    (task("flip_flop", bits=3), "network.inputs: found 1, but task.kind 'flip_flop' has 3 inputs; accepted: 3"),
+    (
+        {**task("flip_flop", bits=3), "network.inputs": 3, "network.outputs": 2},
+        "network.outputs: found 2, but task.kind 'flip_flop' has 3 outputs; accepted: 3",
+    ),
+    (
+        task("context_integration"),
+        "network.inputs: found 1, but task.kind 'context_integration' has 4 inputs; accepted: 4",
+    ),
+    ({**task("sine_generation"), "network.outputs": 2}, "but task.kind 'sine_generation' has 1 output; accepted: 1"),
+    (
+        task("flip_flop", bts=3),
+        "unknown key 'bts' in [task]; did you mean 'bits'?; accepted keys: kind, batch, data, loss",
+    ),
+    (task("flip_flop", duration=1e6), "task.duration: found 1000000.0, which makes trials of 2e+07 steps of dt = 0.05"),
+    (task("flip_flop", duration=1e308), "task.duration: found 1e+308, which makes trials of inf steps of dt = 0.05"),
+    (task("flip_flop", duration=0), "task.duration: found 0; accepted: a number > 0"),
+    (task("flip_flop", pulse_rate=30), "task.pulse_rate: found 30.0, which is more than one pulse in each step of dt"),
+    (task("flip_flop", batch=10**7), "task.batch: found 10000000; accepted: a number <= 1000000"),
+    (task("flip_flop", data="frsh"), "task.data: found 'frsh'; did you mean 'fresh'?; accepted: 'fresh' or 'fixed'"),
+    (task("flip_flop", loss={"factor": 0}), "task.loss.factor: found 0; accepted: a number > 0"),
+    (task("decision_making", delay=1e5), "task.delay: found 100000.0, which makes trials of 2e+06 steps of dt = 0.05"),
+    (task("decision_making", delay=-1), "task.delay: found -1; accepted: a number >= 0"),
+    (task("decision_making", coherences=[0.1, 51.2]), "task.coherences[2]: found 51.2; accepted: a number <= 1"),
+    (task("decision_making", coherences=[]), "task.coherences: found []; accepted: a list of at least 1"),
+    (task("decision_making", outputs="2"), "task.outputs: found '2'; accepted: 1 or 2"),
+    (
+        task("parametric_working_memory", pairs=[[1, 2], [1, 2, 3]]),
+        "task.pairs[2]: found [1, 2, 3]; accepted: a list of",
+    ),
+    (task("parametric_working_memory", pairs=[[1, 2], [3, 3]]), "task.pairs[2]: found 3.0 twice, which leaves nothing"),
+    (task("delayed_addition", presentation=1), "task.presentation: found 1.0, too short for two pulses of pulse_width"),
+    (
+        task("delayed_addition", pulse_width=1e308),
+        "task.presentation: found 8.0, too short for two pulses of pulse_wid",
+    ),
+    (
+        task("delayed_reproduction", lowest=3),
+        "task.lowest: found 3.0, above highest = 1.0; accepted: lowest <= highest",
+    ),
+    (
+        task("sine_generation", frequencies=[1, 11]),
+        "task.frequencies[2]: found 11.0, of which steps of dt = 0.05 see less",
+    ),
+    (
+        task("teacher", rank=2),
+        "task.overlaps: found the default, a teacher of rank 1 with one input and one output, for on",
+    ),
+    (task("teacher", overlaps={}), "task.overlaps: found none; accepted: each loss-visible overlap of the teacher"),
+    (
+        task("teacher", overlaps={"zm": 1}),
+        "task.overlaps: found the name 'zm'; accepted: names of overlaps, such as z_m",
+    ),
+    (task("teacher", overlaps={"z_m": "1"}), "task.overlaps.z_m: found '1'; accepted: a number, without quotes"),
+    (
+        task("teacher", nonlinearity="linaer"),
+        "task.nonlinearity: unknown nonlinearity 'linaer'; did you mean 'linear'?",
+    ),
+    (
+        task("teacher", drive="smooth", duration=0.5),
+        "task.correlation_time: found 1.0, longer than duration = 0.5; accepted: at most the duration of a trial",
+    ),
+]
+
+
 @pytest.mark.parametrize(("changes", "message"), MESSAGES, ids=[m[:40] for _, m in MESSAGES])
 def test_message(changes, message):
     with pytest.raises(SpecError) as error:
         symlow.Spec.model_validate(changed(changes))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_wrong_item_of_a_list_is_one_mistake():
+    with pytest.raises(SpecError) as error:
+        symlow.Spec.model_validate(changed(task("decision_making", coherences=[51.2])))
+    assert "also wrong" not in str(error.value)
 
 
 def test_constructor_translates_errors_too():
@@ -139,6 +216,43 @@ def test_infinite_horizon_has_a_canonical_form():
     spec = symlow.Spec.model_validate(changed({"task.horizon": math.inf}))
     assert json.loads(spec.canonical())["task"]["horizon"] == "inf"
     assert symlow.Spec.from_toml('name="a"\n[network]\nrank=1\n[task]\nkind="integrator"\nhorizon=inf').digest
+
+
+TRIAL_TASKS = {
+    "flip_flop": {"network": {"inputs": 3, "outputs": 3}, "bits": 3},
+    "decision_making": {"network": {"outputs": 2}, "outputs": 2},
+    "context_integration": {"network": {"inputs": 4}},
+    "parametric_working_memory": {"network": {}, "pairs": [[10, 18], [18, 10]]},
+    "delayed_match_to_sample": {"network": {"inputs": 2}},
+    "delayed_addition": {"network": {}},
+    "delayed_reproduction": {"network": {}},
+    "sine_generation": {"network": {}, "frequencies": [0.1, 0.2]},
+    "teacher": {"network": {}, "overlaps": {"z_m": 1, "v_m": 2.0}},
+}
+
+
+def trial_spec(kind, **keys):
+    own = {key: value for key, value in TRIAL_TASKS[kind].items() if key != "network"}
+    network = {"rank": 1, **TRIAL_TASKS[kind]["network"]}
+    return {"name": "example", "network": network, "task": {"kind": kind, **own, **keys}}
+
+
+@pytest.mark.parametrize("kind", TRIAL_TASKS)
+def test_canonical_form_of_trial_tasks(kind):
+    spec = symlow.Spec.model_validate(trial_spec(kind))
+    written = json.loads(spec.canonical())
+    del written["format"]
+    again = symlow.Spec.model_validate(written)
+    assert (again, again.digest) == (spec, spec.digest)
+    assert spec.digest != symlow.Spec.model_validate(trial_spec(kind, batch=7)).digest
+
+
+def test_teacher_overlaps_cannot_be_changed():
+    teacher = symlow.Spec.model_validate(trial_spec("teacher")).task
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        teacher.overlaps["z_m"] = 3.0
+    default = json.loads(symlow.Spec.model_validate(changed(task("teacher"))).canonical())["task"]["overlaps"]
+    assert default == {"z_m": 0.5, "z_u": 2.3, "v_m": 2.0, "v_u": 1.5, "m_u": 1.6, "m_m": 1.8, "u_u": 2.2}
 
 
 def test_frozen():
@@ -192,6 +306,42 @@ def test_mutated_specifications_raise_only_our_errors(changes):
     message = "valid"
     try:
         assert symlow.Spec.model_validate(content).digest
+    except SymlowError as error:
+        message = str(error)
+    assert message
+    assert "\n" not in message
+
+
+NUMBERS = st.floats(0.0, 1e308) | st.floats(0.0, 10.0) | st.integers(0, 5)
+TRIAL_VALUES = (
+    NUMBERS
+    | VALUES
+    | st.lists(NUMBERS, max_size=4)
+    | st.lists(st.lists(NUMBERS, max_size=3), max_size=3)
+    | st.dictionaries(st.sampled_from(["z_m", "v1_u2", "factor", "reduction", "zm", ""]), NUMBERS, max_size=3)
+    | st.sampled_from(["fresh", "fixed", "sign", "difference", "smooth", "linear"])
+)
+
+
+def mutated(kind):
+    keys = [*type(symlow.Spec.model_validate(trial_spec(kind)).task).model_fields, "extra"]
+    keys.remove("kind")
+    return st.tuples(st.just(kind), st.dictionaries(st.sampled_from(keys), TRIAL_VALUES, min_size=1, max_size=3))
+
+
+@settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(sorted(TRIAL_TASKS)).flatmap(mutated), st.just(0.05) | NUMBERS)
+def test_mutated_trial_tasks_raise_only_our_errors(mutation, dt):
+    kind, changes = mutation
+    content = trial_spec(kind)
+    content["task"].update(changes)
+    content["network"].update(dt=dt, tau=10.0)
+    message = "valid"
+    try:
+        spec = symlow.Spec.model_validate(content)
+        assert spec.digest
+        assert 1 <= spec.task.steps(spec.network.dt) <= 1_000_010
+        assert list(spec.task.epochs(spec.network.dt).values())[-1].stop == spec.task.steps(spec.network.dt)
     except SymlowError as error:
         message = str(error)
     assert message

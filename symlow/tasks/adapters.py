@@ -117,9 +117,8 @@ def _environment_trials(environment: Any, batch: int, steps: int | None, seed: i
         environment.new_trial()
         target = getattr(environment, "gt", None)
         if target is None:
-            raise ArrayError(
-                f"source: {type(environment).__name__} has no targets gt; accepted: a supervised environment"
-            )
+            name = type(environment).__name__
+            raise ArrayError(f"source: found no targets gt in {name}; accepted: an environment made for supervision")
         ob = check_array(environment.ob, "ob", (None, None), "(time, inputs)")
         drawn.append((ob, check_array(_outputs(target, environment, 1), "gt", (len(ob), None), "(time, outputs)")))
     length = max(len(ob) for ob, _ in drawn) if steps is None else steps
@@ -139,7 +138,7 @@ def _outputs(target: object, environment: Any, label_axes: int) -> FloatArray:
         return labels
     labels = labels - getattr(environment.action_space, "start", 0)
     if labels.dtype.kind not in "iu" or ((labels < 0) | (labels >= classes)).any():
-        raise ArrayError(f"gt: found labels beyond the environment's {classes} classes; accepted: 0 to {classes - 1}")
+        raise ArrayError(f"gt: found labels that are no classes of the environment; accepted: 0 to {classes - 1}")
     return np.eye(int(classes))[labels]
 
 

@@ -13,7 +13,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 import numpy as np
 
 from symlow.arrays import FloatArray, Trials
-from symlow.errors import SpecError
+from symlow.errors import ArrayError, SpecError
 from symlow.spec_trials import GeneratedTask
 
 T = TypeVar("T", bound=GeneratedTask)
@@ -97,6 +97,7 @@ def batches(
 
     Raises:
         SpecError: if batch, seed or data is not what is accepted; from the function, if the number of a step is not.
+        ArrayError: from the function, if values of the task are too large for floating point.
     """
     check_count("batch", batch, 1)
     check_count("seed", seed, 0)
@@ -105,7 +106,11 @@ def batches(
 
     def fresh(step: int) -> Trials:
         check_count("step", step, 0)
-        return generator.trials(np.random.default_rng([seed, step]), batch)
+        with np.errstate(over="ignore", invalid="ignore"):
+            trials = generator.trials(np.random.default_rng([seed, step]), batch)
+        if not all(np.isfinite(array).all() for array in trials[:2]):
+            raise ArrayError("trials: found values that are not finite; accepted: a task of values within 1e300")
+        return trials
 
     @functools.cache
     def first() -> Trials:

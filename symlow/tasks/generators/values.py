@@ -36,8 +36,12 @@ class DelayedAddition(EpochGenerator[DelayedAdditionTask]):
         presentation = self.epochs["presentation"]
         length, width = presentation.stop - presentation.start, whole_steps(self.task.pulse_width, self.dt)
         heights = rng.uniform(self.task.lowest, self.task.highest, (batch, 2))
-        # Two sorted times in what the pulses leave free; the second waits for the first pulse's width.
-        starts = np.sort(rng.integers(length - 2 * width + 1, size=(batch, 2)), axis=1) + np.array([0, width])
+        # Every placement is as likely as the others: two different places, in order, among the steps that the pulses
+        # leave free; the second pulse begins where the first has ended.
+        places = length - 2 * width + 2
+        first, second = rng.integers(places, size=batch), rng.integers(places - 1, size=batch)
+        second += second >= first
+        starts = np.sort(np.stack([first, second], axis=1), axis=1) + np.array([0, width - 1])
         since = np.arange(length)[None, :, None] - starts[:, None]
         pulses = np.where((since >= 0) & (since < width), heights[:, None], 0.0)
         noise = white_noise(rng, (batch, length, 1), self.task.sigma, self.dt)
