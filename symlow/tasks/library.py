@@ -6,7 +6,7 @@ Their keyword arguments are the keys of the task's table in a specification, whi
 from __future__ import annotations
 
 import inspect
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from pydantic import ValidationError
 
@@ -76,7 +76,7 @@ def _table(table: type[GeneratedTask], name: str, keys: dict[str, Any], accepted
 
 
 def _kind(table: type[GeneratedTask]) -> str:
-    return str(table.model_json_schema()["properties"]["kind"]["const"])
+    return str(get_args(table.model_fields["kind"].annotation)[0])
 
 
 def _function(table: type[GeneratedTask]) -> TaskFunction:
