@@ -21,6 +21,7 @@ The modules in the order of the data, each stage reading the one before it:
     printing        text and LaTeX
     codegen         generated modules
     views           a derivation with its printers at hand
+    batches         the trials that a task draws
     scaffold        a commented specification to start from
     generate        generated files, written and checked for drift
     initial         initial overlaps and weights

@@ -258,8 +258,10 @@ def learn(
     ] = None,
     neurons: Annotated[int, typer.Option(help="N of the sampled weights.")] = 500,
     scale: Annotated[float, typer.Option(help="Standard deviation of the sampled weights.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Seed of the sampled weights.")] = 0,
-    trials: Annotated[Path | None, typer.Option(help=".npz file with x, y and mask, for tasks of trials.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sampled weights, and of trials that the task draws.")] = 0,
+    trials: Annotated[
+        Path | None, typer.Option(help=".npz file with x, y and mask, for tasks of trials, or in place of drawn ones.")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Integrate learning from given or sampled initial overlaps; save and plot it.
@@ -276,7 +278,7 @@ def learn(
         sigma = load_initial(initial, derivation, module)
     else:
         sigma = overlaps_of_weights(derivation, sample_weights(derivation, neurons, scale, seed))
-    run = run_learning(derivation, sigma, lr, steps, arrays, method, module, _progress("learning"))
+    run = run_learning(derivation, sigma, lr, steps, arrays, method, module, _progress("learning"), seed)
     _say(f"loss {run.loss[0].mean():.6g} -> {run.loss[-1].mean():.6g} in {steps} steps at lr = {lr:g} ({method})")
     if output is not None:
         _say(f"wrote {run.save(output, force)}")

@@ -2,7 +2,8 @@
 
     descent:  Sigma[k+1] = K^T Sigma[k] K,  K = 1 - 2 lr S D        flow:  dSigma/dt = -2 (D S Sigma + Sigma S D)
 
-A step of descent with learning rate lr advances the time of the flow by lr.
+A step of descent with learning rate lr advances the time of the flow by lr. Where trials are drawn anew for each step,
+S is that of the step's own batch: stochastic gradient descent.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from symlow.arrays import FloatArray, Trials
+from symlow.batches import Batches, task_batches
 from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
 from symlow.errors import LearningError
@@ -43,7 +45,8 @@ class LearningRun:
         n_visible: how many of them are visible.
         sigma: overlaps before the first and after every step, shape (steps + 1, n_overlaps), or
             (steps + 1, states, n_overlaps) for several initial states.
-        loss: loss at the same moments, shape (steps + 1,) or (steps + 1, states).
+        loss: loss at the same moments, shape (steps + 1,) or (steps + 1, states); on the trials of each step where
+            these differ.
         lr: learning rate.
         method: "step" for gradient descent, "flow" for gradient flow.
         digest: digest of the specification.
@@ -82,10 +85,11 @@ def learn(
     sigma: object,
     lr: float,
     steps: int,
-    trials: tuple[object, ...] | None = None,
+    trials: tuple[object, ...] | Batches | None = None,
     method: Literal["step", "flow"] = "step",
     module: ModuleType | None = None,
     track: Track = iter,
+    seed: int = 0,
 ) -> LearningRun:
     """Integrate learning from initial overlaps.
 
@@ -94,25 +98,55 @@ def learn(
         sigma: initial overlaps, shape (n_overlaps,) or (states, n_overlaps).
         lr: learning rate, > 0.
         steps: number of steps, >= 1.
-        trials: (x, y, mask) for tasks without a closed-form loss.
-        method: "step", exact gradient descent; "flow", gradient flow over the time lr * steps.
+        trials: (x, y, mask); or a function that returns those of each step by its number. Needed for tasks of kind
+            ``trials``; by default tasks that are drawn at random are drawn, others have a closed form.
+        method: "step", gradient descent; "flow", gradient flow over the time lr * steps, which wants the same trials
+            at all times.
         module: its generated module, if it is at hand; by default it is compiled.
         track: wraps the iteration over steps, for a progress bar.
+        seed: seed of the trials that are drawn.
 
     Raises:
         ArrayError: for arrays of the wrong shape, or with values that are not finite.
         GramMatrixError: if the initial overlaps are those of no network.
         LearningError: if lr or steps are out of range, trials are missing, or learning leaves the finite numbers.
+        SpecError: if the seed is negative.
     """
     check_run(lr, steps)
     module = compile_module(derivation) if module is None else module
     start = check_overlaps(sigma, derivation)
+    at_step = _trials_by_step(derivation, trials, method, seed)
+    _check_initial_loss(derivation, module, start, at_step(0))
+    run = _descend if method == "step" else _flow
+    course = run(module, start, lr, steps, at_step, track)
+    losses = np.array([module.loss(state, at_step(k)) for k, state in enumerate(course)])
+    return LearningRun(derivation.overlaps, len(derivation.visible), course, losses, lr, method, derivation.spec.digest)
+
+
+def _trials_by_step(
+    derivation: Derivation, trials: tuple[object, ...] | Batches | None, method: str, seed: int
+) -> Callable[[int], Trials | None]:
+    """Return the checked trials of each step, None where the loss has a closed form."""
     loss = derivation.loss
-    if trials is None and not isinstance(loss, FilterLoss):
-        raise LearningError("trials: the task has no closed-form loss; give arrays x, y and, if wanted, mask")
-    checked = None if trials is None else check_trials(trials, loss.inputs, loss.outputs)
+    if trials is None:
+        if isinstance(loss, FilterLoss):
+            return lambda step: None
+        trials = task_batches(derivation, seed, data="fixed" if method == "flow" else None)
+        if trials is None:
+            raise LearningError("trials: the task has no closed-form loss; give arrays x, y and, if wanted, mask")
+    if not callable(trials):
+        checked = check_trials(trials, loss.inputs, loss.outputs)
+        return lambda step: checked
+    if method == "flow" and trials(0) is not trials(1):
+        raise LearningError("method: found 'flow' with trials that differ from step to step; accepted: fixed trials")
+    given = trials
+    return lambda step: check_trials(given(step), loss.inputs, loss.outputs)
+
+
+def _check_initial_loss(derivation: Derivation, module: ModuleType, start: FloatArray, trials: Trials | None) -> None:
+    loss = derivation.loss
     with np.errstate(over="ignore", invalid="ignore"):
-        finite = np.isfinite(module.loss(start, checked)).all()
+        finite = np.isfinite(module.loss(start, trials)).all()
     if not finite and isinstance(loss, FilterLoss) and loss.lags is None:
         raise LearningError(
             "the loss is not finite at the initial overlaps: over an infinite horizon the reduced dynamics or the "
@@ -123,10 +157,6 @@ def learn(
             "the loss is not finite at the initial overlaps: they, the targets or the trials are too large for "
             "floating point; scale them down"
         )
-    run = _descend if method == "step" else _flow
-    course = run(module, start, lr, steps, checked, track)
-    losses = np.array([module.loss(state, checked) for state in course])
-    return LearningRun(derivation.overlaps, len(derivation.visible), course, losses, lr, method, derivation.spec.digest)
 
 
 def check_run(lr: float, steps: int) -> None:
@@ -138,13 +168,18 @@ def check_run(lr: float, steps: int) -> None:
 
 
 def _descend(
-    module: ModuleType, start: FloatArray, lr: float, steps: int, trials: Trials | None, track: Track
+    module: ModuleType,
+    start: FloatArray,
+    lr: float,
+    steps: int,
+    trials: Callable[[int], Trials | None],
+    track: Track,
 ) -> FloatArray:
     course = np.empty((steps + 1, *start.shape))
     course[0] = start
     for k in track(range(steps)):
         with np.errstate(over="ignore", invalid="ignore"):
-            course[k + 1] = module.step(course[k], lr, trials)
+            course[k + 1] = module.step(course[k], lr, trials(k))
         if not np.isfinite(course[k + 1]).all():
             raise LearningError(
                 f"learning diverged at step {k + 1}: the overlaps are not finite; lower the learning rate"
@@ -153,7 +188,12 @@ def _descend(
 
 
 def _flow(
-    module: ModuleType, start: FloatArray, lr: float, steps: int, trials: Trials | None, track: Track
+    module: ModuleType,
+    start: FloatArray,
+    lr: float,
+    steps: int,
+    trials: Callable[[int], Trials | None],
+    track: Track,
 ) -> FloatArray:
     course = np.empty((steps + 1, *start.shape))
     course[0] = start
@@ -168,7 +208,7 @@ def _flow(
                 f"gradient flow took more than {MOST_EVALUATIONS} evaluations by time {t:g} of {steps * lr:g}: "
                 "it is too stiff, or its time lr * steps too long; lower the learning rate or the number of steps"
             )
-        return np.asarray(module.rhs(t, flat.reshape(start.shape), trials)).ravel()
+        return np.asarray(module.rhs(t, flat.reshape(start.shape), trials(0))).ravel()
 
     # In pieces, so that there is progress to show; each piece starts from the last with full accuracy.
     pieces = np.array_split(np.arange(1, steps + 1), min(steps, 100))

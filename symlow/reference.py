@@ -3,7 +3,8 @@
     kappa[t+1] = step(kappa[t], x[t]; sigma),    L = sum of weighted squared errors,    dL/dsigma by central differences
 
 It steps the scalar equations of the reduction through time in mpmath. It shares the reduction with the generated
-module, but neither its adjoint, nor its closed form, nor its code.
+module, but neither its adjoint, nor its closed forms of losses, nor its series of gains, nor its code: a gain without a
+closed form is the Gaussian average of phi', by quadrature.
 """
 
 from __future__ import annotations
@@ -16,11 +17,20 @@ import sympy
 
 from symlow.arrays import FloatArray, Trials
 from symlow.derivation import Derivation
-from symlow.reduction import DT, TAU, explicit_column
+from symlow.nonlinearity import Nonlinearity, X
+from symlow.reduction import DT, TAU, Reduction, explicit_column
 
 DIGITS = 50
 SPACING = mpmath.mpf(10) ** -16
 """Spacing of the central differences: at 50 digits they have 32 digits by truncation and 34 by rounding."""
+
+QUADRATURE_DIGITS = 25
+"""Digits of gains by quadrature: constants of a run, so that differences lose none of theirs to them."""
+
+SMALLEST_VARIANCE = mpmath.mpf(10) ** -100
+"""What stands for zero in gains that are singular there; at the state 0 their factors are zero."""
+
+Numbers = list[mpmath.mpf]
 
 
 class ReferenceModel:
@@ -30,17 +40,27 @@ class ReferenceModel:
         self.derivation = derivation
         reduction, network = derivation.reduction, derivation.network
         values = {DT: network.dt, TAU: network.tau}
+        gains = {gain: sympy.Symbol(gain.func.__name__) for gain in reduction.gains}
         step = [
-            entry for expression in reduction.step.values() for entry in reduction.explicit(expression.subs(values))
+            entry
+            for expression in reduction.step.values()
+            for entry in reduction.explicit(expression.subs(values).subs(gains))
         ]
-        output = list(reduction.explicit(reduction.output))
+        output = list(reduction.explicit(reduction.output.subs(gains)))
         latents = [symbol for latent in reduction.latents.values() for symbol in explicit_column(latent)]
         inputs = list(explicit_column(network.inputs))
         visible = [overlap.symbol for overlap in reduction.visible]
+        statistics = [reduction.explicit(expression)[0] for expression in reduction.statistics.values()]
+        for k, symbol in enumerate(reduction.statistics):
+            statistics = [s.subs(symbol, statistics[k]) for s in statistics]
+        known = [*reduction.statistics, *gains.values()]
         self.n_latents = len(latents)
         self.reads_after_update = network.reads_after_update
-        self._step = sympy.lambdify([latents, inputs, visible], step, "mpmath", cse=True)
-        self._output = sympy.lambdify([latents, visible], output, "mpmath", cse=True)
+        self.gain_after_update = network.gain_after_update
+        self._step = sympy.lambdify([latents, inputs, visible, known], step, "mpmath", cse=True)
+        self._output = sympy.lambdify([latents, visible, known], output, "mpmath", cse=True)
+        self._statistics = sympy.lambdify([latents, visible], statistics, "mpmath", cse=True)
+        self._gains = _gains(reduction)
 
     def loss(self, visible: Sequence[mpmath.mpf], trials: Trials) -> mpmath.mpf:
         """Return the loss of trials at given visible overlaps."""
@@ -49,19 +69,27 @@ class ReferenceModel:
         total = mpmath.mpf(0)
         for b in range(len(x)):
             kappa = [mpmath.mpf(0)] * self.n_latents
+            known = self._known(kappa, visible, (b, 0))
             for t in range(x.shape[1]):
-                updated = self._step(kappa, [mpmath.mpf(float(value)) for value in x[b, t]], visible)
-                output = self._output(updated if self.reads_after_update else kappa, visible)
+                updated = self._step(kappa, [mpmath.mpf(float(value)) for value in x[b, t]], visible, known)
+                next_known = self._known(updated, visible, (b, t + 1))
+                output = self._output(
+                    updated if self.reads_after_update else kappa,
+                    visible,
+                    next_known if self.gain_after_update else known,
+                )
                 for o, value in enumerate(output):
                     if weight[b, t, o]:
                         total += mpmath.mpf(float(weight[b, t, o])) * (value - mpmath.mpf(float(y[b, t, o]))) ** 2
-                kappa = updated
+                kappa, known = updated, next_known
         return total * self._scale(weight)
 
     def gradient(self, sigma: FloatArray, trials: Trials, positions: Sequence[int]) -> FloatArray:
         """Return dL/dsigma at some positions of the visible overlaps, rounded to float from 32 digits or so."""
         with mpmath.workdps(DIGITS):
             visible = [mpmath.mpf(float(value)) for value in sigma[: len(self.derivation.visible)]]
+            self._gains.restart()
+            self.loss(visible, trials)
             derivatives = []
             for k in positions:
                 above, below = list(visible), list(visible)
@@ -70,6 +98,11 @@ class ReferenceModel:
                 derivatives.append(float((self.loss(above, trials) - self.loss(below, trials)) / (2 * SPACING)))
             return np.array(derivatives)
 
+    def _known(self, kappa: Numbers, visible: Sequence[mpmath.mpf], moment: tuple[int, int]) -> Numbers:
+        """Return statistics and gains of a state."""
+        statistics = self._statistics(kappa, visible)
+        return [*statistics, *self._gains(statistics, moment)] if statistics else []
+
     def _scale(self, weight: FloatArray) -> mpmath.mpf:
         loss = self.derivation.loss
         factor = mpmath.mpf(loss.factor.p) / loss.factor.q
@@ -77,3 +110,69 @@ class ReferenceModel:
             return factor / mpmath.mpf(float(weight.sum()))
         dt = self.derivation.network.dt
         return factor * mpmath.mpf(dt.p) / dt.q / len(weight)
+
+
+class _ClosedGains:
+    """Gains from their closed forms."""
+
+    def __init__(self, arguments: list[sympy.Symbol], forms: list[sympy.Expr]) -> None:
+        self._forms = sympy.lambdify([arguments], forms, "mpmath")
+
+    def restart(self) -> None:
+        """Forget nothing, for nothing is remembered."""
+
+    def __call__(self, statistics: Numbers, moment: tuple[int, int]) -> Numbers:
+        *mean, variance = statistics
+        return list(self._forms([*mean, max(variance, SMALLEST_VARIANCE)]))
+
+
+class _AveragedGains:
+    """Gains by quadrature: E[phi'] and, with means, E[phi].
+
+    A quadrature takes long, so each moment of a run has one, at the first statistics asked for. Statistics that differ
+    from these by the spacing of finite differences take the first-order expansion there, whose error, of the square of
+    the spacing, is beyond the digits of the differences.
+    """
+
+    def __init__(self, nonlinearity: Nonlinearity, with_mean: bool) -> None:
+        self._derivatives = [sympy.lambdify(X, sympy.diff(nonlinearity.phi, X, order), "mpmath") for order in range(4)]
+        self._with_mean = with_mean
+        self._base: dict[tuple[int, int], tuple[Numbers, Numbers]] = {}
+
+    def restart(self) -> None:
+        """Forget the moments of the last run."""
+        self._base.clear()
+
+    def __call__(self, statistics: Numbers, moment: tuple[int, int]) -> Numbers:
+        if moment not in self._base:
+            self._base[moment] = list(statistics), self._averages(statistics)
+        base, (activity, first, second, third) = self._base[moment]
+        *mean, variance = (value - start for value, start in zip(statistics, base, strict=True))
+        shift = mean[0] if mean else mpmath.mpf(0)
+        gain = first + second * shift + third / 2 * variance
+        return [gain, activity + first * shift + second / 2 * variance] if self._with_mean else [gain]
+
+    def _averages(self, statistics: Numbers) -> Numbers:
+        """Return E of phi and its first three derivatives."""
+        *mean, variance = statistics
+        centre, width = mean[0] if mean else mpmath.mpf(0), mpmath.sqrt(max(variance, 0))
+        if width == 0:
+            return [f(centre) for f in self._derivatives]
+        needed = range(4) if self._with_mean else (1, 3)  # at mean zero only these move the gain
+        averages = [mpmath.mpf(0)] * 4
+        with mpmath.workdps(QUADRATURE_DIGITS):
+            edges = [k * width for k in (-12, -6, -3, -1, 0, 1, 3, 6, 12)]
+            for order in needed:
+                f = self._derivatives[order]
+                averages[order] = mpmath.quad(lambda y, f=f: f(centre + y) * mpmath.npdf(y, 0, width), edges)
+        return averages
+
+
+def _gains(reduction: Reduction) -> _ClosedGains | _AveragedGains:
+    nonlinearity, with_mean = reduction.network.nonlinearity, reduction.network.ones is not None
+    closed = [nonlinearity.gain_with_mean, nonlinearity.activity] if with_mean else [nonlinearity.gain]
+    if not reduction.statistics:
+        return _ClosedGains([sympy.Symbol("Delta")], [])
+    if None in closed:
+        return _AveragedGains(nonlinearity, with_mean)
+    return _ClosedGains(list(reduction.statistics), closed)

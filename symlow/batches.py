@@ -1,0 +1,87 @@
+"""The trials of a derivation's own task: drawn at random where its specification names a task, batch by batch.
+
+A teacher is itself a reduced network: its outputs are those of the module generated for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from symlow.arrays import FloatArray, Trials
+from symlow.derivation import Derivation
+from symlow.errors import SpecError, listing, nearest
+from symlow.spec import Spec
+from symlow.spec_trials import GeneratedTask, TeacherTask
+from symlow.tasks import Teacher, TrialGenerator, batches, build_generator
+from symlow.views import derive
+
+Batches = Callable[[int], Trials]
+"""The trials of each step of learning, by its number."""
+
+
+def task_generator(derivation: Derivation) -> TrialGenerator | None:
+    """Return the generator of the trials of a derivation's task, or None if the task does not generate any.
+
+    Raises:
+        SpecError: if the task is a teacher whose overlaps are not those of a network of its rank.
+    """
+    spec = derivation.spec
+    task = spec.task
+    if not isinstance(task, GeneratedTask):
+        return None
+    teacher = _teacher(spec, task) if isinstance(task, TeacherTask) else None
+    return build_generator(
+        task, spec.network.dt, inputs=spec.network.inputs, outputs=spec.network.outputs, teacher=teacher
+    )
+
+
+def task_batches(
+    derivation: Derivation, seed: int, batch: int | None = None, data: Literal["fresh", "fixed"] | None = None
+) -> Batches | None:
+    """Return the trials of each step of learning of a derivation's task, or None if the task does not generate any.
+
+    Args:
+        derivation: what is learned.
+        seed: >= 0.
+        batch: number of trials, by default as the specification says.
+        data: "fresh" for other trials at each step or "fixed" for the same, by default as the specification says.
+
+    Raises:
+        SpecError: if an argument is out of range, or the task is a teacher whose overlaps are not those of a network
+            of its rank.
+    """
+    task, generator = derivation.spec.task, task_generator(derivation)
+    if generator is None or not isinstance(task, GeneratedTask):
+        return None
+    return batches(generator, task.batch if batch is None else batch, seed, task.data if data is None else data)
+
+
+def _teacher(spec: Spec, task: TeacherTask) -> Teacher:
+    network = spec.network.model_copy(
+        update={"rank": task.rank, "nonlinearity": task.nonlinearity or spec.network.nonlinearity}
+    )
+    teacher = derive(
+        Spec.model_validate({"name": "teacher", "network": network.model_dump(), "task": {"kind": "trials"}})
+    )
+    for name in task.overlaps:
+        if name not in teacher.visible:
+            raise SpecError(
+                f"task.overlaps: unknown overlap {name!r}{nearest(name, teacher.visible)}; accepted: the loss-visible "
+                f"overlaps of the teacher, {listing(teacher.visible)}"
+            )
+    missing = [name for name in teacher.visible if name not in task.overlaps]
+    if missing:
+        raise SpecError(
+            f"task.overlaps: no value for {missing[0]}; accepted: each loss-visible overlap of the teacher, "
+            f"{listing(teacher.visible)}"
+        )
+    sigma = np.array([task.overlaps.get(name, 0.0) for name in teacher.overlaps])
+    module = teacher.compile()
+
+    def outputs(x: FloatArray) -> FloatArray:
+        return np.asarray(module.outputs(sigma, x))
+
+    return outputs
