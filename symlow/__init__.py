@@ -29,27 +29,34 @@ The modules in the order of the data, each stage reading the one before it:
     simulate        the full network of N neurons: the independent oracle
     infinite_width  the network of infinite width, on the nodes of a quadrature
     learn           learning runs
+    drift           a closure beside a network of neurons
+    certificate     checks and measurements with their bounds and verdicts
+    closure         verification of what is asymptotically exact
     reference       the reduced loss at 50 digits: the second oracle
     verify          the generated module against the full network, mpmath and complex steps
     plot            pictures of them
     cli             the command line
 """
 
+from symlow.certificate import Certificate
+from symlow.drift import Drift, drift
 from symlow.errors import SymlowError
 from symlow.learn import LearningRun, learn
 from symlow.spec import Spec
-from symlow.verify import Certificate, verify
+from symlow.verify import verify
 from symlow.version import __version__
 from symlow.views import DerivedSystem, derive
 
 __all__ = [
     "Certificate",
     "DerivedSystem",
+    "Drift",
     "LearningRun",
     "Spec",
     "SymlowError",
     "__version__",
     "derive",
+    "drift",
     "learn",
     "verify",
 ]

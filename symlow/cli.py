@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from symlow.certificate import Certificate
 from symlow.errors import FileError, SymlowError
 from symlow.explain import Explanation
 from symlow.files import check_writable, resolved, write_whole
@@ -29,7 +30,6 @@ from symlow.plot import check_figure, plot_learning, save_figure
 from symlow.scaffold import new_specification
 from symlow.spec import Spec
 from symlow.tasks.trials import load_trials
-from symlow.verify import Certificate
 from symlow.verify import verify as run_verification
 from symlow.version import __version__
 from symlow.views import derive_file
@@ -210,14 +210,21 @@ def generate(
 @app.command()
 def verify(
     spec: SpecFile,
-    neurons: Annotated[int, typer.Option(help="Number N of neurons of the full network.")] = 24,
-    steps: Annotated[int, typer.Option(help="Steps of gradient descent.")] = 20,
+    neurons: Annotated[
+        int | None, typer.Option(help="Neurons of the full network; default: 24, or 600 if it is nonlinear.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of gradient descent; default: 20, or 100 if it is nonlinear.")
+    ] = None,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.02,
     seed: Annotated[int, typer.Option(help="Seed of the initial weights.")] = 0,
     certificate: Annotated[Path | None, typer.Option("-o", "--certificate", help="JSON file to write.")] = None,
     force: Force = False,
 ) -> None:
     """Check the generated module against the full network, trained with finite-difference gradients.
+
+    Of a nonlinear network the flow is checked against networks of up to 16000 neurons and of infinite width, and the
+    drift of the closure over a learning run is measured.
 
     Example: `symlow verify derivations/ger_barak_2026/rank1_linear.toml -o certificate.json`
     """
@@ -239,6 +246,15 @@ def _print_certificate(certificate: Certificate) -> None:
         verdict = "[green]pass[/]" if check.passed else "[bold red]FAIL[/]"
         table.add_row(escape(check.name), f"{check.error:.1e}", f"{check.bound:.1e}", verdict)
     console.print(table, highlight=False)
+    if certificate.measurements:
+        measured = Table(title="measured", title_justify="left")
+        for column, justify in (("what", "left"), ("figure", "right"), ("how to read it", "left")):
+            measured.add_column(column, justify=justify)  # type: ignore[arg-type]
+        for measurement in certificate.measurements:
+            measured.add_row(escape(measurement.name), f"{measurement.value:.3g}", escape(measurement.meaning))
+        console.print(measured, highlight=False)
+    for statement in certificate.statements:
+        _say(f"{statement.validity}: {statement.text}")
     passed = sum(check.passed for check in certificate.checks)
     _say(f"{passed} of {len(certificate.checks)} checks passed")
 

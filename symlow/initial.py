@@ -20,6 +20,8 @@ from symlow.overlaps import OverlapIndex
 def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int) -> FloatArray:
     """Return P with independent Gaussian entries of standard deviation ``scale``, shape (neurons, columns).
 
+    The column of ones, where there is one, is all ones.
+
     Raises:
         LearningError: if an argument is out of range.
     """
@@ -30,8 +32,11 @@ def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int
     ):
         if not good:
             raise LearningError(f"{name}: found {value}; accepted: {accepted}")
-    columns = len(derivation.reduction.index.columns)
-    return scale * np.random.default_rng(seed).standard_normal((neurons, columns))
+    index = derivation.reduction.index
+    weights = scale * np.random.default_rng(seed).standard_normal((neurons, len(index.columns)))
+    if derivation.network.ones is not None:
+        weights[:, index.slice(derivation.network.ones)] = 1.0
+    return weights
 
 
 def overlaps_of_weights(derivation: Derivation, weights: FloatArray) -> FloatArray:
@@ -56,7 +61,7 @@ def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: M
         GramMatrixError: if the overlaps are those of no network.
     """
     arrays = load_arrays(path)
-    vectors = derivation.network.vectors
+    vectors = [vector for vector in derivation.network.vectors if vector.name != derivation.network.ones]
     try:
         if "sigma" in arrays:
             sigma = arrays["sigma"]

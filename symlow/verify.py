@@ -11,21 +11,21 @@ more or less than it should, and the run by the sum over its steps (times a marg
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
 from symlow.arrays import FloatArray, Trials
+from symlow.batches import task_batches
+from symlow.certificate import Certificate, Check, Measurement, check, relative_error
+from symlow.closure import ClosureVerification, drift_measurements
 from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
+from symlow.drift import drift
 from symlow.errors import LearningError
-from symlow.files import write_whole
 from symlow.initial import overlaps_of_weights, sample_weights
 from symlow.learn import Track, check_run
 from symlow.reference import DIGITS, ReferenceModel
@@ -39,119 +39,85 @@ LONGEST_SIMULATION = 2**14
 LARGEST_OVERLAP = 1e3
 """Beyond it learning has diverged: the overlaps of the initial weights are of order one."""
 
+REFERENCE_TRIALS = (2, 10)
+"""Trials and time steps at 50 digits where gains depend on the state."""
+
+DRIFT_TRIALS = 16
+"""Trials of a batch in the learning run of a closure."""
+
 MOST_REFERENCE_DERIVATIVES = 12
 """How many visible overlaps are differentiated at 50 digits; spread evenly over all of them where there are more."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """One comparison.
-
-    Attributes:
-        name: what was compared, in words.
-        error: the largest deviation found.
-        bound: the largest deviation accepted.
-        why: where the bound comes from.
-        passed: the verdict.
-    """
-
-    name: str
-    error: float
-    bound: float
-    why: str
-    passed: bool
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """The result of a verification.
-
-    Attributes:
-        name: name of the specification.
-        digest: its digest.
-        symlow: version of symlow.
-        settings: neurons, steps, learning rate and seed of the runs compared.
-        checks: the comparisons.
-    """
-
-    name: str
-    digest: str
-    symlow: str
-    settings: dict[str, float]
-    checks: tuple[Check, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every check passed."""
-        return all(check.passed for check in self.checks)
-
-    def to_json(self) -> str:
-        """Return the certificate as JSON."""
-        return json.dumps({**asdict(self), "passed": self.passed}, indent=2) + "\n"
-
-    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
-        """Write the certificate as JSON.
-
-        Raises:
-            FileError: if the file exists and ``overwrite`` is false, or cannot be written.
-        """
-        return write_whole(path, self.to_json(), overwrite)
-
-
 def verify(
     derivation: Derivation,
-    neurons: int = 24,
-    steps: int = 20,
+    neurons: int | None = None,
+    steps: int | None = None,
     lr: float = 0.02,
     seed: int = 0,
     module: ModuleType | None = None,
     track: Track = iter,
 ) -> Certificate:
-    """Train the full network with finite-difference gradients and compare everything with the generated module.
+    """Compare everything with the full network, trained with finite-difference gradients, and with many digits.
+
+    A linear network is compared step by step with a full network of few neurons, to rounding. Of a nonlinear one the
+    flow at a Gaussian state is compared with networks of up to 16000 neurons and with infinite width, and the drift of
+    the closure is measured over a learning run.
 
     Args:
         derivation: what to verify.
-        neurons: N of the full network.
-        steps: steps of gradient descent.
+        neurons: N of the full network of the learning run, by default 24 for linear networks, 600 for others.
+        steps: steps of gradient descent, by default 20 for linear networks, 100 for others.
         lr: learning rate.
         seed: seed of the initial weights, and of the trials where the task has none of its own.
         module: what to verify in place of the module generated from the derivation.
-        track: wraps the iteration over steps, for a progress bar.
+        track: wraps the iteration over steps or networks, for a progress bar.
 
     Raises:
         LearningError: if a setting is out of range, learning diverges at the learning rate, or the loss cannot be
             simulated: it is infinite, or the horizon too long.
     """
+    linear = derivation.network.nonlinearity.is_linear
+    neurons = (24 if linear else 600) if neurons is None else neurons
+    steps = (20 if linear else 100) if steps is None else steps
     check_run(lr, steps)
     module = compile_module(derivation) if module is None else module
     weights = sample_weights(derivation, neurons, 1.0, seed)
     sigma = overlaps_of_weights(derivation, weights)
     trials = verification_trials(derivation, module, sigma, seed)
-    network = FullNetwork(derivation.network, derivation.loss.reduction, float(derivation.loss.factor))
-    comparison = _Comparison(derivation, module, network, weights, sigma, trials)
-    checks = [
-        comparison.outputs(seed),
-        *comparison.backpropagation_run(steps, lr),
-        *comparison.finite_difference_run(steps, lr, track),
-        comparison.flow(),
-        comparison.order_of_euler_step(lr),
-        comparison.gradient_at_many_digits(),
-        comparison.gradient_by_complex_steps(),
-    ]
+    comparison = _Comparison(derivation, module, weights, sigma, trials)
+    measurements: list[Measurement] = []
+    if linear:
+        checks = [*comparison.full_network(steps, lr, seed, track), *comparison.gradient()]
+    else:
+        checks = comparison.gradient()
+        # The gain of the previous state is a convention of the reduced model: no network of neurons has it.
+        if derivation.network.readout != "updated_latents_previous_gain":
+            trials = _random_trials(derivation, seed)
+            closure = ClosureVerification(derivation, module, trials, seed, track)
+            checks += closure.checks()
+            measurements += closure.measurements()
+            if not derivation.network.nonlinearity.has_jumps:
+                batches = task_batches(derivation, seed, DRIFT_TRIALS) or (lambda step: trials)
+                measurements += drift_measurements(drift(derivation, weights, lr, steps, batches, module, track))
     if isinstance(derivation.loss, FilterLoss):
         checks += comparison.closed_form()
-    settings = {"neurons": neurons, "steps": steps, "lr": lr, "seed": seed}
-    return Certificate(derivation.spec.name, derivation.spec.digest, __version__, settings, tuple(checks))
+    return Certificate(
+        derivation.spec.name,
+        derivation.spec.digest,
+        __version__,
+        {"neurons": neurons, "steps": steps, "lr": lr, "seed": seed},
+        derivation.statements,
+        tuple(checks),
+        tuple(measurements),
+    )
 
 
 def verification_trials(derivation: Derivation, module: ModuleType, sigma: FloatArray, seed: int) -> Trials:
     """Return the task's own trials, cut where an infinite horizon is negligible, or random ones for a trials task."""
     loss = derivation.loss
     if not isinstance(loss, FilterLoss):
-        rng = np.random.default_rng(seed)
-        x = rng.standard_normal((3, 40, loss.inputs))
-        y = rng.standard_normal((3, 40, loss.outputs))
-        return x, y, (rng.random(y.shape) < 0.7).astype(float)
+        return _random_trials(derivation, seed)
     if loss.steps is not None:
         if loss.steps > LONGEST_SIMULATION:
             raise LearningError(
@@ -184,23 +150,42 @@ class _Comparison:
 
     derivation: Derivation
     module: ModuleType
-    network: FullNetwork
     weights: FloatArray
     sigma: FloatArray
     trials: Trials
 
+    @cached_property
+    def network(self) -> FullNetwork:
+        """The full network."""
+        loss = self.derivation.loss
+        return FullNetwork(self.derivation.network, loss.reduction, float(loss.factor))
+
+    def full_network(self, steps: int, lr: float, seed: int, track: Track) -> list[Check]:
+        """Return the comparisons of a linear network with all its neurons."""
+        return [
+            self.outputs(seed),
+            *self.backpropagation_run(steps, lr),
+            *self.finite_difference_run(steps, lr, track),
+            self.flow(),
+            self.order_of_euler_step(lr),
+        ]
+
+    def gradient(self) -> list[Check]:
+        """Return the comparisons of the gradient of the reduced loss."""
+        return [self.gradient_at_many_digits(), self.gradient_by_complex_steps()]
+
     def outputs(self, seed: int) -> Check:
         x = np.random.default_rng(seed + 1).standard_normal((3, 200, self.derivation.loss.inputs))
         full, reduced = self.network.outputs(self.weights, x), self.module.outputs(self.sigma, x)
-        error = _relative(reduced, full)
-        return _check("output, reduced / full network", error, 1e-11, "rounding, relative")
+        error = relative_error(reduced, full)
+        return check("output, reduced / full network", error, 1e-11, "rounding, relative")
 
     def backpropagation_run(self, steps: int, lr: float) -> list[Check]:
         errors = self._run(steps, lr, self.network.gradient, iter)
         why = "rounding: the finite step is exact"
         return [
-            _check(f"overlaps, {steps} steps / backpropagation", errors[0], 1e-11, why),
-            _check(f"loss, {steps} steps / backpropagation", errors[1], 1e-11, why),
+            check(f"overlaps, {steps} steps / backpropagation", errors[0], 1e-11, why),
+            check(f"loss, {steps} steps / backpropagation", errors[1], 1e-11, why),
         ]
 
     def finite_difference_run(self, steps: int, lr: float, track: Track) -> list[Check]:
@@ -210,8 +195,8 @@ class _Comparison:
         errors = self._run(steps, lr, self.network.finite_difference_gradient, track)
         why = f"gradients by differences are off by {self.difference_error:.0e} an entry, over {steps} steps, times 10"
         return [
-            _check(f"overlaps, {steps} steps / finite differences", errors[0], bound / sizes[0], why),
-            _check(f"loss, {steps} steps / finite differences", errors[1], bound * slope / sizes[1], why),
+            check(f"overlaps, {steps} steps / finite differences", errors[0], bound / sizes[0], why),
+            check(f"loss, {steps} steps / finite differences", errors[1], bound * slope / sizes[1], why),
         ]
 
     def _run(
@@ -225,7 +210,7 @@ class _Comparison:
                 moment = next(run)
                 if not np.isfinite(moment.loss) or np.abs(moment.gram).max() > LARGEST_OVERLAP:
                     raise LearningError(f"learning of the full network diverged at lr = {lr}; verify with a lower one")
-                in_overlaps = max(in_overlaps, _relative(self.module.gram(sigma), moment.gram))
+                in_overlaps = max(in_overlaps, relative_error(self.module.gram(sigma), moment.gram))
                 scale = max(scale, moment.loss)
                 in_loss = max(in_loss, abs(float(self.module.loss(sigma, self.trials)) - moment.loss) / (scale or 1.0))
                 sigma = self.module.step(sigma, lr, self.trials)
@@ -235,7 +220,7 @@ class _Comparison:
         half = -(self.differences[0] * self.network.trained).T @ self.weights
         full, reduced = half + half.T, self.module.gram(self.module.rhs(0.0, self.sigma, self.trials))
         why = "the error of the finite differences"
-        return _check("dSigma/dt, rhs / finite differences", np.abs(full - reduced).max(), self.overlap_error, why)
+        return check("dSigma/dt, rhs / finite differences", np.abs(full - reduced).max(), self.overlap_error, why)
 
     def order_of_euler_step(self, lr: float) -> Check:
         rates = lr * 2.0 ** -np.arange(4)
@@ -245,15 +230,18 @@ class _Comparison:
         # Where nothing is trained nothing moves, and there is no deviation to have an order.
         order = np.log2(deviations[:-1] / deviations[1:]) if self.network.trained.any() else np.array([2.0])
         why = "Euler's step of rhs differs from step by O(lr^2)"
-        return _check("order of Euler's error per step, minus 2", np.abs(order - 2).max(), 1e-3, why)
+        return check("order of Euler's error per step, minus 2", np.abs(order - 2).max(), 1e-3, why)
 
     def gradient_at_many_digits(self) -> Check:
         count = len(self.derivation.visible)
         positions = sorted({round(k) for k in np.linspace(0, count - 1, min(count, MOST_REFERENCE_DERIVATIVES))})
-        reference = ReferenceModel(self.derivation).gradient(self.sigma, self.trials, positions)
-        found = self.module.loss_gradient(self.sigma, self.trials)[positions]
+        # A gain by quadrature at many digits takes long: a few time steps of two trials do.
+        quick = not self.derivation.reduction.statistics
+        trials = self.trials if quick else _cut(self.trials, *REFERENCE_TRIALS)
+        reference = ReferenceModel(self.derivation).gradient(self.sigma, trials, positions)
+        found = self.module.loss_gradient(self.sigma, trials)[positions]
         name = f"gradient ({len(positions)} of {count}) / {DIGITS} digits"
-        return _check(name, _relative(found, reference), 1e-10, "rounding over the time steps, relative")
+        return check(name, relative_error(found, reference), 1e-10, "rounding over the time steps, relative")
 
     def gradient_by_complex_steps(self) -> Check:
         count, step = len(self.derivation.visible), 1e-30
@@ -261,15 +249,15 @@ class _Comparison:
         reference = np.imag(self.module.loss(shifted, self.trials)) / step
         found = self.module.loss_gradient(self.sigma, self.trials)
         why = "a complex step has no error but rounding"
-        return _check("gradient / complex steps", _relative(found, reference), 1e-12, why)
+        return check("gradient / complex steps", relative_error(found, reference), 1e-12, why)
 
     def closed_form(self) -> list[Check]:
         stepped, closed = (self.module.loss(self.sigma, trials) for trials in (self.trials, None))
         slopes, slopes_closed = (self.module.loss_gradient(self.sigma, trials) for trials in (self.trials, None))
         why = "rounding over the lags, relative"
         return [
-            _check("loss, closed form / stepped in time", _relative(closed, stepped), 1e-10, why),
-            _check("gradient, closed form / stepped in time", _relative(slopes_closed, slopes), 1e-10, why),
+            check("loss, closed form / stepped in time", relative_error(closed, stepped), 1e-10, why),
+            check("gradient, closed form / stepped in time", relative_error(slopes_closed, slopes), 1e-10, why),
         ]
 
     @cached_property
@@ -295,12 +283,13 @@ class _Comparison:
         return float(2 * np.abs(self.weights).sum(axis=0).max() * self.difference_error)
 
 
-def _check(name: str, error: float, bound: float, why: str) -> Check:
-    return Check(name, float(error), float(bound), why, bool(error <= bound))
+def _random_trials(derivation: Derivation, seed: int) -> Trials:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((3, 40, derivation.loss.inputs))
+    y = rng.standard_normal((3, 40, derivation.loss.outputs))
+    return x, y, (rng.random(y.shape) < 0.7).astype(float)
 
 
-def _relative(found: FloatArray, reference: FloatArray) -> float:
-    """Return the largest deviation, relative to the largest entry of the reference."""
-    deviation = float(np.abs(found - reference).max())
-    size = float(np.abs(reference).max())
-    return deviation / size if size else float("inf" if deviation else 0.0)
+def _cut(trials: Trials, batch: int, steps: int) -> Trials:
+    x, y, mask = trials
+    return x[:batch, :steps], y[:batch, :steps], None if mask is None else mask[:batch, :steps]

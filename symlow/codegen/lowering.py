@@ -18,6 +18,7 @@ from symlow.codegen.numpy_printer import NumpyMatrixPrinter
 from symlow.codegen.trials import TrialCode, lower_trials
 from symlow.derivation import Derivation
 from symlow.expressions import summands
+from symlow.network import Vector
 from symlow.nonlinearity import MU
 from symlow.tasks.filters import FilterLoss
 
@@ -136,6 +137,12 @@ class Lowered:
     reduction: str
     smallest_variance: float
     filter: FilterCode | None
+
+    @property
+    def given(self) -> tuple[Vector, ...]:
+        """The vectors whose weights are to be given: all but the ones, which are the last."""
+        network = self.derivation.network
+        return tuple(vector for vector in network.vectors if vector.name != network.ones)
 
     @property
     def needs_scipy(self) -> bool:

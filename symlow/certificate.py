@@ -1,0 +1,100 @@
+"""Certificates: what was compared or measured, the bounds and where they come from, and the verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from symlow.arrays import FloatArray
+from symlow.derivation import Statement
+from symlow.files import write_whole
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison.
+
+    Attributes:
+        name: what was compared, in words.
+        error: the largest deviation found.
+        bound: the largest deviation accepted.
+        why: where the bound comes from.
+        passed: the verdict.
+    """
+
+    name: str
+    error: float
+    bound: float
+    why: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Something measured that has no right value, such as how far a closure drifts.
+
+    Attributes:
+        name: what was measured, in words.
+        value: the figure.
+        meaning: how to read it.
+    """
+
+    name: str
+    value: float
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The result of a verification.
+
+    Attributes:
+        name: name of the specification.
+        digest: its digest.
+        symlow: version of symlow.
+        settings: neurons, steps, learning rate and seed of the runs compared.
+        statements: what the derivation claims, each claim with its validity.
+        checks: the comparisons.
+        measurements: what was measured besides.
+    """
+
+    name: str
+    digest: str
+    symlow: str
+    settings: dict[str, float]
+    statements: tuple[Statement, ...]
+    checks: tuple[Check, ...]
+    measurements: tuple[Measurement, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    def to_json(self) -> str:
+        """Return the certificate as JSON."""
+        return json.dumps({**asdict(self), "passed": self.passed}, indent=2) + "\n"
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+        """Write the certificate as JSON.
+
+        Raises:
+            FileError: if the file exists and ``overwrite`` is false, or cannot be written.
+        """
+        return write_whole(path, self.to_json(), overwrite)
+
+
+def check(name: str, error: float, bound: float, why: str) -> Check:
+    """Return a check with its verdict; an error that is not a number fails."""
+    return Check(name, float(error), float(bound), why, bool(error <= bound))
+
+
+def relative_error(found: FloatArray, reference: FloatArray) -> float:
+    """Return the largest deviation, relative to the largest entry of the reference."""
+    deviation = float(np.abs(found - reference).max())
+    size = float(np.abs(reference).max())
+    return deviation / size if size else float("inf" if deviation else 0.0)

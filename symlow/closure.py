@@ -1,0 +1,172 @@
+"""Verification of a closure: what is asymptotically exact is checked against the limit, the rest is measured.
+
+    instantaneous flow    dSigma/dt = -2 (D S Sigma + Sigma S D)  against  (a) N neurons: an error falling as N^(-1/2),
+                          and (b) infinitely many, as nodes of a quadrature: no error but the quadrature's
+    learning run          (c) theory beside a network of N neurons: a drift, which is measured
+
+(a) takes networks with exactly the same Gram matrix at every N, and gradients by finite differences of the loss of all
+N neurons. The exponent is fitted to the root mean square error over overlaps and seeds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+
+import numpy as np
+import sympy
+
+from symlow.arrays import FloatArray, Trials
+from symlow.certificate import Check, Measurement, check, relative_error
+from symlow.derivation import Derivation
+from symlow.drift import TRUSTED, Drift
+from symlow.infinite_width import gaussian_nodes, realise_weights, sobol_nodes
+from symlow.initial import sample_weights
+from symlow.learn import Track
+from symlow.simulate import DIFFERENCE_SPACING, FLOW_SPACING, FullNetwork
+
+NEURONS = (250, 1000, 4000, 16000)
+"""Numbers of neurons at which the flow is compared."""
+SEEDS = 4
+"""Networks at each of them."""
+SLOWEST_EXPONENT = -0.35
+"""The largest exponent of the error in N that is accepted: -1/2, but for the scatter of a fit to few networks."""
+NODES = {1: (64, 96), 2: (40, 64), 3: (20, 28)}
+"""Nodes along each component of the carriers, by their number: a coarse rule and a fine one."""
+MOST_COMPONENTS = 3
+SOBOL_NODES = 2**15
+"""Nodes where there are more components than a product of rules allows."""
+QUADRATURE_MARGIN = 5.0
+"""The fine rule is better than the coarse one: their distance, times this, bounds the error of the fine one."""
+ROUNDING = 1e-10
+
+
+@dataclass(frozen=True)
+class ClosureVerification:
+    """The comparisons of one derivation.
+
+    Attributes:
+        derivation: what is verified.
+        module: its generated module.
+        trials: trials of the comparison of flows.
+        seed: seed of the Gram matrix and of all networks.
+        track: wraps the iteration over networks, for a progress bar.
+    """
+
+    derivation: Derivation
+    module: ModuleType
+    trials: Trials
+    seed: int
+    track: Track
+
+    def checks(self) -> list[Check]:
+        """Return the checks of read-out and flow against infinitely many neurons, and the exponent in N of the flow."""
+        checks = [self._outputs()]
+        if not self.derivation.network.nonlinearity.has_jumps:
+            checks += [self._infinite_width_flow(), self._exponent()]
+        return checks
+
+    def measurements(self) -> list[Measurement]:
+        """Return the size of the error at finite N."""
+        if self.derivation.network.nonlinearity.has_jumps or not self.flow.any():
+            return []
+        prefactor = float(np.exp(np.mean(np.log(self.errors) + 0.5 * np.log(NEURONS))))
+        meaning = "the flow's relative rms error at N neurons is about this / sqrt(N)"
+        return [Measurement("prefactor of the flow's error in N", prefactor, meaning)]
+
+    @cached_property
+    def gram(self) -> FloatArray:
+        """A Gram matrix with all overlaps of order one."""
+        columns = len(self.derivation.reduction.index.columns)
+        weights = sample_weights(self.derivation, 8 * columns, 1.0, self.seed)
+        return weights.T @ weights / len(weights)
+
+    @cached_property
+    def sigma(self) -> FloatArray:
+        """Its overlaps."""
+        return np.array([self.gram[overlap.row, overlap.column] for overlap in self.derivation.ordered])
+
+    @cached_property
+    def flow(self) -> FloatArray:
+        """dSigma/dt of the theory, as a matrix."""
+        return np.asarray(self.module.gram(self.module.rhs(0.0, self.sigma, self.trials)))
+
+    @cached_property
+    def errors(self) -> FloatArray:
+        """The root mean square error of dSigma/dt at each number of neurons, relative to its root mean square."""
+        network = self._network()
+        # Differences over kinks of phi are better the closer they are; smooth ones are best where rounding is small.
+        kinked = self.derivation.network.nonlinearity.phi.has(sympy.Max, sympy.Min, sympy.Abs)
+        spacing = DIFFERENCE_SPACING if kinked else FLOW_SPACING
+        squares = np.zeros((len(NEURONS), SEEDS))
+        for position in self.track(range(squares.size)):
+            size, k = divmod(position, SEEDS)
+            weights = realise_weights(self.gram, NEURONS[size], self.seed + k, self._ones)
+            found, _ = network.finite_difference_flow(weights, self.trials, spacing)
+            squares[size, k] = np.mean((found - self.flow) ** 2)
+        return np.sqrt(squares.mean(axis=1) / np.mean(self.flow**2))
+
+    @cached_property
+    def _ones(self) -> int | None:
+        ones = self.derivation.network.ones
+        return None if ones is None else self.derivation.reduction.index.slice(ones).start
+
+    @cached_property
+    def _wide(self) -> tuple[tuple[FloatArray, FullNetwork], tuple[FloatArray, FullNetwork]]:
+        """Networks of infinite width, on a coarse set of nodes and on a fine one, each with its nodes."""
+        places = [self.derivation.reduction.index.slice(carrier) for carrier in self.derivation.reduction.latents]
+        carriers = [k for place in places for k in range(place.start, place.stop)]
+        if len(carriers) in NODES:
+            coarse, fine = (gaussian_nodes(self.gram, carriers, n, ones=self._ones) for n in NODES[len(carriers)])
+        else:
+            coarse, fine = (sobol_nodes(self.gram, carriers, SOBOL_NODES, self.seed + k, self._ones) for k in range(2))
+        return (coarse[0], self._network(coarse[1])), (fine[0], self._network(fine[1]))
+
+    def _network(self, node_weights: FloatArray | None = None) -> FullNetwork:
+        loss = self.derivation.loss
+        return FullNetwork(self.derivation.network, loss.reduction, float(loss.factor), node_weights)
+
+    def _outputs(self) -> Check:
+        coarse, fine = (network.outputs(nodes, self.trials[0]) for nodes, network in self._wide)
+        found = self.module.outputs(self.sigma, self.trials[0])
+        return _against_quadrature("output, reduced / infinite width", found, coarse, fine)
+
+    def _infinite_width_flow(self) -> Check:
+        coarse, fine = (network.flow(nodes, self.trials) for nodes, network in self._wide)
+        return _against_quadrature("dSigma/dt, rhs / infinite width", self.flow, coarse, fine)
+
+    def _exponent(self) -> Check:
+        why = f"N^(-1/2), fitted over N = {NEURONS[0]} to {NEURONS[-1]}, {SEEDS} networks each"
+        exponent = SLOWEST_EXPONENT  # where nothing is trained nothing moves, and there is no error to have an exponent
+        if self.flow.any():
+            exponent = float(np.polyfit(np.log(NEURONS), np.log(self.errors), 1)[0])
+        return check("exponent in N of the flow's error / finite differences", exponent, SLOWEST_EXPONENT, why)
+
+
+def _against_quadrature(name: str, found: FloatArray, coarse: FloatArray, fine: FloatArray) -> Check:
+    bound = QUADRATURE_MARGIN * relative_error(coarse, fine) + ROUNDING
+    return check(name, relative_error(found, fine), bound, f"distance of two quadratures, times {QUADRATURE_MARGIN:g}")
+
+
+def drift_measurements(run: Drift) -> list[Measurement]:
+    """Return what a learning run tells of the closure, as figures."""
+    steps = len(run.theory) - 1
+    gap = np.abs(run.theory_loss - run.network_loss) / run.network_loss.max()
+    return [
+        Measurement(
+            f"steps of {steps} with overlaps within {TRUSTED:.0%}", run.trusted_steps, "how long to trust the theory"
+        ),
+        Measurement("deviation of overlaps at the end", float(run.deviation[-1]), "relative to the largest overlap"),
+        Measurement("gap of the loss, largest", float(gap.max()), "relative to the network's largest loss"),
+        Measurement("loss of the theory at the end", float(run.theory_loss[-1]), "on the last step's trials"),
+        Measurement("loss of the network at the end", float(run.network_loss[-1]), "on the same trials"),
+        *(
+            Measurement(
+                f"kurtosis of {label}, start to end {run.kurtosis[0, k]:+.2f} to",
+                float(run.kurtosis[-1, k]),
+                f"excess, 0 if Gaussian; QQ correlation {run.quantiles[-1, k]:.4f}",
+            )
+            for k, label in enumerate(run.columns)
+        ),
+    ]

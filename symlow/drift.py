@@ -1,0 +1,138 @@
+"""The drift of a closure: learning in overlap space beside learning of a network of N neurons, on the same trials.
+
+    theory    Sigma[k+1] = K^T Sigma[k] K         network    P[k+1] = P[k] - lr N grad_P L
+
+Both start from the same weights. For a nonlinear network the rows of P, Gaussian at first, do not stay so: the gradient
+with respect to the state of neuron i contains phi'(h_i). The drift of overlaps and loss, and the kurtosis and QQ
+correlation of each column, tell how long the theory is to be trusted (math.md, section 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+import scipy.special
+
+from symlow.arrays import FloatArray
+from symlow.batches import Batches
+from symlow.codegen.emit import compile_module
+from symlow.derivation import Derivation
+from symlow.errors import LearningError
+from symlow.initial import overlaps_of_weights
+from symlow.learn import Track, check_run
+from symlow.simulate import FullNetwork
+
+TRUSTED = 0.1
+"""Relative deviation of overlaps up to which the theory is called trustworthy."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A learning run of theory and network.
+
+    Attributes:
+        overlaps: names of the overlaps.
+        columns: labels of the columns of P.
+        theory: overlaps of the theory, shape (steps + 1, n_overlaps).
+        network: overlaps of the network, of the same shape.
+        theory_loss: loss of the theory on each step's trials, shape (steps + 1,).
+        network_loss: loss of the network on the same trials.
+        kurtosis: excess kurtosis of the entries of each column, 0 for Gaussian ones, shape (steps + 1, columns).
+        quantiles: correlation of the ordered entries with normal quantiles, 1 for Gaussian ones, of the same shape.
+        weights: the network's weights at the end, shape (neurons, columns).
+    """
+
+    overlaps: tuple[str, ...]
+    columns: tuple[str, ...]
+    theory: FloatArray
+    network: FloatArray
+    theory_loss: FloatArray
+    network_loss: FloatArray
+    kurtosis: FloatArray
+    quantiles: FloatArray
+    weights: FloatArray
+
+    @property
+    def deviation(self) -> FloatArray:
+        """The largest deviation of an overlap, relative to the largest overlap, at each step."""
+        return np.abs(self.theory - self.network).max(axis=1) / np.abs(self.network).max(axis=1)
+
+    @property
+    def trusted_steps(self) -> int:
+        """The number of steps before the deviation first exceeds ``TRUSTED``."""
+        beyond = np.flatnonzero(self.deviation > TRUSTED)
+        return int(beyond[0]) if len(beyond) else len(self.deviation) - 1
+
+
+def drift(
+    derivation: Derivation,
+    weights: FloatArray,
+    lr: float,
+    steps: int,
+    trials: Batches,
+    module: ModuleType | None = None,
+    track: Track = iter,
+) -> Drift:
+    """Train a network and integrate the theory beside it.
+
+    Args:
+        derivation: what is learned.
+        weights: initial weights P, shape (neurons, columns).
+        lr: learning rate.
+        steps: number of steps of gradient descent.
+        trials: the trials of each step.
+        module: the generated module, if it is at hand.
+        track: wraps the iteration over steps, for a progress bar.
+
+    Raises:
+        LearningError: if lr or steps are out of range, or either run leaves the finite numbers.
+        ValueError: for a network that cannot be simulated.
+    """
+    check_run(lr, steps)
+    module = compile_module(derivation) if module is None else module
+    network = FullNetwork(derivation.network, derivation.loss.reduction, float(derivation.loss.factor))
+    run = network.train(weights, trials, lr, steps)
+    sigma = overlaps_of_weights(derivation, weights)
+    theory, simulated, losses, shapes = [], [], [], []
+    with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported, not warned of
+        for k in track(range(steps + 1)):
+            moment, batch = next(run), trials(k)
+            theory.append(sigma)
+            simulated.append(overlaps_of_weights(derivation, moment.weights))
+            losses.append((float(module.loss(sigma, batch)), moment.loss))
+            if not (np.isfinite(losses[-1]).all() and np.isfinite(simulated[-1]).all()):
+                raise LearningError(f"learning diverged at step {k} at lr = {lr}; lower the learning rate")
+            shapes.append((_kurtosis(moment.weights), _quantile_correlation(moment.weights)))
+            sigma = module.step(sigma, lr, batch)
+    theory_loss, network_loss = np.array(losses).T
+    kurtosis, quantiles = np.array(shapes).transpose(1, 0, 2)
+    labels = tuple(column.label for column in derivation.reduction.index.columns)
+    return Drift(
+        derivation.overlaps,
+        labels,
+        np.array(theory),
+        np.array(simulated),
+        theory_loss,
+        network_loss,
+        kurtosis,
+        quantiles,
+        moment.weights,
+    )
+
+
+def _kurtosis(weights: FloatArray) -> FloatArray:
+    """Return the excess kurtosis of each column; 0 for a column that does not vary."""
+    deviations = weights - weights.mean(axis=0)
+    second = (deviations**2).mean(axis=0)
+    return np.where(second > 0, (deviations**4).mean(axis=0) / np.where(second > 0, second, 1) ** 2 - 3, 0.0)
+
+
+def _quantile_correlation(weights: FloatArray) -> FloatArray:
+    """Return the correlation of each column's ordered entries with normal quantiles; 1 for one that does not vary."""
+    neurons = len(weights)
+    normal = scipy.special.ndtri((np.arange(neurons) + 0.5) / neurons)
+    ordered = np.sort(weights, axis=0) - weights.mean(axis=0)
+    sizes = np.sqrt((ordered**2).sum(axis=0) * (normal**2).sum())
+    return np.where(sizes > 0, normal @ ordered / np.where(sizes > 0, sizes, 1), 1.0)
