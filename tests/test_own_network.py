@@ -12,7 +12,7 @@ from sympy import MatrixSymbol
 import symlow
 from symlow.errors import SpecError
 from symlow.network import Carrier, Network, Projection, Vector
-from symlow.nonlinearity import LIBRARY
+from symlow.nonlinearity import nonlinearity
 from symlow.simulate import FullNetwork
 from symlow.tasks import build_loss
 from symlow.views import DerivedSystem
@@ -31,7 +31,7 @@ def network(vectors, carriers, projections, reader):
         carriers=tuple(Carrier(*carrier) for carrier in carriers),
         projections=tuple(Projection(*projection) for projection in projections),
         output=Projection(y, reader),
-        nonlinearity=LIBRARY["linear"],
+        nonlinearity=nonlinearity("linear"),
         dt=sympy.Rational(1, 20),
         tau=sympy.Integer(1),
         readout="after_update",

@@ -11,7 +11,7 @@ import symlow
 from symlow.errors import SpecError, UnknownNameError
 from symlow.learning import GramFlow
 from symlow.network import Carrier, Network, Projection, Vector, build_network
-from symlow.nonlinearity import LIBRARY
+from symlow.nonlinearity import nonlinearity
 from symlow.reduction import Reduction
 from tests.conftest import EXPONENTIAL, compiled, derived, filters, spec, states
 
@@ -77,7 +77,7 @@ def hand_made(carriers, projections, reader, vectors, inputs=1):
         carriers=tuple(Carrier(*carrier) for carrier in carriers),
         projections=tuple(Projection(*projection) for projection in projections),
         output=Projection(MatrixSymbol("y", 1, 1), reader),
-        nonlinearity=LIBRARY["linear"],
+        nonlinearity=nonlinearity("linear"),
         dt=sympy.Rational(1, 10),
         tau=sympy.Integer(1),
         readout="after_update",

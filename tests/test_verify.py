@@ -34,10 +34,11 @@ def test_passes(system, tmp_path):
 
 MUTATIONS = [
     # (what is wrong, text, instead, checks that must notice it)
-    ("an overlap in the wrong place", "S[..., P_V, P_U] +=", "S[..., P_V, P_U] += 1.001 *", {"gradient", "overlaps"}),
+    ("a cotangent", "P_V, P_U] = _summed(", "P_V, P_U] = 1.001 * _summed(", {"gradient", "overlaps"}),
     ("a term of the flow", "half = -2 * Sigma", "half = -2.001 * Sigma", {"dSigma/dt", "order"}),
     ("the finite step", "K = np.eye(N_COLUMNS) - 2", "K = np.eye(N_COLUMNS) - 2.0001", {"overlaps", "order"}),
-    ("the read-out", "C[..., :, K_U] += Sigma", "C[..., :, K_U] += 1.0001 * Sigma", {"output", "loss"}),
+    ("the read-out", "return kappa_m[read]", "return 1.0001 * kappa_m[read]", {"output", "loss"}),
+    ("the closed read-out", "C[..., :, K_U] += Sigma", "C[..., :, K_U] += 1.0001 * Sigma", {"closed form"}),
     ("the closed form", "WEIGHT = ", "WEIGHT = 1.0001 * ", {"closed form"}),
     ("the reverse pass", "power_bar = Et @ power_bar", "power_bar = Et @ power_bar * 1.0001", {"closed form"}),
 ]
