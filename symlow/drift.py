@@ -33,7 +33,8 @@ class Drift:
     """A learning run of theory and network.
 
     Attributes:
-        overlaps: names of the overlaps.
+        overlaps: names of the overlaps, visible ones first.
+        n_visible: how many of them are visible.
         columns: labels of the columns of P.
         theory: overlaps of the theory, shape (steps + 1, n_overlaps).
         network: overlaps of the network, of the same shape.
@@ -45,6 +46,7 @@ class Drift:
     """
 
     overlaps: tuple[str, ...]
+    n_visible: int
     columns: tuple[str, ...]
     theory: FloatArray
     network: FloatArray
@@ -111,6 +113,7 @@ def drift(
     labels = tuple(column.label for column in derivation.reduction.index.columns)
     return Drift(
         derivation.overlaps,
+        len(derivation.visible),
         labels,
         np.array(theory),
         np.array(simulated),

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symlow.arrays import FloatArray
 from symlow.errors import DependencyError, FileError
 from symlow.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from symlow.drift import Drift
     from symlow.learn import LearningRun
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -46,6 +48,50 @@ def plot_learning(run: LearningRun) -> Figure:
         panel.set_xlabel("step of gradient descent" if run.method == "step" else "time / lr of gradient flow")
         panel.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def plot_drift(run: Drift) -> Figure:
+    """Return a figure of a closure beside a network: loss, visible and invisible overlaps, and Gaussianity.
+
+    Lines are the theory, dots the network.
+
+    Raises:
+        DependencyError: if matplotlib is not installed.
+    """
+    figure = _figure_class()(figsize=(15, 3.8), layout="constrained")
+    panels = figure.subplots(1, 4)
+    steps = np.arange(len(run.theory))
+    width = max(len(steps) // 100, 1)  # batches differ: a running mean shows the course
+    for loss, style in ((run.theory_loss, "-"), (run.network_loss, "--")):
+        label = "theory" if style == "-" else "network"
+        panels[0].plot(steps, _running_mean(loss, width), style, label=label, linewidth=1.6)
+    panels[0].set(title="loss" if width == 1 else f"loss, mean over {width} steps", yscale="log")
+    panels[0].legend(frameon=False, fontsize=9)
+    some = np.unique(np.linspace(0, len(steps) - 1, 25).astype(int))
+    parts = slice(0, run.n_visible), slice(run.n_visible, None)
+    for panel, part, title in zip(
+        panels[1:3], parts, ("loss-visible overlaps", "loss-invisible overlaps"), strict=True
+    ):
+        _overlap_panel(panel, steps, run.theory[:, part], run.overlaps[part])
+        for line, values in zip(panel.lines, run.network[some][:, part].T, strict=False):
+            panel.plot(steps[some], values, ".", color=line.get_color(), markersize=5)
+        panel.set_title(title)
+    for k, label in enumerate(run.columns):
+        if np.ptp(run.quantiles[:, k]) > 0:
+            panels[3].plot(steps, run.kurtosis[:, k], label=f"${_math(label)}$", linewidth=1.6)
+    panels[3].set_title("excess kurtosis of the network's vectors")
+    panels[3].axhline(0, color="0.8", linewidth=0.8, zorder=0)
+    panels[3].legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.6)
+    for panel in panels:
+        panel.set_xlabel("step of gradient descent")
+        panel.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _running_mean(values: FloatArray, width: int) -> FloatArray:
+    """Return the mean over ``width`` values about each, fewer at the ends."""
+    kernel = np.ones(width)
+    return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
 
 
 def check_figure(path: str | os.PathLike[str]) -> None:

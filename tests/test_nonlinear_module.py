@@ -111,9 +111,7 @@ def through_gauss(rank, readout):
     hidden = _HiddenLinear("linear in disguise", X + 0 * X, "")
     object.__setattr__(hidden, "gain", (1 + DELTA) ** 2 / (1 + 2 * DELTA + DELTA**2))
     network = dataclasses.replace(d.network, nonlinearity=hidden)
-    return compile_module(d), compile_module(
-        Derivation(d.spec, network, TrialsLoss(2, 1, "sum_dt", sympy.Rational(1, 2)))
-    )
+    return compile_module(d), compile_module(Derivation(d.spec, network, d.loss))
 
 
 class _HiddenLinear(Nonlinearity):
@@ -191,9 +189,7 @@ def test_silence_is_finite(name):
 
 
 def test_filter_tasks_need_linear_dynamics():
-    with pytest.raises(
-        symlow.errors.SpecError, match=r"task\.kind: found 'integrator', which needs linear reduced dyn"
-    ):
+    with pytest.raises(symlow.errors.SpecError, match=r"task\.kind: found 'integrator', which needs linear"):
         derived({"kind": "integrator"}, nonlinearity="erf")
     with pytest.raises(symlow.errors.SpecError, match="constant term"):
         derived({"kind": "integrator"}, bias=True)
