@@ -1,4 +1,4 @@
-"""The command line: ``symlow new | schema | derive | explain | latex | generate | verify | learn``.
+"""The command line: ``symlow new | schema | derive | explain | latex | generate | verify | learn | drift``.
 
 Every error that a user can cause is one line on standard error, with exit code 2; a failed verification or drift of
 generated files exits with 1.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -18,15 +19,18 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from symlow.certificate import Certificate
+from symlow.certificate import Certificate, Measurement
+from symlow.closure import drift_measurements
+from symlow.drift import drift as run_drift
+from symlow.drift import drift_trials
 from symlow.errors import FileError, SymlowError
 from symlow.explain import Explanation
 from symlow.files import check_writable, resolved, write_whole
-from symlow.generate import SOURCES, drift, generated_files, specifications, write
+from symlow.generate import SOURCES, differences, generated_files, specifications, write
 from symlow.initial import load_initial, overlaps_of_weights, sample_weights
 from symlow.learn import Track
 from symlow.learn import learn as run_learning
-from symlow.plot import check_figure, plot_learning, save_figure
+from symlow.plot import check_figure, plot_drift, plot_learning, save_figure
 from symlow.scaffold import new_specification
 from symlow.spec import Spec
 from symlow.tasks.trials import load_trials
@@ -195,7 +199,7 @@ def generate(
         raise FileError(f"{output}: is a file, expected a folder for generated files")
     files = generated_files(specs or specifications(SOURCES), output)
     if check:
-        difference = drift(files, output, complete=not specs)
+        difference = differences(files, output, complete=not specs)
         if difference:
             named = "".join(f" {spec}" for spec in specs or [])
             sys.stdout.write(difference)
@@ -247,16 +251,20 @@ def _print_certificate(certificate: Certificate) -> None:
         table.add_row(escape(check.name), f"{check.error:.1e}", f"{check.bound:.1e}", verdict)
     console.print(table, highlight=False)
     if certificate.measurements:
-        measured = Table(title="measured", title_justify="left")
-        for column, justify in (("what", "left"), ("figure", "right"), ("how to read it", "left")):
-            measured.add_column(column, justify=justify)  # type: ignore[arg-type]
-        for measurement in certificate.measurements:
-            measured.add_row(escape(measurement.name), f"{measurement.value:.3g}", escape(measurement.meaning))
-        console.print(measured, highlight=False)
+        _print_measurements(certificate.measurements)
     for statement in certificate.statements:
         _say(f"{statement.validity}: {statement.text}")
     passed = sum(check.passed for check in certificate.checks)
     _say(f"{passed} of {len(certificate.checks)} checks passed")
+
+
+def _print_measurements(measurements: Sequence[Measurement]) -> None:
+    table = Table(title="measured", title_justify="left")
+    for column, justify in (("what", "left"), ("figure", "right"), ("how to read it", "left")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for measurement in measurements:
+        table.add_row(escape(measurement.name), f"{measurement.value:.3g}", escape(measurement.meaning))
+    console.print(table, highlight=False)
 
 
 @app.command()
@@ -300,6 +308,39 @@ def learn(
         _say(f"wrote {run.save(output, force)}")
     if plot is not None:
         _say(f"wrote {save_figure(plot_learning(run), plot, force)}")
+
+
+@app.command()
+def drift(
+    spec: SpecFile,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help=".npz file to write.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture to write: .png, .svg or .pdf.")] = None,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.01,
+    steps: Annotated[int, typer.Option(help="Number of steps.")] = 200,
+    neurons: Annotated[int, typer.Option(help="Number N of neurons.")] = 600,
+    scale: Annotated[float, typer.Option(help="Standard deviation of the sampled weights.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the sampled weights, and of trials that the task draws.")] = 0,
+    batch: Annotated[int | None, typer.Option(help="Trials drawn for a step; default: as the specification.")] = None,
+    trials: Annotated[Path | None, typer.Option(help=".npz file with x, y and mask, for tasks of trials.")] = None,
+    force: Force = False,
+) -> None:
+    """Train a network of N neurons beside the theory, on the same trials, and tell how far they drift apart.
+
+    Example: `symlow drift derivations/ger_barak_2026/rank1_erf_flip_flop.toml --batch 16 --plot drift.png`
+    """
+    _check_outputs([output, plot], [spec, trials], force)
+    if plot is not None:
+        check_figure(plot)
+    derivation = derive_file(spec)
+    weights = sample_weights(derivation, neurons, scale, seed)
+    given = None if trials is None else load_trials(trials, derivation.loss.inputs, derivation.loss.outputs)
+    by_step = drift_trials(derivation, seed, batch, given)
+    run = run_drift(derivation, weights, lr, steps, by_step, track=_progress("training"))
+    _print_measurements(drift_measurements(run))
+    if output is not None:
+        _say(f"wrote {run.save(output, force)}")
+    if plot is not None:
+        _say(f"wrote {save_figure(plot_drift(run), plot, force)}")
 
 
 def _check_outputs(outputs: list[Path | None], inputs: list[Path | None], force: bool) -> None:

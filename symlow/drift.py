@@ -9,20 +9,26 @@ correlation of each column, tell how long the theory is to be trusted (math.md, 
 
 from __future__ import annotations
 
+import io
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import scipy.special
 
-from symlow.arrays import FloatArray
-from symlow.batches import Batches
+from symlow.arrays import FloatArray, Trials
+from symlow.batches import Batches, task_batches
 from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
 from symlow.errors import LearningError
+from symlow.files import write_whole
 from symlow.initial import overlaps_of_weights
 from symlow.learn import Track, check_run
 from symlow.simulate import FullNetwork
+from symlow.tasks.filters import FilterLoss
 
 TRUSTED = 0.1
 """Relative deviation of overlaps up to which the theory is called trustworthy."""
@@ -55,6 +61,17 @@ class Drift:
     kurtosis: FloatArray
     quantiles: FloatArray
     weights: FloatArray
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+        """Write the run to an .npz file with an array for each attribute, and return its path.
+
+        Raises:
+            FileError: if the file exists and ``overwrite`` is false, or cannot be written.
+        """
+        stream = io.BytesIO()
+        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in vars(self).items()}
+        np.savez(stream, **arrays)
+        return write_whole(path, stream.getvalue(), overwrite)
 
     @property
     def deviation(self) -> FloatArray:
@@ -123,6 +140,27 @@ def drift(
         quantiles,
         moment.weights,
     )
+
+
+def drift_trials(derivation: Derivation, seed: int, batch: int | None = None, trials: Trials | None = None) -> Batches:
+    """Return the trials of each step: those given, those that the task draws, or a filter task's impulses.
+
+    Raises:
+        LearningError: if the task has no trials of its own and none are given, or batch has no meaning for it.
+        SpecError: if seed or batch are out of range.
+    """
+    loss = derivation.loss
+    drawn = None if trials is not None else task_batches(derivation, seed, batch)
+    if drawn is not None:
+        return drawn
+    if batch is not None:
+        raise LearningError("batch: the task draws no trials; leave it out")
+    if trials is None and isinstance(loss, FilterLoss) and loss.steps is not None:
+        trials = loss.impulse_trials()
+    if trials is None:
+        raise LearningError("trials: the task has none of its own; give arrays x, y and, if wanted, mask")
+    given = trials
+    return lambda step: given
 
 
 def _kurtosis(weights: FloatArray) -> FloatArray:

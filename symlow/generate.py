@@ -108,7 +108,7 @@ def _on_disk(path: Path) -> str:
     return path.read_bytes().decode("utf-8", errors="replace")
 
 
-def drift(files: Iterable[GeneratedFile], folder: Path, complete: bool) -> str:
+def differences(files: Iterable[GeneratedFile], folder: Path, complete: bool) -> str:
     """Return a unified diff from what is on disk to what should be, empty if there is no drift.
 
     Args:
