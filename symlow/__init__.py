@@ -38,6 +38,7 @@ The modules in the order of the data, each stage reading the one before it:
     cli             the command line
 """
 
+from symlow import tasks
 from symlow.certificate import Certificate
 from symlow.drift import Drift, drift
 from symlow.errors import SymlowError
@@ -58,5 +59,6 @@ __all__ = [
     "derive",
     "drift",
     "learn",
+    "tasks",
     "verify",
 ]

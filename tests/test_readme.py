@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,13 @@ def test_equations_are_the_derived_ones():
     assert [line for line in document if line in shown] == shown
 
 
-def test_python_runs_with_the_specification_shown(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("number", "name"), [(0, "my_network.toml"), (1, "flip_flop.toml")])
+def test_python_runs_with_the_specification_shown(number, name, tmp_path, monkeypatch, capsys):
+    assert f"`{name}`" in README
     monkeypatch.chdir(tmp_path)
-    Path("my_network.toml").write_text(blocks("toml")[0])
-    (program,) = blocks("python")
-    exec(program, {})
+    Path(name).write_text(blocks("toml")[number])
+    assert len(blocks("python")) == len(blocks("toml")) == 2
+    exec(blocks("python")[number], {})
     assert capsys.readouterr().out
 
 
@@ -52,15 +55,22 @@ def test_the_test_command_stands_where_ci_reads_it():
     assert "<!-- tests -->" in (ROOT / ".ci" / "run").read_text()
 
 
-def test_script_of_the_picture_runs(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("linear_theory", ["--neurons", "30", "--steps", "40"]),
+        ("nonlinear_flip_flop", ["--neurons", "200", "--steps", "4", "--batch", "2"]),
+    ],
+)
+def test_scripts_of_the_pictures_run(name, options, tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
-    import runpy
-
     picture = tmp_path / "picture.png"
-    script = ROOT / "derivations" / "ger_barak_2026" / "linear_theory.py"
-    options = ["--steps", "40", "--neurons", "30", "--picture", str(picture)]
-    monkeypatch.setattr("sys.argv", [str(script), *options])
+    script = ROOT / "derivations" / "ger_barak_2026" / f"{name}.py"
+    monkeypatch.setattr("sys.argv", [str(script), *options, "--picture", str(picture)])
     runpy.run_path(str(script), run_name="__main__")
     assert picture.stat().st_size > 10_000
-    deviation = re.search(r"largest deviation .*: (\S+)", capsys.readouterr().out).group(1)
-    assert float(deviation) < 1e-12
+    deviation = re.findall(r"largest deviation .*: (\S+)", capsys.readouterr().out)[-1]
+    if name == "linear_theory":
+        assert float(deviation) < 1e-12
+    else:
+        assert 0 < float(deviation.rstrip("%")) < 5
