@@ -155,7 +155,7 @@ def drift_measurements(run: Drift) -> list[Measurement]:
     gap = np.abs(run.theory_loss - run.network_loss) / run.network_loss.max()
     return [
         Measurement(
-            f"steps of {steps} with overlaps within {TRUSTED:.0%}", run.trusted_steps, "how long to trust the theory"
+            f"steps trusted, of {steps}", run.trusted_steps, f"with overlaps within {TRUSTED:.0%} of the largest"
         ),
         Measurement("deviation of overlaps at the end", float(run.deviation[-1]), "relative to the largest overlap"),
         Measurement("gap of the loss, largest", float(gap.max()), "relative to the network's largest loss"),
@@ -163,9 +163,9 @@ def drift_measurements(run: Drift) -> list[Measurement]:
         Measurement("loss of the network at the end", float(run.network_loss[-1]), "on the same trials"),
         *(
             Measurement(
-                f"kurtosis of {label}, start to end {run.kurtosis[0, k]:+.2f} to",
+                f"kurtosis of {label} at the end",
                 float(run.kurtosis[-1, k]),
-                f"excess, 0 if Gaussian; QQ correlation {run.quantiles[-1, k]:.4f}",
+                f"at the start {run.kurtosis[0, k]:+.2f}; QQ correlation {run.quantiles[-1, k]:.4f}",
             )
             for k, label in enumerate(run.columns)
         ),

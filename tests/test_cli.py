@@ -80,7 +80,7 @@ def test_installed_command_is_this_one(folder):
 
 
 def test_every_command_has_help_with_an_example():
-    commands = ("new", "schema", "derive", "explain", "latex", "generate", "verify", "learn")
+    commands = ("new", "schema", "derive", "explain", "latex", "generate", "verify", "learn", "drift")
     overview = works("--help")
     for command in commands:
         assert command in overview
@@ -170,6 +170,38 @@ def test_learn(folder):
     rng = np.random.default_rng(0)
     np.savez("trials.npz", x=rng.standard_normal((2, 9, 1)), y=rng.standard_normal((2, 9, 1)))
     assert "loss" in works("learn", "trials.toml", "--steps", 5, "--trials", "trials.npz")
+
+
+FLIP_FLOP = """
+name = "flip_flop"
+[network]
+rank = 1
+nonlinearity = "erf"
+[task]
+kind = "flip_flop"
+duration = 2.0
+batch = 3
+"""
+
+
+def test_nonlinear_network_from_derivation_to_drift(folder):
+    Path("flip_flop.toml").write_text(FLIP_FLOP)
+    derived = works("derive", "flip_flop.toml")
+    assert "g(Delta) = E[phi'(sqrt(Delta)*xi)] = 1/sqrt(pi*Delta/2 + 1)" in derived
+    assert "7 loss-visible overlaps" in derived
+    explained = works("explain", "flip_flop.toml", "m_m")
+    assert "loss-visible" in explained
+    assert "Derivative(g(Delta), Delta)" in explained
+    assert "Asymptotically exact: " in works("explain", "flip_flop.toml")
+    learned = works("learn", "flip_flop.toml", "--steps", 3, "--seed", 4, "-o", "run.npz")
+    assert "loss" in learned
+    assert np.load("run.npz")["sigma"].shape == (4, 10)
+    drifted = works("drift", "flip_flop.toml", "--steps", 3, "--neurons", 40, "-o", "drift.npz", "--plot", "drift.png")
+    assert "steps trusted, of 3" in drifted
+    assert np.load("drift.npz")["network"].shape == (4, 10)
+    assert Path("drift.png").stat().st_size > 10_000
+    assert "batch: the task draws no trials" in fails("drift", "small.toml", "--batch", 3)
+    assert "trials: the task has none of its own" in fails("drift", "trials.toml")
 
 
 MISTAKES = [
