@@ -128,7 +128,8 @@ def build_network(spec: Spec) -> Network:
     """Return the low-rank network of a specification: vectors M, U, V, Z of math.md, section 1, and B and ones of 5.
 
     Raises:
-        SpecError: if ``learning.frozen`` names a vector that the network does not have.
+        SpecError: if ``learning.frozen`` names a vector that the network does not have, or the nonlinearity is even
+            and vectors have no means.
     """
     size = spec.network
     shapes = {"m": size.inputs, "u": size.rank}
@@ -146,6 +147,12 @@ def build_network(spec: Spec) -> Network:
             raise SpecError(
                 f"learning.frozen: unknown vector {name!r}{nearest(name, shapes)}; accepted: {listing(shapes)}"
             )
+    phi = nonlinearity(size.nonlinearity)
+    if phi.gain == 0 and not size.means:
+        raise SpecError(
+            f"network.nonlinearity: {size.nonlinearity!r} is even, so that vectors of mean zero project nothing of it; "
+            "accepted: means = true, or a nonlinearity with an odd part"
+        )
     x = MatrixSymbol("x", size.inputs, 1)
     a = MatrixSymbol("a", size.rank, 1)
     vectors = [Vector(name, columns, name not in spec.learning.frozen, roles[name]) for name, columns in shapes.items()]
@@ -160,7 +167,7 @@ def build_network(spec: Spec) -> Network:
         carriers=tuple(carriers),
         projections=(Projection(a, reader="v"),),
         output=Projection(MatrixSymbol("y", size.outputs, 1), reader="z"),
-        nonlinearity=nonlinearity(size.nonlinearity),
+        nonlinearity=phi,
         dt=exact(size.dt),
         tau=exact(size.tau),
         readout=size.readout,

@@ -18,9 +18,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
-from symlow.errors import listing, nearest
-from symlow.nonlinearity import LIBRARY
-from symlow.spec_messages import refusal, refused
+from symlow.errors import SpecError
+from symlow.nonlinearity import nonlinearity
+from symlow.spec_messages import refusal, refused, whole_refusal
 from symlow.spec_tables import NonNegativeNumber, Number, PositiveInteger, PositiveNumber, Table
 
 MOST_TRIAL_STEPS = 1e6
@@ -418,12 +418,11 @@ class TeacherTask(GeneratedTask):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.nonlinearity is not None and self.nonlinearity not in LIBRARY:
-            raise refusal(
-                "nonlinearity",
-                f"unknown nonlinearity {self.nonlinearity!r}{nearest(self.nonlinearity, LIBRARY)}",
-                listing(LIBRARY),
-            )
+        if self.nonlinearity is not None:
+            try:
+                nonlinearity(self.nonlinearity)
+            except SpecError as error:
+                raise whole_refusal("nonlinearity", str(error)) from None
         strange = [name for name in self.overlaps if not re.fullmatch(r"[a-z][0-9]*_[a-z][0-9]*", name)]
         if strange:
             raise refusal("overlaps", f"found the name {strange[0]!r}", "names of overlaps, such as z_m or v1_u2")

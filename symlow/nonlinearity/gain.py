@@ -18,9 +18,10 @@ import sympy
 from sympy import Rational
 
 from symlow.errors import SpecError, listing, nearest
-from symlow.nonlinearity.gaussian import DELTA, MU, X, expectation, mean_slope
+from symlow.nonlinearity.gaussian import DELTA, MU, expectation, mean_slope
 from symlow.nonlinearity.library import LIBRARY
 from symlow.nonlinearity.series import GainSeries, gain_series
+from symlow.parser import X, parse_expression
 
 __all__ = ["DELTA", "MU", "Nonlinearity", "X", "nonlinearity"]
 
@@ -103,12 +104,22 @@ def nonlinearity(text: str) -> Nonlinearity:
     """Return the nonlinearity that a specification names or types.
 
     Raises:
-        SpecError: for an unknown name, or an expression that is not accepted.
+        SpecError: for an unknown name, an expression that is not accepted, or one that is no function of x with real
+            values everywhere.
     """
     if text in LIBRARY:
         entry = LIBRARY[text]
         return Nonlinearity(text, entry.phi, entry.reference, entry.stated_gain)
-    raise SpecError(f"unknown nonlinearity {text!r}{nearest(text, LIBRARY)}; accepted: {listing(LIBRARY)}")
+    if text.isidentifier() and text != X.name:
+        accepted = f"{listing(LIBRARY)}, or an expression in x such as tanh(x) + 0.1*x"
+        raise SpecError(f"unknown nonlinearity {text!r}{nearest(text, LIBRARY)}; accepted: {accepted}")
+    phi = parse_expression(text)
+    if not phi.has(X):
+        raise SpecError(f"found {text!r}, which does not depend on x; accepted: an expression in x")
+    problem = _undefined(phi)
+    if problem:
+        raise SpecError(f"found {text!r}: {problem}; accepted: functions that are real and finite for all x")
+    return Nonlinearity(text, phi)
 
 
 def _odd_part(phi: sympy.Expr) -> sympy.Expr:
@@ -123,7 +134,7 @@ def _odd_part(phi: sympy.Expr) -> sympy.Expr:
     return phi if constant.has(base) else constant * X
 
 
-def check_real(phi: sympy.Expr) -> str:
+def _undefined(phi: sympy.Expr) -> str:
     """Return where phi is not a finite real number, in words, or an empty string."""
     compiled = sympy.lambdify(X, phi, "mpmath")
     for k in range(-40, 41):
@@ -133,5 +144,5 @@ def check_real(phi: sympy.Expr) -> str:
         except (ZeroDivisionError, ValueError, OverflowError):
             return f"it has no value at x = {float(point):g}"
         if mpmath.im(value) != 0 or not mpmath.isfinite(value):
-            return f"it is not a real number at x = {float(point):g}"
+            return f"it is not a finite real number at x = {float(point):g}"
     return ""

@@ -18,8 +18,8 @@ from itertools import pairwise
 import sympy
 from sympy import Abs, Heaviside, Max, Min, Rational, cos, cosh, erf, exp, pi, sign, sin, sinh, sqrt
 
-X = sympy.Symbol("x", real=True)
-"""The argument of a nonlinearity."""
+from symlow.parser import X
+
 MU = sympy.Symbol("mu", real=True)
 """Mean of the state over neurons."""
 DELTA = sympy.Symbol("Delta", nonnegative=True)

@@ -12,7 +12,8 @@ from types import MappingProxyType
 import sympy
 from sympy import Max, Min, Rational, erf, erfc, exp, log, pi, sqrt
 
-from symlow.nonlinearity.gaussian import DELTA, X
+from symlow.nonlinearity.gaussian import DELTA
+from symlow.parser import X
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from symlow.arrays import FloatArray
 from symlow.errors import SpecError
-from symlow.nonlinearity.gaussian import X
+from symlow.parser import X
 
 Function = Callable[[float], float]
 Certified = Callable[[float], mpmath.mpf]
