@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.abc
 import importlib.util
 import linecache
+import re
 import textwrap
 from collections.abc import Iterable
 from importlib.machinery import ModuleSpec
@@ -15,11 +16,13 @@ import jinja2
 from symlow.codegen.lowering import lower
 from symlow.derivation import Derivation
 from symlow.errors import check_name
-from symlow.printing.text import network_equations
+from symlow.printing.text import gain_equations, network_equations
 from symlow.spec import FORMAT
 from symlow.version import MARK, __version__
 
 BACKENDS = ("numpy",)
+WIDTH = 120
+"""The widest line of generated code."""
 
 
 def source(derivation: Derivation, backend: str = "numpy") -> str:
@@ -36,10 +39,11 @@ def source(derivation: Derivation, backend: str = "numpy") -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"wrapped": _wrapped, "docstring": _in_docstring}
+    environment.filters |= {"wrapped": _wrapped, "docstring": _in_docstring, "code": _code, "prose": _prose}
     return environment.get_template(f"{backend}.py.jinja").render(
         module=lower(derivation),
         network_equations=network_equations(derivation.network),
+        gain_equations=gain_equations(derivation),
         version=__version__,
         format=FORMAT,
         mark=MARK,
@@ -82,6 +86,58 @@ class _TextLoader(importlib.abc.ExecutionLoader):
 def _in_docstring(text: str) -> str:
     """Return a user's text so that it can neither end the docstring that it stands in nor be read as an escape."""
     return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _code(line: str, indent: int) -> str:
+    """Return a statement in lines of bounded width, broken before the plus signs of its right-hand side."""
+    if indent + len(line) <= WIDTH:
+        return line
+    match = re.match(r"return |.*? \+?= ", line)
+    head = match.group() if match else ""
+    inner = "\n".join(_broken(line[len(head) :], indent + 4))
+    return f"{head}(\n{inner}\n{' ' * indent})"
+
+
+def _broken(code: str, indent: int) -> list[str]:
+    """Return an expression in lines of bounded width: one for each summand, and brackets opened where that is wide."""
+    lines = []
+    for k, term in enumerate(_summands(code)):
+        text = " " * indent + ("+ " if k else "") + term
+        opening = [position for position, character in enumerate(text) if character == "("]
+        groups = [(start, _closing(text, start)) for start in opening]
+        groups = [(start, end) for start, end in groups if len(_summands(text[start + 1 : end])) > 1]
+        if len(text) <= WIDTH or not groups:
+            lines.append(text)
+        else:
+            start, end = groups[0]
+            lines += [text[: start + 1], *_broken(text[start + 1 : end], indent + 4), " " * indent + text[end:]]
+    return lines
+
+
+def _closing(text: str, start: int) -> int:
+    """Return where the bracket that opens at ``start`` closes."""
+    depth = 0
+    for position in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[position], 0)
+        if depth == 0:
+            return position
+    raise ValueError(f"unbalanced brackets in {text!r}")
+
+
+def _summands(code: str) -> list[str]:
+    """Split code at the plus signs that stand in no brackets."""
+    parts, depth, start = [], 0, 0
+    for position, character in enumerate(code):
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(character, 0)
+        if depth == 0 and code.startswith(" + ", position):
+            parts.append(code[start:position])
+            start = position + 3
+    return [*parts, code[start:]]
+
+
+def _prose(line: str, indent: int) -> str:
+    """Return a line of text in lines of bounded width, those after the first indented."""
+    return textwrap.fill(line, WIDTH - 4, subsequent_indent=" " * indent, break_long_words=False)
 
 
 def _wrapped(items: Iterable[object], indent: int = 4, width: int = 116) -> str:

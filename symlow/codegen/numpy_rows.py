@@ -16,6 +16,7 @@ from sympy.printing.pycode import PythonCodePrinter
 from symlow.codegen.terms import Chain, Term, split, turned
 
 SINGLE_STAR = re.compile(r"(?<!\*)\*(?!\*)")
+BRACKETED_NUMBER = re.compile(r"(?<!\w)\((\d+\.\d+)\)")
 
 
 class ScalarPrinter(PythonCodePrinter):
@@ -55,7 +56,8 @@ class Rows:
 
     def scalar(self, expression: sympy.Expr) -> str:
         """Return a scalar expression."""
-        return SINGLE_STAR.sub(" * ", str(ScalarPrinter(self.names).doprint(expression)))
+        code = SINGLE_STAR.sub(" * ", str(ScalarPrinter(self.names).doprint(expression)))
+        return BRACKETED_NUMBER.sub(r"\1", code)
 
     def factor(self, expression: sympy.Expr) -> str:
         """Return a scalar expression as a factor of a product."""
