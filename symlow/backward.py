@@ -18,6 +18,7 @@ import sympy
 from sympy import MatrixExpr, MatrixSymbol
 
 from symlow.expressions import adjoint
+from symlow.nonlinearity import MU
 from symlow.reduction import Reduction
 
 
@@ -50,6 +51,20 @@ class Backward:
     def gain_symbols(self) -> Mapping[sympy.Expr, sympy.Symbol]:
         """For each gain, such as g(Delta), the plain symbol that stands for its value."""
         return MappingProxyType({gain: sympy.Symbol(gain.func.__name__) for gain in self.reduction.gains})
+
+    @cached_property
+    def gain_slopes(self) -> Mapping[str, Mapping[str, sympy.Expr]]:
+        """For each statistic the derivatives of the gains by it, by name; ``g_mu`` and ``g_Delta`` are those of g.
+
+        The mean activity's follow from the gain: dphibar/dmu = g, and dphibar/dDelta = (1/2) dg/dmu.
+        """
+        slopes: dict[str, Mapping[str, sympy.Expr]] = {}
+        names = [symbol.name for symbol in self.gain_symbols.values()]
+        for statistic in self.reduction.statistics:
+            heat = sympy.Symbol("g") if statistic == MU else sympy.Symbol("g_mu") / 2
+            both = {"g": sympy.Symbol(f"g_{statistic.name}"), "phibar": heat}
+            slopes[statistic.name] = MappingProxyType({name: both[name] for name in names})
+        return MappingProxyType(slopes)
 
     @cached_property
     def next_cotangents(self) -> Mapping[str, MatrixSymbol]:

@@ -51,6 +51,11 @@ class Carrier:
     vector: str
     drive: MatrixExpr
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether the drive is 1, so that the vector is a bias."""
+        return isinstance(self.drive, Identity)
+
 
 @dataclass(frozen=True)
 class Projection:

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import symlow
-from symlow.printing.notation import width
+from symlow.printing.latex_lines import width
 from tests.conftest import EXPONENTIAL, INTEGRATOR, NO_RESPONSE, OSCILLATION, derived, filters, spec
 
 needs_pdflatex = pytest.mark.skipif(
@@ -28,6 +28,20 @@ SYSTEMS = {
     "rank 8": {"rank": 8, "inputs": 2, "outputs": 2, "task": {"kind": "trials"}},
 }
 
+FLIP_FLOPS = {"kind": "flip_flop", "bits": 2}
+CONTEXT = {"kind": "context_integration", "loss": {"reduction": "masked_mean", "factor": 1.0}}
+TRIALS = {"kind": "trials"}
+TWO = {"inputs": 2, "outputs": 2}
+MEANS = {"means": True, "bias": True}
+NONLINEAR = {
+    "erf": {"nonlinearity": "erf", "readout": "updated_latents_previous_gain", "task": {"kind": "flip_flop"}},
+    "relu": {"nonlinearity": "relu", "bias": True, "task": {"kind": "decision_making"}, "frozen": ("m",)},
+    "tanh": {"nonlinearity": "tanh", "rank": 2, "task": FLIP_FLOPS, "readout": "before_update"} | TWO,
+    "means": {"nonlinearity": "clip", "rank": 3, "inputs": 4, "task": CONTEXT, **MEANS},
+    "scalars": {"nonlinearity": "cubic", "task": TRIALS, **MEANS},
+    "rank 8": {"nonlinearity": "erf", "rank": 8, "task": TRIALS, **TWO, **MEANS},
+}
+
 
 def compile_latex(text, folder):
     (folder / "document.tex").write_text(text)
@@ -37,9 +51,11 @@ def compile_latex(text, folder):
 
 
 @needs_pdflatex
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_document_compiles_within_the_page(name, tmp_path):
-    code, log = compile_latex(derived(**SYSTEMS[name]).latex(), tmp_path)
+@pytest.mark.parametrize(
+    "system", [*SYSTEMS.values(), *NONLINEAR.values()], ids=[*SYSTEMS, *(f"nonlinear {n}" for n in NONLINEAR)]
+)
+def test_document_compiles_within_the_page(system, tmp_path):
+    code, log = compile_latex(derived(**system).latex(), tmp_path)
     assert code == 0, log[-2000:]
     assert "Overfull" not in log
     assert "undefined" not in log
@@ -95,3 +111,122 @@ def test_names_of_vectors_with_many_columns():
 )
 def test_width_counts_glyphs(code, expected):
     assert width(code) == pytest.approx(expected, abs=0.1)
+
+
+def nonlinear(nonlinearity="erf", task=TRIALS, scalars=False, **network):
+    return derived(task=task, nonlinearity=nonlinearity, **network).latex(scalars=scalars)
+
+
+@pytest.mark.parametrize(("name", "gain"), [
+    ("erf", r"= \frac{1}{\sqrt{1 + \pi \Delta / 2}}"),
+    ("erf_plain", r"= \frac{2}{\sqrt{\pi \left(1 + 2 \Delta\right)}}"),
+    ("clip", r"= \operatorname{erf}{\left(\frac{1}{\sqrt{2 \Delta}} \right)}"),
+    ("sin", r"= e^{- \Delta / 2}"),
+    ("cubic", r"= 1 - \Delta"),
+    ("sign", r"= \sqrt{\frac{2}{\pi \Delta}}"),
+])  # fmt: skip
+def test_gain_in_closed_form(name, gain):
+    text = nonlinear(name)
+    assert rf"g(\Delta) &= \mathrm{{E}}\bigl[\phi'(\sqrt{{\Delta}}\,\xi)\bigr] {gain}" in text
+    assert "Chebyshev" not in text
+
+
+def test_model_and_statistics():
+    text = nonlinear()
+    assert r"\phi(x) &= \operatorname{erf}{\left(\frac{\sqrt{\pi} x}{2} \right)}" in text
+    assert (
+        r"\Delta &= \kappa_{m}^{\top} \Sigma_{mm} \kappa_{m} + 2 \kappa_{m}^{\top} \Sigma_{mu} \kappa_{u}"
+        r" + \kappa_{u}^{\top} \Sigma_{uu} \kappa_{u}" in text
+    )
+    assert r"\xi\sim\mathcal{N}(0,1)" in text
+
+
+@pytest.mark.parametrize("name", ["tanh", "arctan"])
+def test_gain_by_a_series(name):
+    text = nonlinear(name)
+    assert r"by a Chebyshev series, with a relative error below $10^{-12}$ for $\Delta\le10^{4}$" in text
+    assert ("It has no closed form" in text) == (name == "tanh")
+    assert (r"\operatorname{erfc}" in text) == (name == "arctan")
+
+
+def test_constant_gain_is_a_factor():
+    text = nonlinear("relu")
+    assert r"g &= \mathrm{E}\bigl[\phi'(\sqrt{\Delta}\,\xi)\bigr] = \frac{1}{2}" in text
+    assert r"a(t) &= \frac{1}{2}\bigl[\Sigma_{vm} \kappa_{m}(t) + \Sigma_{vu} \kappa_{u}(t)\bigr]" in text
+    assert "is in $" not in text
+
+
+@pytest.mark.parametrize(("readout", "gain", "latents"), [
+    ("after_update", r"t+\mathrm{d}t", r"t+\mathrm{d}t"),
+    ("before_update", "t", "t"),
+    ("updated_latents_previous_gain", "t", r"t+\mathrm{d}t"),
+])  # fmt: skip
+def test_times_of_the_read_out(readout, gain, latents):
+    text = nonlinear(readout=readout)
+    assert rf"y(t) &= g(\Delta({gain}))\bigl[\Sigma_{{zm}} \kappa_{{m}}({latents}) + " in text
+    assert rf"\sum_t g(\Delta({gain}))\,\bar{{y}}(t)\,\kappa_{{m}}({latents})^{{\top}}" in text
+    assert ("gain of the state before" in text) == (gain != latents)
+
+
+def test_means():
+    text = nonlinear(scalars=True, **MEANS)
+    assert r"-h + M\,x + U\,a + b" in text
+    assert r"$P=[M\;U\;b\;V\;Z\;\mathbf{1}]$" in text
+    assert r"\mu &= \Sigma_{m\mathbf{1}}^{\top} \kappa_{m}" in text
+    assert r"\Phi(\mu,\Delta) &= \mathrm{E}\bigl[\phi(\mu+\sqrt{\Delta}\,\xi)\bigr] = \operatorname{erf}" in text
+    assert r"- \mu(t)\,\Sigma_{v\mathbf{1}}\bigr] + \Phi(t)\,\Sigma_{v\mathbf{1}}" in text
+    assert r"\bar{\mu}(t) &= \partial_\mu g(t)\,\bar{g}(t) - 2 \mu(t)\,\bar{\Delta}(t)" in text
+    assert r"\frac{\mathrm{d}}{\mathrm{d}t}\langle z\rangle &=" in text
+    assert r"{\mathrm{d}t}\lVert \mathbf{1}\rVert^2" not in text
+    assert "Neither has a closed form" in nonlinear("tanh", means=True)
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_reasons_are_read_off_the_reduction(rank):
+    text = nonlinear(means=True, rank=rank)
+    reasons = dict(re.findall(r"^\$\\Sigma_\{(.*?)\}\$ & .* & (.*?) \\\\$", text, re.MULTILINE))
+    assert {block for block, reason in reasons.items() if reason == r"is in $\Delta$"} == {"mm", "mu", "uu"}
+    assert {block for block, reason in reasons.items() if reason == r"is in $\mu$"} == {r"m\mathbf{1}", r"u\mathbf{1}"}
+    assert reasons["zm"] == "multiplies a latent in $y$"
+    assert reasons["vu"] == r"multiplies a latent in $\kappa_{u}\to y$"
+    assert reasons[r"v\mathbf{1}"] == r"multiplies the mean activity in $\kappa_{u}\to y$"
+    assert reasons["zv"] == reasons["vv"] == "is in no equation that the output depends on"
+    assert reasons[r"\mathbf{1}\mathbf{1}"] == "is a constant"
+
+
+@pytest.mark.parametrize("extra", [{}, MEANS])
+def test_matrix_form_is_the_same_at_every_rank(extra):
+    def sections(rank):
+        text = nonlinear(rank=rank, **extra)
+        return re.findall(r"In steps of.*?\\section|Backwards in time.*?\\section", text, re.DOTALL)
+
+    assert sections(1) == sections(2)
+    assert len(sections(1)) == 2
+
+
+@pytest.mark.parametrize("name", ["linear", "erf", "relu"])
+def test_trials_are_backpropagated_without_matrices_of_a_linear_system(name):
+    text = nonlinear(name)
+    assert r"\lambda_{u}(t) &=" in text
+    assert "pmatrix" not in text
+    assert r"\bar A" not in text
+    assert (r"\bar{\Delta}(t) &= g'(\Delta(t))\,\bar{g}(t)" in text) == (name == "erf")
+
+
+def test_validity_of_each_statement():
+    text, linear = nonlinear(), nonlinear("linear")
+    assert "Validity of each statement" in text
+    assert "Asymptotically exact." in text
+    assert r"error that falls as $N^{-1/2}$" in text
+    assert "it is part of the closure" in text
+    assert r"exactly, for every learning rate" not in text
+    assert "What is exact" in linear
+    assert r"exactly, for every learning rate" in linear
+
+
+def test_generated_task_in_a_line():
+    text = nonlinear(task={"kind": "flip_flop", "bits": 2}, **TWO)
+    assert r"\textbf{Task: flip flop.} Remember the sign of the last pulse in each channel" in text
+    assert "are drawn at random, with bits = 2, duration = 20, pulse width = 0.5, pulse rate = 0.25;" in text
+    assert "128 trials a batch, a new batch at each step of learning" in text
+    assert "given trials" in nonlinear()

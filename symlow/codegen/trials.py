@@ -186,20 +186,10 @@ class TrialLowering:
         """
         return [f"g_{statistic}" for statistic in self.statistics] if self.gains else []
 
-    def _gain_slopes(self) -> dict[str, dict[str, sympy.Expr]]:
-        """For each statistic the derivative of each gain."""
-        slopes: dict[str, dict[str, sympy.Expr]] = {}
-        for statistic in self.statistics:
-            slopes[statistic] = {"g": sympy.Symbol(f"g_{statistic}")}
-            if "phibar" in self.gains:
-                heat = sympy.Symbol("g") if statistic == "mu" else sympy.Symbol("g_mu") / 2
-                slopes[statistic]["phibar"] = heat
-        return slopes
-
     def _statistic_terms(self, statistic: str, direct: Cotangents) -> tuple[Term, ...]:
         """Return the cotangent of a statistic: what reaches it directly, through gains and through later statistics."""
         terms = list(self._terms(direct.scalars[statistic])) if statistic in direct.scalars else []
-        for gain, slope in self._gain_slopes()[statistic].items():
+        for gain, slope in self.backward.gain_slopes[statistic].items():
             if gain in direct.scalars:
                 terms.append(Term(slope * sympy.Symbol(f"{gain}bar")))
         for later in self.statistics[self.statistics.index(statistic) + 1 :]:

@@ -7,25 +7,25 @@ order of terms is that of the overlaps, so that the same specification gives the
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 import jinja2
 import sympy
-from sympy import MatMul, MatrixExpr
-from sympy.printing.latex import greek_letters_set, translate
+from sympy import MatMul, MatrixExpr, MatrixSymbol
 
 from symlow.closed_form import PairFormula
 from symlow.derivation import Derivation
 from symlow.expressions import summands
-from symlow.network import Network
-from symlow.printing.notation import Notation, width
+from symlow.network import Carrier, Network
+from symlow.printing.latex_dynamics import Dynamics
+from symlow.printing.latex_lines import aligned, bracketed, escaped, listed, matrix, width
+from symlow.printing.notation import Notation
+from symlow.printing.tasks import task_batches, task_name, task_parameters, task_summary
+from symlow.reduction import Visibility
 from symlow.spec import FORMAT
+from symlow.spec_trials import GeneratedTask
 from symlow.tasks.filters import FilterLoss
 from symlow.version import MARK, __version__
-
-LINE = 68
-"""Width of a line of equations, in the unit of :func:`symlow.printing.notation.width`, at the document's margins."""
 
 MOST_SCALARS = 60
 """The largest number of overlaps whose scalar equations are printed unless asked for: beyond it the block form,
@@ -33,6 +33,15 @@ which is the same at every rank, says the same in one page."""
 
 WIDEST_ENTRIES = 20
 """The widest list of entries of a block in the table of overlaps; a wider one is cut."""
+
+FORMULAS = {
+    "h(0) = 0": "h(0)=0",
+    "dP/dt = -N grad L": r"\mathrm{d}P/\mathrm{d}t=-N\,\nabla_P L",
+    "N^(-1/2)": "N^{-1/2}",
+    "phi'(h)": r"\phi'(h)",
+    "order dt": r"\text{order }\mathrm{d}t",
+}
+"""What formulas in the text of statements are in LaTeX; N and P are letters of their own."""
 
 WIDEST_METRIC = 4
 """The largest number of visible overlaps for which the metric is printed as a matrix on one page."""
@@ -59,7 +68,9 @@ def latex(derivation: Derivation, fragment: bool = False, scalars: bool | None =
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["tex"] = _text
+    environment.filters["tex"] = escaped
+    environment.filters["statement"] = _statement
+    environment.filters["dollars"] = lambda code: f"${code}$"
     document = _Document(derivation, len(derivation.overlaps) <= MOST_SCALARS if scalars is None else scalars)
     return environment.get_template("fragment.tex.jinja" if fragment else "document.tex.jinja").render(
         document=document, d=derivation, version=__version__, format=FORMAT, mark=MARK
@@ -73,6 +84,7 @@ class _Document:
         self.derivation = derivation
         self.scalars = scalars
         self.notation = Notation(derivation.reduction.index)
+        self.dynamics = Dynamics(derivation, self.notation)
         self.network: Network = derivation.network
 
     def _tex(self, expression: sympy.Basic) -> str:
@@ -82,60 +94,41 @@ class _Document:
     def model(self) -> str:
         network = self.network
         phi = "h" if network.nonlinearity.is_linear else r"\phi(h)"
-        drives = [
-            rf"{_capital(carrier.vector)}\,{_bracketed(self._tex(carrier.drive))}" for carrier in network.carriers
-        ]
+        drives = [self._drive(carrier) for carrier in network.carriers]
         rows = [(r"\tau\,\frac{\mathrm{d}h}{\mathrm{d}t}", ["-h", *drives])]
         rows += [
-            (self._tex(projection.symbol), [rf"\frac{{1}}{{N}}\,{_capital(projection.reader)}^{{\top}} {phi}"])
+            (
+                self._tex(projection.symbol),
+                [rf"\frac{{1}}{{N}}\,{self.notation.vector(projection.reader)}^{{\top}} {phi}"],
+            )
             for projection in (*network.projections, network.output)
         ]
-        return _aligned(rows)
+        if not network.nonlinearity.is_linear:
+            rows.append((r"\phi(x)", [self._tex(network.nonlinearity.phi)]))
+        return aligned(rows)
+
+    def _drive(self, carrier: Carrier) -> str:
+        columns = self.notation.vector(carrier.vector)
+        return columns if carrier.is_constant else rf"{columns}\,{bracketed(self._tex(carrier.drive))}"
 
     @property
     def stacked(self) -> str:
-        return r"\;".join(_capital(vector.name) for vector in self.network.vectors)
+        return r"\;".join(self.notation.vector(vector.name) for vector in self.network.vectors)
 
     @property
     def shapes(self) -> str:
-        return ", ".join(rf"${_capital(v.name)}$ ($N\times {v.columns}$)" for v in self.network.vectors)
+        named = [vector for vector in self.network.vectors if vector.name != self.network.ones]
+        return ", ".join(rf"${self.notation.vector(v.name)}$ ($N\times {v.columns}$)" for v in named)
+
+    @property
+    def ones(self) -> str:
+        """The vector of ones, empty where there is none."""
+        return "" if self.network.ones is None else self.notation.vector(self.network.ones)
 
     @property
     def frozen(self) -> str:
-        names = [f"${_capital(vector.name)}$" for vector in self.network.vectors if not vector.trainable]
-        return ", ".join(names)
-
-    @property
-    def reduced(self) -> str:
-        reduction, network = self.derivation.reduction, self.network
-        rows = [
-            (rf"{self._tex(projection.symbol)}(t)", self._at_time(reduction.projections[projection.symbol.name], "t"))
-            for projection in network.projections
-        ]
-        for carrier in network.carriers:
-            latent = self._tex(reduction.latents[carrier.vector])
-            drive = _bracketed(self._at_time_text(carrier.drive))
-            change = [rf"{latent}(t)", rf"\frac{{\mathrm{{d}}t}}{{\tau}}\left[-{latent}(t) + {drive}\right]"]
-            rows.append((rf"{latent}(t+\mathrm{{d}}t)", change))
-        moment = r"t+\mathrm{d}t" if network.reads_after_update else "t"
-        rows.append((rf"{self._tex(network.output.symbol)}(t)", self._at_time(reduction.output, moment)))
-        return _aligned(rows)
-
-    def _at_time(self, expression: MatrixExpr, moment: str) -> list[str]:
-        terms = []
-        for term in summands(expression):
-            code = self._tex(term)
-            for latent in self.derivation.reduction.latents.values():
-                name = self._tex(latent)
-                code = code.replace(name, f"{name}({moment})")
-            terms.append(code)
-        return terms
-
-    def _at_time_text(self, drive: MatrixExpr) -> str:
-        symbols = (self.network.inputs, *(projection.symbol for projection in self.network.projections))
-        return self._tex(
-            drive.subs({symbol: sympy.MatrixSymbol(f"{symbol.name}(t)", *symbol.shape) for symbol in symbols})
-        )
+        frozen = [v for v in self.network.vectors if not v.trainable and v.name != self.network.ones]
+        return ", ".join(f"${self.notation.vector(vector.name)}$" for vector in frozen)
 
     @property
     def overlap_rows(self) -> list[tuple[str, str, str, str]]:
@@ -149,12 +142,26 @@ class _Document:
             if width(shown) > WIDEST_ENTRIES:
                 shown = rf"{entries[0]}, \ldots, {entries[-1]}"
             reason = reduction.visibility[index.at(index.slice(left).start, index.slice(right).start).name]
-            if reason.visible:
-                where = r"\to ".join(self._name(step) for step in reason.path)
-                rows.append((self._tex(symbol), shown, "visible", f"multiplies a latent in ${where}$"))
+            if left == right == self.network.ones:
+                rows.append((self._tex(symbol), rf"{shown}=1", "invisible", "is a constant"))
+            elif reason.visible:
+                rows.append((self._tex(symbol), shown, "visible", self._reason(symbol, reason)))
             else:
-                rows.append((self._tex(symbol), shown, "invisible", "in no equation that the output depends on"))
+                rows.append((self._tex(symbol), shown, "invisible", "is in no equation that the output depends on"))
         return sorted(rows, key=lambda row: row[2] != "visible")
+
+    def _reason(self, block: MatrixSymbol, visibility: Visibility) -> str:
+        """Return where a visible block stands: in statistics of the state, or directly in an equation."""
+        reduction = self.derivation.reduction
+        statistics = [self._tex(symbol) for symbol, expression in reduction.statistics.items() if expression.has(block)]
+        reasons = [f"is in ${', '.join(statistics)}$"] if statistics else []
+        terms = [term for expression in reduction.equations.values() for term in summands(expression)]
+        direct = [term for term in terms if term.has(block)]
+        if direct:
+            what = "a latent" if any(direct[0].has(x) for x in reduction.latents.values()) else "the mean activity"
+            where = r"\to ".join(self._name(step) for step in visibility.path)
+            reasons.append(f"multiplies {what} in ${where}$")
+        return ", and ".join(reasons)
 
     def _name(self, name: str) -> str:
         latents = {latent.name: latent for latent in self.derivation.reduction.latents.values()}
@@ -167,14 +174,15 @@ class _Document:
         for pair, block in self.derivation.learning.visible_blocks.items():
             half = "" if pair[0] == pair[1] else r"\tfrac{1}{2}\,"
             entries.append(rf"{self._tex(block)}={half}\frac{{\partial L}}{{\partial {self._tex(symbols[pair])}}}")
-        return _listed(entries)
+        return listed(entries)
 
     @property
     def block_flow(self) -> str:
         symbols = self.derivation.reduction.index.blocks
-        return _aligned(
+        return aligned(
             (_rate(self._tex(symbols[pair])), self._block_terms(expression))
             for pair, expression in self.derivation.block_flow.items()
+            if pair != (self.network.ones, self.network.ones)
         )
 
     def _block_terms(self, expression: MatrixExpr) -> list[str]:
@@ -189,7 +197,8 @@ class _Document:
         return terms
 
     def scalar_flow(self, names: Sequence[str]) -> str:
-        return _aligned(self._flow_row(name) for name in names)
+        ones = self.network.ones
+        return aligned(self._flow_row(name) for name in names if name != f"{ones}_{ones}")
 
     def _flow_row(self, name: str) -> tuple[str, list[str]]:
         overlap = self.derivation.reduction.index[name]
@@ -219,26 +228,40 @@ class _Document:
         B = [[self._tex(space.B[t]) if t in space.B else "0"] for t in latents]
         C = [[self._tex(space.C[s]) if s in space.C else "0" for s in latents]]
         stack = [[self._tex(latents[s])] for s in latents]
-        return _listed([rf"\kappa={_matrix(stack)}", f"A={_matrix(A)}", f"B={_matrix(B)}", f"C={_matrix(C)}"])
+        return listed([rf"\kappa={matrix(stack)}", f"A={matrix(A)}", f"B={matrix(B)}", f"C={matrix(C)}"])
 
     @property
     def adjoint(self) -> str:
         """The blocks of dL/dSigma in the cotangents of A, B and C."""
         symbols = {symbol.name: symbol for symbol in self.derivation.reduction.index.blocks.values()}
-        return _listed(
+        return listed(
             rf"\frac{{\partial L}}{{\partial {self._tex(symbols[name])}}}={self._tex(expression)}"
             for name, expression in self.derivation.loss_adjoint.items()
         )
 
     @property
     def factor(self) -> str:
-        return self._tex(self.derivation.loss.factor)
+        factor = self.derivation.loss.factor
+        return "" if factor == 1 else rf"{self._tex(factor)}\,"
 
     @property
     def weight(self) -> str:
         loss = self.derivation.loss
         assert isinstance(loss, FilterLoss)
         return self._tex(loss.weight)
+
+    @property
+    def task(self) -> dict[str, str] | None:
+        """A generated task in words; none for trials that are given."""
+        task = self.derivation.spec.task
+        if not isinstance(task, GeneratedTask):
+            return None
+        return {
+            "name": task_name(task),
+            "summary": task_summary(task),
+            "parameters": task_parameters(task),
+            "batches": task_batches(task),
+        }
 
     @property
     def is_filter(self) -> bool:
@@ -253,7 +276,7 @@ class _Document:
             (self._target_name(target.output, target.input, single) + "(t)", [self._tex(target.response)])
             for target in loss.targets
         ]
-        return _aligned(rows)
+        return aligned(rows)
 
     @staticmethod
     def _target_name(output: int, input_: int, single: bool) -> str:
@@ -276,10 +299,10 @@ class _Document:
     def _formula(self, formula: PairFormula, loss: FilterLoss, single: bool) -> dict[str, str]:
         target = formula.target
         pair = "" if single else rf"_{{{target.output + 1}{target.input + 1}}}"
-        parts = {"name": f"L{pair}", "response": _aligned([(rf"f{pair}[k]", self._sum(formula.response))])}
+        parts = {"name": f"L{pair}", "response": aligned([(rf"f{pair}[k]", self._sum(formula.response))])}
         parts["loss"] = ""
         if formula.squared_error is not None:
-            parts["loss"] = _aligned([(f"L{pair}", self._sum(loss.factor * formula.squared_error))])
+            parts["loss"] = aligned([(f"L{pair}", self._sum(loss.factor * formula.squared_error))])
         parts["minimum"] = self._families(formula.minimum)
         parts["minimum_discrete"] = self._families(formula.minimum_discrete)
         return parts
@@ -292,6 +315,12 @@ class _Document:
         """Return the terms of a sum, those with the most overlaps first, denominators as they are."""
         terms = [part for term in sympy.Add.make_args(expression) for part in _distributed(term)]
         return [self._tex(term) for term in sorted(terms, key=_order)]
+
+
+def _statement(text: str) -> str:
+    """Return a statement with its formulas as LaTeX."""
+    parts = re.split("(" + "|".join(map(re.escape, FORMULAS)) + r"|\b[NP]\b)", text)
+    return "".join(f"${FORMULAS.get(part, part)}$" if k % 2 else escaped(part) for k, part in enumerate(parts))
 
 
 def _distributed(term: sympy.Expr) -> list[sympy.Expr]:
@@ -310,68 +339,5 @@ def _order(term: sympy.Expr) -> tuple[int, int, str]:
     return (0 if overlaps and term.is_rational_function() else 1, -len(overlaps), str(term))
 
 
-def _matrix(rows: list[list[str]]) -> str:
-    return r"\begin{pmatrix}" + r"\\ ".join(" & ".join(row) for row in rows) + r"\end{pmatrix}"
-
-
-def _capital(vector: str) -> str:
-    """Return the matrix of a vector's columns: its name in capitals."""
-    return vector.upper() if len(vector) == 1 else rf"\mathrm{{{vector.upper()}}}"
-
-
 def _rate(code: str) -> str:
     return rf"\frac{{\mathrm{{d}}}}{{\mathrm{{d}}t}}{code}"
-
-
-def _bracketed(code: str) -> str:
-    return rf"\left({code}\right)" if "+" in code or "-" in code[1:] else code
-
-
-def _aligned(rows: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """Return an align* environment of equations, lines broken between terms to the page width."""
-    rows = list(rows)
-    # Aligned at the equals sign, all right-hand sides begin where the widest left-hand side ends.
-    indent = max(width(left) for left, _ in rows) + 3
-    lines = []
-    for left, terms in rows:
-        line, used = f"{left} &= ", indent
-        for position, term in enumerate(terms):
-            piece = term if position == 0 or term.startswith("-") else f"+ {term}"
-            piece = piece.replace("-", "- ", 1) if position and piece.startswith("-") else piece
-            size = width(piece)
-            if position and used + size > LINE:
-                lines.append(line.rstrip() + r" \\")
-                line, used = r"&\quad ", indent + 3
-            line += piece + " "
-            used += size
-        lines.append(line.rstrip() + r" \\")
-    lines[-1] = lines[-1].removesuffix(r" \\")
-    return "\n".join([r"\begin{align*}", *lines, r"\end{align*}"])
-
-
-def _listed(equations: Iterable[str]) -> str:
-    """Return short equations side by side, as many to a line as the page is wide."""
-    lines: list[list[str]] = [[]]
-    for equation in equations:
-        if lines[-1] and sum(width(other) + 4 for other in [*lines[-1], equation]) > LINE:
-            lines.append([])
-        lines[-1].append(equation)
-    return "\n".join([r"\begin{gather*}", " \\\\\n".join(",\\qquad ".join(line) for line in lines), r"\end{gather*}"])
-
-
-def _text(text: str) -> str:
-    """Return plain text with TeX's special characters escaped, and letters that pdflatex does not know replaced."""
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {character: f"\\{character}" for character in "&%$#_{}"}
-    return "".join(special.get(character) or _known(character) for character in text)
-
-
-def _known(character: str) -> str:
-    """Return a character that pdflatex knows: itself, a Greek letter as a command, or the nearest of ASCII."""
-    if ord(character) < 0x180 or character in "\u2013\u2014\u2018\u2019\u201c\u201d":
-        return character
-    greek = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (\w+)", unicodedata.name(character, ""))
-    if greek and greek[2].lower() in greek_letters_set:
-        return str(translate(greek[2].lower() if greek[1] == "SMALL" else greek[2].capitalize()).join(("$", "$")))
-    plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-    return plain or "?"

@@ -5,14 +5,19 @@ from __future__ import annotations
 from sympy import MatAdd, MatrixExpr
 
 from symlow.derivation import Derivation
-from symlow.network import Network
+from symlow.network import Carrier, Network
+from symlow.nonlinearity.series import ACCEPTED
+from symlow.printing.tasks import task_batches, task_name, task_parameters, task_summary
+from symlow.printing.terms import Term, Terms
+from symlow.spec_trials import GeneratedTask
 from symlow.tasks.filters import FilterLoss
+from symlow.tasks.trials import TrialsLoss
 
 
 def network_equations(network: Network) -> tuple[str, ...]:
     """Return the equations of the network as plain text, for docstrings and the terminal."""
     phi = "h" if network.nonlinearity.is_linear else "phi(h)"
-    drives = " + ".join(f"{carrier.vector.upper()} {_bracketed(carrier.drive)}" for carrier in network.carriers)
+    drives = " + ".join(_drive(carrier) for carrier in network.carriers)
     projections = [
         f"{projection.symbol.name} = {projection.reader.upper()}^T {phi} / N"
         for projection in (*network.projections, network.output)
@@ -23,20 +28,74 @@ def network_equations(network: Network) -> tuple[str, ...]:
     return tuple(equations)
 
 
+def _drive(carrier: Carrier) -> str:
+    return carrier.vector if carrier.is_constant else f"{carrier.vector.upper()} {_bracketed(carrier.drive)}"
+
+
 def gain_equations(derivation: Derivation) -> tuple[str, ...]:
-    """Return the statistics of the state and the gains that depend on them, none where the gain is constant."""
-    reduction, nonlinearity = derivation.reduction, derivation.network.nonlinearity
-    if not reduction.statistics:
+    """Return the statistics of the state and the gains that depend on them, or the constant gain."""
+    reduction, nonlinearity, network = derivation.reduction, derivation.network.nonlinearity, derivation.network
+    if nonlinearity.is_linear:
         return ()
-    lines = [f"{symbol} = {expression}" for symbol, expression in reduction.statistics.items()]
-    state = "sqrt(Delta)*xi" if derivation.network.ones is None else "mu + sqrt(Delta)*xi"
-    if derivation.network.ones is None:
+    if not reduction.statistics:
+        return (f"g = E[phi'(sqrt(Delta)*xi)] = {reduction.gain}, whatever the variance Delta of h",)
+    terms = Terms(derivation.backward)
+    lines = [f"{symbol} = {_sum(terms, expression)}" for symbol, expression in reduction.statistics.items()]
+    state = "sqrt(Delta)*xi" if network.ones is None else "mu + sqrt(Delta)*xi"
+    if network.ones is None:
         closed = [nonlinearity.gain if nonlinearity.gain is not None else nonlinearity.stated_gain]
     else:
         closed = [nonlinearity.gain_with_mean, nonlinearity.activity]
     for gain, slope, form in zip(reduction.gains, ("phi'", "phi"), closed, strict=False):
         lines.append(f"{gain} = E[{slope}({state})]" + ("" if form is None else f" = {form}"))
+    if network.ones is None and nonlinearity.needs_series:
+        lines.append(f"    evaluated by a Chebyshev series, relative error < {ACCEPTED:.0e}")
+    elif closed[0] is None:
+        lines.append("    without a closed form")
     return tuple(lines)
+
+
+def reduced_equations(derivation: Derivation) -> tuple[str, ...]:
+    """Return the time step and the read-out, at the times of latents and gains."""
+    reduction, network = derivation.reduction, derivation.network
+    terms = Terms(derivation.backward)
+    lines = [
+        f"{projection.symbol.name} = {_sum(terms, reduction.projections[projection.symbol.name])}"
+        for projection in network.projections
+    ]
+    for carrier in network.carriers:
+        name = reduction.latents[carrier.vector].name
+        drive = "1" if carrier.is_constant else str(carrier.drive)
+        lines.append(f"{name}[t+1] = {name} + (dt/tau)*({drive} - {name})")
+    time = "t+1" if network.reads_after_update else "t"
+    gains = ""
+    if reduction.statistics and network.reads_after_update and not network.gain_after_update:
+        names = ", ".join((*(gain.func.__name__ for gain in reduction.gains), *(["mu"] if network.ones else [])))
+        gains = f", {names} at kappa[t]"
+    output = network.output.symbol.name
+    return (*lines, f"{output}[t] = {_sum(terms, reduction.output)}   at kappa[{time}]{gains}")
+
+
+def _sum(terms: Terms, expression: MatrixExpr) -> str:
+    """Return a sum of products with common factors in front: ``g*(Sigma_v_m*kappa_m + Sigma_v_u*kappa_u)``."""
+    pieces = []
+    for group in terms.groups(terms.of(expression)):
+        inside = _joined([_term(term) for term in group.terms])
+        front = "" if group.coefficient == 1 else f"{group.coefficient}*"
+        pieces.append(f"{front}({inside})" if front else inside)
+    return _joined(pieces)
+
+
+def _term(term: Term) -> str:
+    product = "*".join(str(factor) for factor in term.factors)
+    if not product:
+        return str(term.coefficient)
+    sign, size = ("-", -term.coefficient) if term.coefficient.as_coeff_Mul()[0].is_negative else ("", term.coefficient)
+    return f"{sign}{product}" if size == 1 else f"{sign}{size}*{product}"
+
+
+def _joined(pieces: list[str]) -> str:
+    return " + ".join(pieces).replace("+ -", "- ")
 
 
 def _bracketed(drive: MatrixExpr) -> str:
@@ -55,14 +114,13 @@ def equation(derivation: Derivation, name: str) -> str:
 
 def equations(derivation: Derivation) -> str:
     """Return the whole derivation as text: network, reduction, the two sets of overlaps and every equation."""
-    network, reduction = derivation.network, derivation.reduction
+    network = derivation.network
     lines = [f"{derivation.spec.name}: {derivation.spec.reference or 'no reference given'}", "", "Network"]
     lines += [f"    {line}" for line in network_equations(network)]
     lines += ["", f"Reduction (dt = {network.dt}, tau = {network.tau}, read-out {network.readout})"]
-    lines += [f"    {line}" for line in gain_equations(derivation)]
-    lines += [f"    {name}[t+1] = {expression}" for name, expression in reduction.step.items()]
-    time = "t+1" if network.reads_after_update else "t"
-    lines += [f"    {network.output.symbol.name}[t] = {reduction.output}   at kappa[{time}]"]
+    lines += [f"    {line}" for line in (*gain_equations(derivation), *reduced_equations(derivation))]
+    if network.ones is not None:
+        lines += ["", f"x_{network.ones} is the mean of x over neurons; {network.ones}_{network.ones} = 1"]
     for title, overlaps in (("loss-visible", derivation.visible), ("loss-invisible", derivation.invisible)):
         lines += ["", f"{len(overlaps)} {title} overlaps (g_x stands for dL/dx)"]
         lines += [f"    {equation(derivation, name)}" for name in overlaps]
@@ -77,10 +135,7 @@ def _loss(derivation: Derivation) -> list[str]:
     """Return the loss in words, and as a formula where it has one."""
     loss = derivation.loss
     if not isinstance(loss, FilterLoss):
-        what = (
-            "sum over time and outputs, times dt, mean over the batch" if loss.reduction == "sum_dt" else "masked mean"
-        )
-        return ["Loss", f"    L = {loss.factor} * ({what}) of mask * (y - target)^2, for trials given at call time"]
+        return _trials(derivation, loss)
     horizon = "all lags" if loss.lags is None else f"{loss.lags} lags"
     lines = [f"Loss: L = {loss.factor} dt * sum over {horizon} k of (f[k] - f*(k dt))^2, summed over pairs"]
     for target in loss.targets:
@@ -99,4 +154,22 @@ def _loss(derivation: Derivation) -> list[str]:
             lines.append(f"        L = 0, its minimum, where {values}")
         if not formula.minimum:
             lines.append("        L > 0: the target has modes that the network lacks")
+    return lines
+
+
+def _trials(derivation: Derivation, loss: TrialsLoss) -> list[str]:
+    """Return a loss of trials in words, and what the trials are."""
+    task = derivation.spec.task
+    if loss.reduction == "sum_dt":
+        formula = f"{loss.factor} dt * sum over time and outputs of mask*(y - target)^2, mean over trials"
+    else:
+        formula = (
+            f"{loss.factor} * sum over trials, time and outputs of mask*(y - target)^2, divided by the sum of mask"
+        )
+    lines = [f"Loss: L = {formula}"]
+    if isinstance(task, GeneratedTask):
+        lines += [f"    {task_name(task)}: {task_summary(task)}"]
+        lines += [f"    Drawn at random, with {task_parameters(task)}; {task_batches(task)}."]
+    else:
+        lines += ["    The trials, x, target and mask, are given at call time."]
     return lines
