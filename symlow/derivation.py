@@ -230,7 +230,7 @@ def _gaussian_statements(network: Network) -> Iterator[Statement]:
         "From h(0) = 0 the state stays in the span of the carriers, so that latents describe it, for every N.", EXACT
     )
     yield Statement(
-        "Where the rows of P are jointly Gaussian, projections are the gain times overlaps times latents (Stein's "
+        "Where the rows of P are jointly Gaussian, projections see the nonlinearity through the gains alone (Stein's "
         "lemma): the reduced output is the network's as N grows, with an error that falls as N^(-1/2).",
         ASYMPTOTIC,
     )
@@ -250,7 +250,8 @@ def _gaussian_statements(network: Network) -> Iterator[Statement]:
             "and the equations are those of the limit of steep smooth nonlinearities.",
             CLOSURE,
         )
-    if network.readout == "updated_latents_previous_gain":
+    constant = network.ones is None and network.nonlinearity.has_constant_gain
+    if network.readout == "updated_latents_previous_gain" and not constant:
         yield Statement(
             "The output has the gain of the previous state: a convention of the reduced model, off the network's "
             "read-out by a term of order dt.",
