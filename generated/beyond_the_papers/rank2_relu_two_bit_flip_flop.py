@@ -236,41 +236,41 @@ def _latents(Sigma, x):
         kappa_b[t + 1] = ALPHA + (1 - ALPHA) * kappa_b[t]
     kappa_u = np.zeros((steps + 1, *lead, batch, 2), Sigma.dtype)
     now = slice(0, steps)  # known before the loop: all that is the same for every state of the recurrent latents
-    fixed_1 = kappa_b[now] @ Sigma[..., P_B, P_ONE] + kappa_m[now] @ Sigma[..., P_M, P_ONE]
+    fixed_1 = kappa_b[now] * Sigma[..., P_B, P_ONE] + kappa_m[now] @ Sigma[..., P_M, P_ONE]
     fixed_2 = Sigma[..., P_U, P_ONE]
     fixed_3 = (
-        (kappa_b[now] @ Sigma[..., P_B, P_B]) * kappa_b[now]
+        (kappa_b[now] * Sigma[..., P_B, P_B]) * kappa_b[now]
         + _dot(kappa_m[now] @ Sigma[..., P_M, P_M], kappa_m[now])
-        + 2 * _dot(kappa_b[now] @ Sigma[..., P_B, P_M], kappa_m[now])
+        + 2 * _dot(kappa_b[now] * Sigma[..., P_B, P_M], kappa_m[now])
     )
-    fixed_4 = Sigma[..., P_U, P_U]
-    fixed_5 = kappa_m[now] @ Sigma[..., P_M, P_U] + kappa_b[now] @ Sigma[..., P_B, P_U]
+    fixed_4 = 2 * (kappa_m[now] @ Sigma[..., P_M, P_U] + kappa_b[now] * Sigma[..., P_B, P_U])
+    fixed_5 = Sigma[..., P_U, P_U]
     fixed_6 = Sigma[..., P_ONE, P_V]
-    fixed_7 = kappa_b[now] @ Sigma[..., P_B, P_V] + kappa_m[now] @ Sigma[..., P_M, P_V]
-    fixed_8 = Sigma[..., P_U, P_V]
+    fixed_7 = ALPHA * (kappa_b[now] * Sigma[..., P_B, P_V] + kappa_m[now] @ Sigma[..., P_M, P_V])
+    fixed_8 = ALPHA * Sigma[..., P_U, P_V]
     for t in range(steps):
         kappa_u_t = kappa_u[t]
         mu = fixed_1[t] + kappa_u_t @ fixed_2
-        Delta = fixed_3[t] + _dot(kappa_u_t @ fixed_4, kappa_u_t) + 2 * _dot(fixed_5[t], kappa_u_t) + -1 * mu**2
+        Delta = fixed_3[t] + _dot(fixed_4[t] + kappa_u_t @ fixed_5, kappa_u_t) + -mu**2
         g = _g(mu, Delta)
         phibar = _phibar(mu, Delta)
         kappa_u[t + 1] = (
             (1 - ALPHA) * kappa_u_t
             + (-ALPHA * g * mu + ALPHA * phibar) * fixed_6
-            + ALPHA * g * (fixed_7[t] + kappa_u_t @ fixed_8)
+            + g * (fixed_7[t] + kappa_u_t @ fixed_8)
         )
     return kappa_m, kappa_u, kappa_b
 
 
 def _state_statistics(Sigma, kappa_m, kappa_u, kappa_b):
     """Return mu, Delta and the gains, shape (time + 1, ..., batch, 1) each."""
-    mu = kappa_b @ Sigma[..., P_B, P_ONE] + kappa_m @ Sigma[..., P_M, P_ONE] + kappa_u @ Sigma[..., P_U, P_ONE]
+    mu = kappa_b * Sigma[..., P_B, P_ONE] + kappa_m @ Sigma[..., P_M, P_ONE] + kappa_u @ Sigma[..., P_U, P_ONE]
     Delta = (
-        (kappa_b @ Sigma[..., P_B, P_B]) * kappa_b
+        (kappa_b * Sigma[..., P_B, P_B]) * kappa_b
         + _dot(kappa_m @ Sigma[..., P_M, P_M], kappa_m)
         + _dot(kappa_u @ Sigma[..., P_U, P_U], kappa_u)
-        + 2 * _dot(kappa_b @ Sigma[..., P_B, P_M] + kappa_u @ Sigma[..., P_U, P_M], kappa_m)
-        + 2 * _dot(kappa_b @ Sigma[..., P_B, P_U], kappa_u)
+        + 2 * _dot(kappa_b * Sigma[..., P_B, P_M] + kappa_u @ Sigma[..., P_U, P_M], kappa_m)
+        + 2 * _dot(kappa_b * Sigma[..., P_B, P_U], kappa_u)
         + -mu**2
     )
     g = _g(mu, Delta)
@@ -286,7 +286,7 @@ def _readout(Sigma, kappa_m, kappa_u, kappa_b, mu, g, phibar):
     return (
         (-g[at] * mu[at] + phibar[at]) * Sigma[..., P_ONE, P_Z]
         + g[at] * (
-            kappa_b[read] @ Sigma[..., P_B, P_Z]
+            kappa_b[read] * Sigma[..., P_B, P_Z]
             + kappa_m[read] @ Sigma[..., P_M, P_Z]
             + kappa_u[read] @ Sigma[..., P_U, P_Z]
         )
@@ -296,7 +296,7 @@ def _readout(Sigma, kappa_m, kappa_u, kappa_b, mu, g, phibar):
 def _outputs(Sigma, x):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
     latents = _latents(Sigma, x)
-    mu, Delta, g, phibar = _state_statistics(Sigma, *latents)
+    mu, _, g, phibar = _state_statistics(Sigma, *latents)
     return _readout(Sigma, *latents, mu, g, phibar)
 
 
@@ -330,7 +330,7 @@ def _trial_adjoint(Sigma, x, y, mask):
     # What reaches latents, gains and statistics from the output, for all times.
     g_bar = (
         _dot(
-            kappa_b[read] @ Sigma[..., P_B, P_Z]
+            kappa_b[read] * Sigma[..., P_B, P_Z]
             + kappa_m[read] @ Sigma[..., P_M, P_Z]
             + kappa_u[read] @ Sigma[..., P_U, P_Z], y_bar
         )
@@ -344,53 +344,54 @@ def _trial_adjoint(Sigma, x, y, mask):
     kappa_u_bar[at] += (
         2 * Delta_bar * (
             kappa_u[at] @ Sigma[..., P_U, P_U]
-            + kappa_b[at] @ Sigma[..., P_B, P_U]
+            + kappa_b[at] * Sigma[..., P_B, P_U]
             + kappa_m[at] @ Sigma[..., P_M, P_U]
         )
     )
     # What reaches latents from later steps, backwards in time.
     fixed_1 = (
-        kappa_b[now] @ Sigma[..., P_B, P_V]
-        + kappa_m[now] @ Sigma[..., P_M, P_V]
-        + kappa_u[now] @ Sigma[..., P_U, P_V]
+        ALPHA * (
+            kappa_b[now] * Sigma[..., P_B, P_V]
+            + kappa_m[now] @ Sigma[..., P_M, P_V]
+            + kappa_u[now] @ Sigma[..., P_U, P_V]
+        )
     )
-    fixed_2 = Sigma[..., P_V, P_ONE]
-    fixed_3 = -ALPHA * mu[now]
-    fixed_4 = g_Delta[now]
-    fixed_5 = 0.5 * g_mu[now]
+    fixed_2 = mu[now]
+    fixed_3 = -ALPHA * Sigma[..., P_V, P_ONE]
+    fixed_4 = ALPHA * Sigma[..., P_V, P_ONE]
+    fixed_5 = g_Delta[now]
     fixed_6 = g_mu[now]
     fixed_7 = g[now]
-    fixed_8 = -2 * mu[now]
-    fixed_9 = -ALPHA * g[now]
-    fixed_10 = Sigma[..., P_V, P_U]
-    fixed_11 = ALPHA * g[now]
-    fixed_12 = Sigma[..., P_ONE, P_U]
-    fixed_13 = (
-        kappa_u[now] @ Sigma[..., P_U, P_U]
-        + kappa_b[now] @ Sigma[..., P_B, P_U]
-        + kappa_m[now] @ Sigma[..., P_M, P_U]
+    fixed_8 = ALPHA * Sigma[..., P_V, P_U]
+    fixed_9 = Sigma[..., P_ONE, P_U]
+    fixed_10 = (
+        2 * (
+            kappa_u[now] @ Sigma[..., P_U, P_U]
+            + kappa_b[now] * Sigma[..., P_B, P_U]
+            + kappa_m[now] @ Sigma[..., P_M, P_U]
+        )
     )
     for t in range(steps - 1, 0, -1):
         lambda_u = kappa_u_bar[t + 1]
-        g_bar_t = ALPHA * _dot(fixed_1[t], lambda_u) + fixed_3[t] * (lambda_u @ fixed_2)
-        phibar_bar_t = ALPHA * (lambda_u @ fixed_2)
-        Delta_bar_t = fixed_4[t] * g_bar_t + fixed_5[t] * phibar_bar_t
+        g_bar_t = _dot(fixed_1[t], lambda_u) + fixed_2[t] * (lambda_u @ fixed_3)
+        phibar_bar_t = lambda_u @ fixed_4
+        Delta_bar_t = fixed_5[t] * g_bar_t + fixed_6[t] * 0.5 * phibar_bar_t
         mu_bar_t = (
-            fixed_6[t] * g_bar_t
+            fixed_7[t] * (lambda_u @ fixed_3)
+            + fixed_6[t] * g_bar_t
             + fixed_7[t] * phibar_bar_t
-            + fixed_8[t] * Delta_bar_t
-            + fixed_9[t] * (lambda_u @ fixed_2)
+            + fixed_2[t] * -2 * Delta_bar_t
         )
         kappa_u_bar[t] += (
             (1 - ALPHA) * lambda_u
-            + fixed_11[t] * (lambda_u @ fixed_10)
-            + mu_bar_t * fixed_12
-            + 2 * Delta_bar_t * fixed_13[t]
+            + fixed_7[t] * (lambda_u @ fixed_8)
+            + mu_bar_t * fixed_9
+            + Delta_bar_t * fixed_10[t]
         )
     # What reaches gains and statistics from the steps, and all that reaches statistics.
     g_step = (
         ALPHA * _dot(
-            kappa_b[now] @ Sigma[..., P_B, P_V]
+            kappa_b[now] * Sigma[..., P_B, P_V]
             + kappa_m[now] @ Sigma[..., P_M, P_V]
             + kappa_u[now] @ Sigma[..., P_U, P_V], kappa_u_bar[1:]
         )

@@ -312,10 +312,10 @@ def _latents(Sigma, x):
     kappa_u = np.zeros((steps + 1, *lead, batch, 3), Sigma.dtype)
     now = slice(0, steps)  # known before the loop: all that is the same for every state of the recurrent latents
     fixed_1 = ALPHA * (kappa_m[now] @ Sigma[..., P_M, P_V])
-    fixed_2 = Sigma[..., P_U, P_V]
+    fixed_2 = (1 - ALPHA) * np.eye(3) + ALPHA * Sigma[..., P_U, P_V]
     for t in range(steps):
         kappa_u_t = kappa_u[t]
-        kappa_u[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_u_t + ALPHA * (kappa_u_t @ fixed_2)
+        kappa_u[t + 1] = fixed_1[t] + kappa_u_t @ fixed_2
     return kappa_m, kappa_u
 
 
@@ -358,10 +358,10 @@ def _trial_adjoint(Sigma, x, y, mask):
     # What reaches latents from the output, for all times.
     kappa_u_bar[read] += y_bar @ Sigma[..., P_Z, P_U]
     # What reaches latents from later steps, backwards in time.
-    fixed_1 = Sigma[..., P_V, P_U]
+    fixed_1 = (1 - ALPHA) * np.eye(3) + ALPHA * Sigma[..., P_V, P_U]
     for t in range(steps - 1, 0, -1):
         lambda_u = kappa_u_bar[t + 1]
-        kappa_u_bar[t] += (1 - ALPHA) * lambda_u + ALPHA * (lambda_u @ fixed_1)
+        kappa_u_bar[t] += lambda_u @ fixed_1
     Sigma_bar = np.zeros(Sigma.shape, y_bar.dtype)
     Sigma_bar[..., P_Z, P_M] = _summed(y_bar, kappa_m[read])
     Sigma_bar[..., P_Z, P_U] = _summed(y_bar, kappa_u[read])

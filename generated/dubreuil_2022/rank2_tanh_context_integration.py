@@ -301,15 +301,15 @@ def _latents(Sigma, x):
     kappa_u = np.zeros((steps + 1, *lead, batch, 2), Sigma.dtype)
     now = slice(0, steps)  # known before the loop: all that is the same for every state of the recurrent latents
     fixed_1 = _dot(kappa_m[now] @ Sigma[..., P_M, P_M], kappa_m[now])
-    fixed_2 = Sigma[..., P_U, P_U]
-    fixed_3 = kappa_m[now] @ Sigma[..., P_M, P_U]
-    fixed_4 = kappa_m[now] @ Sigma[..., P_M, P_V]
-    fixed_5 = Sigma[..., P_U, P_V]
+    fixed_2 = 2 * (kappa_m[now] @ Sigma[..., P_M, P_U])
+    fixed_3 = Sigma[..., P_U, P_U]
+    fixed_4 = ALPHA * (kappa_m[now] @ Sigma[..., P_M, P_V])
+    fixed_5 = ALPHA * Sigma[..., P_U, P_V]
     for t in range(steps):
         kappa_u_t = kappa_u[t]
-        Delta = fixed_1[t] + _dot(kappa_u_t @ fixed_2, kappa_u_t) + 2 * _dot(fixed_3[t], kappa_u_t)
+        Delta = fixed_1[t] + _dot(fixed_2[t] + kappa_u_t @ fixed_3, kappa_u_t)
         g = _g(Delta)
-        kappa_u[t + 1] = (1 - ALPHA) * kappa_u_t + ALPHA * g * (fixed_4[t] + kappa_u_t @ fixed_5)
+        kappa_u[t + 1] = (1 - ALPHA) * kappa_u_t + g * (fixed_4[t] + kappa_u_t @ fixed_5)
     return kappa_m, kappa_u
 
 
@@ -335,7 +335,7 @@ def _readout(Sigma, kappa_m, kappa_u, g):
 def _outputs(Sigma, x):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
     latents = _latents(Sigma, x)
-    Delta, g = _state_statistics(Sigma, *latents)
+    _, g = _state_statistics(Sigma, *latents)
     return _readout(Sigma, *latents, g)
 
 
@@ -368,19 +368,19 @@ def _trial_adjoint(Sigma, x, y, mask):
     # What reaches latents, gains and statistics from the output, for all times.
     g_bar = (kappa_m[read] @ Sigma[..., P_M, P_Z] + kappa_u[read] @ Sigma[..., P_U, P_Z]) * y_bar
     Delta_bar = g_Delta[at] * g_bar
-    kappa_u_bar[read] += g[at] * (y_bar @ Sigma[..., P_Z, P_U])
+    kappa_u_bar[read] += g[at] * (y_bar * Sigma[..., P_Z, P_U])
     kappa_u_bar[at] += 2 * Delta_bar * (kappa_u[at] @ Sigma[..., P_U, P_U] + kappa_m[at] @ Sigma[..., P_M, P_U])
     # What reaches latents from later steps, backwards in time.
-    fixed_1 = kappa_m[now] @ Sigma[..., P_M, P_V] + kappa_u[now] @ Sigma[..., P_U, P_V]
+    fixed_1 = ALPHA * (kappa_m[now] @ Sigma[..., P_M, P_V] + kappa_u[now] @ Sigma[..., P_U, P_V])
     fixed_2 = g_Delta[now]
-    fixed_3 = Sigma[..., P_V, P_U]
-    fixed_4 = ALPHA * g[now]
-    fixed_5 = kappa_u[now] @ Sigma[..., P_U, P_U] + kappa_m[now] @ Sigma[..., P_M, P_U]
+    fixed_3 = g[now]
+    fixed_4 = ALPHA * Sigma[..., P_V, P_U]
+    fixed_5 = 2 * (kappa_u[now] @ Sigma[..., P_U, P_U] + kappa_m[now] @ Sigma[..., P_M, P_U])
     for t in range(steps - 1, 0, -1):
         lambda_u = kappa_u_bar[t + 1]
-        g_bar_t = ALPHA * _dot(fixed_1[t], lambda_u)
+        g_bar_t = _dot(fixed_1[t], lambda_u)
         Delta_bar_t = fixed_2[t] * g_bar_t
-        kappa_u_bar[t] += (1 - ALPHA) * lambda_u + fixed_4[t] * (lambda_u @ fixed_3) + 2 * Delta_bar_t * fixed_5[t]
+        kappa_u_bar[t] += (1 - ALPHA) * lambda_u + fixed_3[t] * (lambda_u @ fixed_4) + Delta_bar_t * fixed_5[t]
     # What reaches gains and statistics from the steps, and all that reaches statistics.
     g_step = ALPHA * _dot(kappa_m[now] @ Sigma[..., P_M, P_V] + kappa_u[now] @ Sigma[..., P_U, P_V], kappa_u_bar[1:])
     Delta_step = g_Delta[now] * g_step

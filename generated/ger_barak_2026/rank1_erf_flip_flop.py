@@ -198,25 +198,25 @@ def _latents(Sigma, x):
         kappa_m[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_m[t]
     kappa_u = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     now = slice(0, steps)  # known before the loop: all that is the same for every state of the recurrent latents
-    fixed_1 = (kappa_m[now] @ Sigma[..., P_M, P_M]) * kappa_m[now]
-    fixed_2 = Sigma[..., P_U, P_U]
-    fixed_3 = kappa_m[now] @ Sigma[..., P_M, P_U]
-    fixed_4 = kappa_m[now] @ Sigma[..., P_M, P_V]
-    fixed_5 = Sigma[..., P_U, P_V]
+    fixed_1 = (kappa_m[now] * Sigma[..., P_M, P_M]) * kappa_m[now]
+    fixed_2 = 2 * (kappa_m[now] * Sigma[..., P_M, P_U])
+    fixed_3 = Sigma[..., P_U, P_U]
+    fixed_4 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V])
+    fixed_5 = ALPHA * Sigma[..., P_U, P_V]
     for t in range(steps):
         kappa_u_t = kappa_u[t]
-        Delta = fixed_1[t] + (kappa_u_t @ fixed_2) * kappa_u_t + 2 * fixed_3[t] * kappa_u_t
+        Delta = fixed_1[t] + (fixed_2[t] + kappa_u_t * fixed_3) * kappa_u_t
         g = _g(Delta)
-        kappa_u[t + 1] = (1 - ALPHA) * kappa_u_t + ALPHA * g * (fixed_4[t] + kappa_u_t @ fixed_5)
+        kappa_u[t + 1] = (1 - ALPHA) * kappa_u_t + g * (fixed_4[t] + kappa_u_t * fixed_5)
     return kappa_m, kappa_u
 
 
 def _state_statistics(Sigma, kappa_m, kappa_u):
     """Return Delta and the gains, shape (time + 1, ..., batch, 1) each."""
     Delta = (
-        (kappa_m @ Sigma[..., P_M, P_M]) * kappa_m
-        + (kappa_u @ Sigma[..., P_U, P_U]) * kappa_u
-        + 2 * (kappa_u @ Sigma[..., P_U, P_M]) * kappa_m
+        (kappa_m * Sigma[..., P_M, P_M]) * kappa_m
+        + (kappa_u * Sigma[..., P_U, P_U]) * kappa_u
+        + 2 * (kappa_u * Sigma[..., P_U, P_M]) * kappa_m
     )
     g = _g(Delta)
     return Delta, g
@@ -227,13 +227,13 @@ def _readout(Sigma, kappa_m, kappa_u, g):
     steps = len(kappa_m) - 1
     read = slice(_READ, steps + _READ)
     at = slice(_GAIN, steps + _GAIN)
-    return g[at] * (kappa_m[read] @ Sigma[..., P_M, P_Z] + kappa_u[read] @ Sigma[..., P_U, P_Z])
+    return g[at] * (kappa_m[read] * Sigma[..., P_M, P_Z] + kappa_u[read] * Sigma[..., P_U, P_Z])
 
 
 def _outputs(Sigma, x):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
     latents = _latents(Sigma, x)
-    Delta, g = _state_statistics(Sigma, *latents)
+    _, g = _state_statistics(Sigma, *latents)
     return _readout(Sigma, *latents, g)
 
 
@@ -264,23 +264,23 @@ def _trial_adjoint(Sigma, x, y, mask):
     y_bar = 2 * weight * error
     kappa_u_bar = np.zeros_like(kappa_u)
     # What reaches latents, gains and statistics from the output, for all times.
-    g_bar = (kappa_m[read] @ Sigma[..., P_M, P_Z] + kappa_u[read] @ Sigma[..., P_U, P_Z]) * y_bar
+    g_bar = (kappa_m[read] * Sigma[..., P_M, P_Z] + kappa_u[read] * Sigma[..., P_U, P_Z]) * y_bar
     Delta_bar = g_Delta[at] * g_bar
-    kappa_u_bar[read] += g[at] * (y_bar @ Sigma[..., P_Z, P_U])
-    kappa_u_bar[at] += 2 * Delta_bar * (kappa_u[at] @ Sigma[..., P_U, P_U] + kappa_m[at] @ Sigma[..., P_M, P_U])
+    kappa_u_bar[read] += g[at] * (y_bar * Sigma[..., P_Z, P_U])
+    kappa_u_bar[at] += 2 * Delta_bar * (kappa_u[at] * Sigma[..., P_U, P_U] + kappa_m[at] * Sigma[..., P_M, P_U])
     # What reaches latents from later steps, backwards in time.
-    fixed_1 = kappa_m[now] @ Sigma[..., P_M, P_V] + kappa_u[now] @ Sigma[..., P_U, P_V]
-    fixed_2 = g_Delta[now]
-    fixed_3 = Sigma[..., P_V, P_U]
-    fixed_4 = ALPHA * g[now]
-    fixed_5 = kappa_u[now] @ Sigma[..., P_U, P_U] + kappa_m[now] @ Sigma[..., P_M, P_U]
+    lambda_u = 1.0
+    g_bar_t = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V] + kappa_u[now] * Sigma[..., P_U, P_V]) * lambda_u
+    Delta_bar_t = g_Delta[now] * g_bar_t
+    passed = (
+        (1 - ALPHA) * lambda_u
+        + ALPHA * g[now] * (lambda_u * Sigma[..., P_V, P_U])
+        + 2 * Delta_bar_t * (kappa_u[now] * Sigma[..., P_U, P_U] + kappa_m[now] * Sigma[..., P_M, P_U])
+    )
     for t in range(steps - 1, 0, -1):
-        lambda_u = kappa_u_bar[t + 1]
-        g_bar_t = ALPHA * fixed_1[t] * lambda_u
-        Delta_bar_t = fixed_2[t] * g_bar_t
-        kappa_u_bar[t] += (1 - ALPHA) * lambda_u + fixed_4[t] * (lambda_u @ fixed_3) + 2 * Delta_bar_t * fixed_5[t]
+        kappa_u_bar[t] += passed[t] * kappa_u_bar[t + 1]
     # What reaches gains and statistics from the steps, and all that reaches statistics.
-    g_step = ALPHA * (kappa_m[now] @ Sigma[..., P_M, P_V] + kappa_u[now] @ Sigma[..., P_U, P_V]) * kappa_u_bar[1:]
+    g_step = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V] + kappa_u[now] * Sigma[..., P_U, P_V]) * kappa_u_bar[1:]
     Delta_step = g_Delta[now] * g_step
     Delta_total = np.zeros((steps + 1, *Delta_bar.shape[1:]), Delta_bar.dtype)
     Delta_total[at] = Delta_bar

@@ -300,11 +300,11 @@ def _latents(Sigma, x):
         kappa_m[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_m[t]
     kappa_u = np.zeros((steps + 1, *lead, batch, 2), Sigma.dtype)
     now = slice(0, steps)  # known before the loop: all that is the same for every state of the recurrent latents
-    fixed_1 = ALPHA * (kappa_m[now] @ Sigma[..., P_M, P_V])
-    fixed_2 = Sigma[..., P_U, P_V]
+    fixed_1 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V])
+    fixed_2 = (1 - ALPHA) * np.eye(2) + ALPHA * Sigma[..., P_U, P_V]
     for t in range(steps):
         kappa_u_t = kappa_u[t]
-        kappa_u[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_u_t + ALPHA * (kappa_u_t @ fixed_2)
+        kappa_u[t + 1] = fixed_1[t] + kappa_u_t @ fixed_2
     return kappa_m, kappa_u
 
 
@@ -312,7 +312,7 @@ def _readout(Sigma, kappa_m, kappa_u):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
     steps = len(kappa_m) - 1
     read = slice(_READ, steps + _READ)
-    return kappa_m[read] @ Sigma[..., P_M, P_Z] + kappa_u[read] @ Sigma[..., P_U, P_Z]
+    return kappa_m[read] * Sigma[..., P_M, P_Z] + kappa_u[read] @ Sigma[..., P_U, P_Z]
 
 
 def _outputs(Sigma, x):
@@ -345,12 +345,12 @@ def _trial_adjoint(Sigma, x, y, mask):
     y_bar = 2 * weight * error
     kappa_u_bar = np.zeros_like(kappa_u)
     # What reaches latents from the output, for all times.
-    kappa_u_bar[read] += y_bar @ Sigma[..., P_Z, P_U]
+    kappa_u_bar[read] += y_bar * Sigma[..., P_Z, P_U]
     # What reaches latents from later steps, backwards in time.
-    fixed_1 = Sigma[..., P_V, P_U]
+    fixed_1 = (1 - ALPHA) * np.eye(2) + ALPHA * Sigma[..., P_V, P_U]
     for t in range(steps - 1, 0, -1):
         lambda_u = kappa_u_bar[t + 1]
-        kappa_u_bar[t] += (1 - ALPHA) * lambda_u + ALPHA * (lambda_u @ fixed_1)
+        kappa_u_bar[t] += lambda_u @ fixed_1
     Sigma_bar = np.zeros(Sigma.shape, y_bar.dtype)
     Sigma_bar[..., P_Z, P_M] = _summed(y_bar, kappa_m[read])
     Sigma_bar[..., P_Z, P_U] = _summed(y_bar, kappa_u[read])

@@ -139,6 +139,11 @@ class Lowered:
     filter: FilterCode | None
 
     @property
+    def read_of_state(self) -> tuple[str, ...]:
+        """Names for statistics and gains of the state, ``_`` for those that the read-out does not need."""
+        return tuple(name if name in self.gain_inputs else "_" for name in (*self.statistics, *self.gain_names))
+
+    @property
     def given(self) -> tuple[Vector, ...]:
         """The vectors whose weights are to be given: all but the ones, which are the last."""
         network = self.derivation.network

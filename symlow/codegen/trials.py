@@ -15,7 +15,8 @@ import sympy
 from sympy import MatrixExpr
 
 from symlow.backward import Cotangents
-from symlow.codegen.numpy_rows import Loop, Rows
+from symlow.codegen.loop import Loop
+from symlow.codegen.numpy_rows import Rows
 from symlow.codegen.terms import Term, added_up, terms_of, without_transposes
 from symlow.derivation import Derivation
 from symlow.reduction import DT, TAU
@@ -124,15 +125,18 @@ class TrialLowering:
         return codes
 
     @cached_property
-    def _single(self) -> frozenset[str]:
-        """Columns that have one entry."""
+    def _sizes(self) -> Mapping[str, int]:
+        """Number of entries of each column."""
         sizes = {latent.name: latent.rows for latent in self.reduction.latents.values()}
         sizes |= {symbol.name: symbol.rows for symbol in self.backward.next_cotangents.values()}
-        sizes |= {
-            "ybar": self.derivation.loss.outputs,
-            self.derivation.network.inputs.name: self.derivation.loss.inputs,
-        }
-        return frozenset(name for name, rows in sizes.items() if rows == 1)
+        loss = self.derivation.loss
+        return {**sizes, "ybar": loss.outputs, self.derivation.network.inputs.name: loss.inputs}
+
+    @cached_property
+    def _widths(self) -> Mapping[tuple[str, bool], int]:
+        """Number of columns of each block, by name and whether it is transposed."""
+        blocks = self.reduction.index.blocks.values()
+        return {(b.name, turned): b.shape[0 if turned else 1] for b in blocks for turned in (False, True)}
 
     def _rows(self, latents: str = "", gains: str = "", cotangents: str = "", **names: str) -> Rows:
         """Return how to print for all times, with the given slice of time for each kind of array."""
@@ -142,14 +146,14 @@ class TrialLowering:
         code |= {f"{name}bar": f"{name}_bar" for name in (*self.statistics, *self.gains)}
         code |= {f"lambda_{carrier}": f"kappa_{carrier}_bar{cotangents}" for carrier in self.latents}
         code |= {network.inputs.name: "x", "ybar": "y_bar", "alpha": "ALPHA"}
-        return Rows({**code, **names}, self._block_codes, self._single, frozenset(["alpha"]))
+        return Rows({**code, **names}, self._block_codes, self._sizes, self._widths, frozenset(["alpha"]))
 
     # Forwards -------------------------------------------------------------------------------------------------------
 
     def _driven_loop(self, driven: tuple[str, ...]) -> Loop:
         names = [self.latents[carrier] for carrier in driven]
         inside = self._rows(latents="[t]", x="x[t]")
-        loop = Loop(frozenset(names), inside, self._rows(), "fixed_")
+        loop = Loop(frozenset(names), inside, self._rows())
         for name in names:
             loop.assign(f"{name}[t + 1]", self._terms(self.reduction.step[name]))
         return loop
@@ -157,9 +161,7 @@ class TrialLowering:
     def _loop(self) -> Loop:
         recurrent = [self.latents[carrier] for carrier in self.backward.recurrent]
         live = frozenset([*recurrent, *self.statistics, *self.gains])
-        loop = Loop(
-            live, self._rows(**{name: f"{name}_t" for name in recurrent}), self._rows(latents="[now]"), "fixed_"
-        )
+        loop = Loop(live, self._rows(**{name: f"{name}_t" for name in recurrent}), self._rows(latents="[now]"))
         loop.body += [f"{name}_t = {name}[t]" for name in recurrent]
         if recurrent:
             for symbol, expression in self.reduction.statistics.items():
@@ -228,17 +230,34 @@ class TrialLowering:
         live = frozenset([*(f"lambda_{c}" for c in recurrent), *self._scalar_names])
         names = {f"lambda_{c}": f"lambda_{c}" for c in recurrent}
         names |= {name: name.removesuffix("bar") + "_bar_t" for name in self._scalar_names}
-        loop = Loop(live, self._rows(**names), self._rows(latents="[now]", gains="[now]"), "fixed_")
+        known = self._rows(latents="[now]", gains="[now]")
+        loop = Loop(live, self._rows(**names), known)
+        statements = list(self._back_statements())
+        if len(recurrent) == 1 and self._sizes[f"lambda_{recurrent[0]}"] == 1:
+            # With one entry, the whole step is one factor for each time: what a cotangent of 1 becomes.
+            rows = Rows({**known.names, **names}, known.blocks, known.sizes, known.widths, known.constants)
+            bar, moment = f"kappa_{recurrent[0]}_bar", "[t]" if self.statistics else ""
+            *scalars, (_, last) = statements
+            loop.before += [f"lambda_{recurrent[0]} = 1.0"]
+            loop.before += [f"{target} = {rows.total(terms)}" for target, terms in scalars]
+            loop.before += [f"passed = {rows.total(last)}"]
+            loop.body += [f"{bar}[t] += passed{moment} * {bar}[t + 1]"]
+            return loop
         loop.body += [f"lambda_{c} = kappa_{c}_bar[t + 1]" for c in recurrent]
+        for target, terms in statements:
+            loop.assign(target, terms, "+=" if target.endswith("[t]") else "=")
+        return loop
+
+    def _back_statements(self) -> Iterable[tuple[str, tuple[Term, ...]]]:
+        """Return what a step backwards in time assigns: cotangents of gains and statistics, then those of latents."""
         direct = self.backward.step
         for name, terms in self._scalar_cotangents(direct):
-            loop.assign(f"{name}_bar_t", terms)
-        for carrier in recurrent:
+            yield f"{name}_bar_t", terms
+        for carrier in self.backward.recurrent:
             sources = [direct, *(self.backward.statistics[statistic] for statistic in self.statistics)]
             moved = [term for part in sources if carrier in part.latents for term in self._terms(part.latents[carrier])]
             if moved:
-                loop.assign(f"kappa_{carrier}_bar[t]", moved, "+=")
-        return loop
+                yield f"kappa_{carrier}_bar[t]", tuple(moved)
 
     def _step_back(self) -> Iterable[str]:
         rows = self._rows(latents="[now]", gains="[now]", cotangents="[1:]", **self._step_bars())
