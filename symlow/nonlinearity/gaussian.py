@@ -1,275 +1,166 @@
 """Gaussian expectations in closed form: E[f(mu + sqrt(Delta) xi)] with xi ~ N(0, 1), by rules.
 
-    E[x f(x)] = (mu + Delta d/dmu) E[f(x)]        (Stein's lemma; powers of x by repetition)
-    E[exp(a x + b)] = exp(a mu + b + a^2 Delta / 2),     E[erf(a x + b)] = erf((a mu + b) / sqrt(1 + 2 a^2 Delta)),
-    E[exp(-c x^2 + a x + b)] = exp((-c mu^2 + a mu + a^2 Delta / 2) / (1 + 2 c Delta) + b) / sqrt(1 + 2 c Delta),
-    E[max(x - b, 0)] = (mu - b) Phi((mu - b) / sqrt(Delta)) + sqrt(Delta) phi((mu - b) / sqrt(Delta)),
+    E[x f(x)] = mu E[f(x)] + Delta E[f'(x)]        (Stein's lemma; powers of x by repetition),
+    E[exp(a x) f(x)] = exp(a mu + a^2 Delta / 2) E'[f(x)]        with mean mu + a Delta,
+    E[exp(-c (x - b)^2) f(x)] = exp(-c (mu - b)^2 / s) / sqrt(s) E'[f(x)],     s = 1 + 2 c Delta,
+                                      with mean (mu + 2 b c Delta) / s and variance Delta / s,
+    E[cos(w x + p)] = cos(w mu + p) exp(-w^2 Delta / 2),     E[erf(a x + b)] = erf((a mu + b) / sqrt(1 + 2 a^2 Delta)),
+    E[H(x - k)] = (1 + erf((mu - k) / sqrt(2 Delta))) / 2,
+    E[delta(x - k)] = exp(-(mu - k)^2 / (2 Delta)) / sqrt(2 pi Delta)
 
-and linearity. Functions made of maxima, minima and absolute values of linear ones are sums of such ramps. Rules, rather
-than an integrator: they take a bounded time on any expression, and give the same form each time.
+and linearity: what polynomials times such factors and their products can have (:mod:`symlow.nonlinearity.terms`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
-
 import sympy
-from sympy import Abs, Heaviside, Max, Min, Rational, cos, cosh, erf, exp, pi, sign, sin, sinh, sqrt
+from sympy import Expr, Rational, binomial, cos, erf, exp, factorial2, pi, sin, sqrt
 
-from symlow.parser import X
+from symlow.nonlinearity.terms import ZERO, Kernel, NoRuleError, Polynomial, Terms, X, decomposed, order
+
+__all__ = ["DELTA", "MU", "X", "expectation", "mean_slope"]
 
 MU = sympy.Symbol("mu", real=True)
 """Mean of the state over neurons."""
 DELTA = sympy.Symbol("Delta", nonnegative=True)
 """Variance of the state over neurons."""
 
-MOST_TERMS = 200
-"""The most terms of a product that is multiplied out."""
-HIGHEST_DEGREE = 40
-"""The highest power of x with a closed form."""
+MOST_MONOMIALS = 600
+"""The most monomials of mu and Delta in a closed form."""
 
 
-def expectation(f: sympy.Expr) -> sympy.Expr | None:
+def expectation(f: Expr) -> Expr | None:
     """Return E[f(mu + sqrt(Delta) xi)] in ``MU`` and ``DELTA``, or None where no rule applies.
 
     Args:
         f: expression in ``X``.
     """
-    ramps = piecewise_linear(f)
-    if ramps is not None:
-        return ramps.expectation
-    if f.is_Add:
-        return _sum(f)
-    if f.is_polynomial(X):
-        polynomial = sympy.Poly(f, X)
-        return _moment(polynomial) if polynomial.degree() <= HIGHEST_DEGREE else None
-    if f.is_Mul or f.is_Pow:
-        return _product(f)
-    return _transcendental(f)
+    terms = decomposed(f)
+    return None if terms is None else _closed(terms, ())
 
 
-def _sum(f: sympy.Expr) -> sympy.Expr | None:
-    total = sympy.Integer(0)
-    for term in f.args:
-        part = expectation(term)
-        if part is None:
-            return None
-        total += part
-    return total
+def mean_slope(phi: Expr) -> Expr | None:
+    """Return E[phi'(mu + sqrt(Delta) xi)] in closed form, or None where no rule applies.
+
+    Args:
+        phi: expression in ``X``; where it jumps, its derivative is a delta function.
+    """
+    terms = decomposed(phi)
+    if terms is None:
+        return None
+    try:
+        return _closed(*terms.derivative())
+    except NoRuleError:
+        return None
 
 
-def _moment(polynomial: sympy.Poly) -> sympy.Expr:
-    """Return the expectation of a polynomial (Isserlis): E[xi^2k] = (2k - 1)!!."""
+def _closed(terms: Terms, jumps: tuple[tuple[Expr, Expr], ...]) -> Expr | None:
+    """Return the expectation of polynomials times kernels, and of delta functions, (place, height) each."""
+    if sum(_monomials(kernel, part) for kernel, part in terms.parts.items()) > MOST_MONOMIALS:
+        return None
+    try:
+        parts = [_tilted(kernel, part) for kernel, part in terms.parts.items()]
+    except NoRuleError:
+        return None
+    return sympy.Add(*parts, *(height * _density(MU - place, DELTA) for place, height in jumps))
+
+
+def _monomials(kernel: Kernel, part: Polynomial) -> int:
+    degree = max(part)
+    if kernel.sigmoids:
+        return 1 + (2 + degree) ** 3 // 24
+    return (2 + degree) ** 2 // 4 if kernel.wave or kernel.kink is not None else 1 + degree // 2
+
+
+def _tilted(kernel: Kernel, part: Polynomial) -> Expr:
+    """Return the expectation of a polynomial times a kernel, its exponential taken into the Gaussian.
+
+    Raises:
+        NoRuleError: if two of cosine, error functions and step are left; if it is infinite for large variances; or if
+            it is the product of a large number and a small one, as for a step times exp(a x).
+    """
+    c, a = kernel.curvature, kernel.rate
+    direction = order(c, ZERO)
+    if direction < 0 or (direction == 0 and a != 0 and kernel.kink is not None):
+        raise NoRuleError
+    if (kernel.wave is not None) + len(kernel.sigmoids) + (kernel.kink is not None) > 1:
+        raise NoRuleError
+    if direction == 0:
+        weight, mean, variance = exp(a * MU + a**2 * DELTA / 2), MU + a * DELTA, DELTA
+    else:
+        spread, centre = 1 + 2 * c * DELTA, a / (2 * c)
+        weight = exp(c * centre**2) * exp(-c * (MU - centre) ** 2 / spread) / sqrt(spread)
+        mean, variance = (MU + a * DELTA) / spread, DELTA / spread
+    if kernel.wave is not None:
+        return weight * _wave(part, mean, variance, *kernel.wave)
+    if kernel.sigmoids:
+        return weight * _sigmoid(part, mean, variance, *kernel.sigmoids[0])
+    if kernel.kink is not None:
+        return weight * _step(part, mean, variance, kernel.kink)
+    return weight * _polynomial(part, mean, variance)
+
+
+def _polynomial(part: Polynomial, mean: Expr, variance: Expr) -> Expr:
+    return sympy.Add(*(coefficient * _moment(n, mean, variance) for n, coefficient in part.items()))
+
+
+def _moment(n: int, mean: Expr, variance: Expr) -> Expr:
+    """Return E[x^n] (Isserlis): E[xi^2k] = (2k - 1)!!."""
     return sympy.Add(
-        *(
-            coefficient * sympy.binomial(n, 2 * k) * sympy.factorial2(2 * k - 1) * MU ** (n - 2 * k) * DELTA**k
-            for (n,), coefficient in polynomial.terms()
-            for k in range(n // 2 + 1)
-        )
+        *(binomial(n, 2 * k) * factorial2(2 * k - 1) * mean ** (n - 2 * k) * variance**k for k in range(n // 2 + 1))
     )
 
 
-def _product(f: sympy.Expr) -> sympy.Expr | None:
-    """Return the expectation of a product: a constant, a polynomial and at most one other factor."""
-    constant, rest = f.as_independent(X)
-    if constant != 1:
-        part = expectation(rest)
-        return None if part is None else constant * part
-    expanded = _multiplied_out(f)
-    if expanded.is_Add:
-        return _sum(expanded)
-    power, others = 0, sympy.Integer(1)
-    for factor in sympy.Mul.make_args(expanded):
-        base, exponent = factor.as_base_exp()
-        if base == X and exponent.is_Integer and exponent.is_positive:
-            power += int(exponent)
-        else:
-            others *= factor
-    if power > HIGHEST_DEGREE or (power == 0 and others != f and others.is_Mul):
-        return None
-    total = _transcendental(others) if power == 0 else expectation(others)
-    for _ in range(power):
-        if total is None:
-            return None
-        total = MU * total + DELTA * sympy.diff(total, MU)
-    return total
+def _wave(part: Polynomial, mean: Expr, variance: Expr, w: Expr, p: Expr) -> Expr:
+    """Return E[P(x) cos(w x + p)], the real part of exp(i (w mu + p) - w^2 Delta / 2) E[P(x + i w Delta)]."""
+    real, imaginary, turn = ZERO, ZERO, w * variance
+    for n, coefficient in part.items():
+        for k in range(n // 2 + 1):
+            left = n - 2 * k
+            for j in range(left + 1):
+                signed = (-1) ** (j // 2) * binomial(n, 2 * k) * factorial2(2 * k - 1) * binomial(left, j)
+                term = signed * coefficient * variance**k * mean ** (left - j) * turn**j
+                real, imaginary = (real + term, imaginary) if j % 2 == 0 else (real, imaginary + term)
+    angle = w * mean + p
+    return exp(-(w**2) * variance / 2) * (real * cos(angle) - imaginary * sin(angle))
 
 
-def _multiplied_out(f: sympy.Expr) -> sympy.Expr:
-    """Return a product multiplied out, and its exponentials joined, unless it would have too many terms."""
-    terms = 1
-    for factor in sympy.Mul.make_args(f):
-        base, exponent = factor.as_base_exp()
-        if base.is_Add and exponent.is_Integer and exponent.is_positive:
-            terms *= len(base.args) ** int(exponent)
-    if terms > MOST_TERMS:
-        return f
-    return sympy.powsimp(sympy.expand(f, power_base=False, log=False, trig=False, complex=False))
+def _stein(part: Polynomial, mean: Expr, variance: Expr, slopes: list[Expr]) -> Expr:
+    """Return what the derivative of a factor K adds to E[P(x) K(x)] beyond E[P] E[K], by Stein's lemma.
 
+    q_n = mu q_(n-1) + (n - 1) Delta q_(n-2) + Delta E[x^(n-1) K'(x)], from q_0 = 0.
 
-def _transcendental(f: sympy.Expr) -> sympy.Expr | None:
-    """Return the expectation of one function of a linear (or, in an exponential, quadratic) argument."""
-    head, argument = f.func, (f.args[0] if f.args else f)
-    if head == exp and argument.is_polynomial(X):
-        return _exponential(sympy.Poly(argument, X))
-    line = _line(argument)
-    if line is None:
-        return None
-    a, b = line
-    centre = a * MU + b
-    if head in (sin, cos):
-        return head(centre) * exp(-(a**2) * DELTA / 2)
-    if head in (sinh, cosh):
-        return head(centre) * exp(a**2 * DELTA / 2)
-    if head == erf:
-        return erf(centre / sqrt(1 + 2 * a**2 * DELTA))
-    if head == sign:
-        return sign(a) * erf((MU + b / a) / sqrt(2 * DELTA))
-    if head == Heaviside:
-        return (1 + sign(a) * erf((MU + b / a) / sqrt(2 * DELTA))) / 2
-    if head == sympy.DiracDelta:
-        return _density(MU + b / a) / abs(a)
-    return None
-
-
-def _exponential(exponent: sympy.Poly) -> sympy.Expr | None:
-    if exponent.degree() > 2:
-        return None
-    c, a, b = (-exponent.coeff_monomial(X**2), exponent.coeff_monomial(X), exponent.coeff_monomial(1))
-    if c.is_negative:
-        return None
-    spread = 1 + 2 * c * DELTA
-    return exp((-c * MU**2 + a * MU + a**2 * DELTA / 2) / spread + b) / sqrt(spread)
-
-
-def _line(argument: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr] | None:
-    """Return a, b of an argument a x + b with real a != 0."""
-    if not argument.is_polynomial(X):
-        return None
-    polynomial = sympy.Poly(argument, X)
-    if polynomial.degree() != 1:
-        return None
-    a, b = polynomial.all_coeffs()
-    return (a, b) if a.is_real and b.is_real else None
-
-
-def _density(deviation: sympy.Expr) -> sympy.Expr:
-    return exp(-(deviation**2) / (2 * DELTA)) / sqrt(2 * pi * DELTA)
-
-
-@dataclass(frozen=True)
-class Ramps:
-    """A continuous piecewise linear function, intercept + slope x + sum_k jump_k max(x - kink_k, 0).
-
-    Attributes:
-        intercept: exact number.
-        slope: slope left of all kinks.
-        jumps: (kink, change of the slope there), kinks ascending.
+    Args:
+        part: P.
+        mean: of the Gaussian.
+        variance: of the Gaussian.
+        slopes: E[x^n K'(x)] without a common factor, for n = 0, 1, ...
     """
-
-    intercept: sympy.Rational
-    slope: sympy.Rational
-    jumps: tuple[tuple[sympy.Rational, sympy.Rational], ...]
-
-    @property
-    def expectation(self) -> sympy.Expr:
-        """E of the function."""
-        total = self.intercept + self.slope * MU
-        for kink, jump in self.jumps:
-            centre = MU - kink
-            total += jump * (centre * (1 + erf(centre / sqrt(2 * DELTA))) / 2 + DELTA * _density(centre))
-        return total
-
-    @property
-    def mean_slope(self) -> sympy.Expr:
-        """E of its derivative."""
-        half = Rational(1, 2)
-        return self.slope + sympy.Add(
-            *(jump * half * (1 + erf((MU - kink) / sqrt(2 * DELTA))) for kink, jump in self.jumps)
-        )
-
-    def scaled(self, factor: sympy.Rational) -> Ramps:
-        """Return the function times a number."""
-        jumps = tuple((kink, factor * jump) for kink, jump in self.jumps) if factor else ()
-        return Ramps(factor * self.intercept, factor * self.slope, jumps)
-
-    def plus(self, other: Ramps) -> Ramps:
-        """Return the sum of two functions."""
-        jumps = dict(self.jumps)
-        for kink, jump in other.jumps:
-            jumps[kink] = jumps.get(kink, sympy.Integer(0)) + jump
-        kept = tuple(sorted((kink, jump) for kink, jump in jumps.items() if jump != 0))
-        return Ramps(self.intercept + other.intercept, self.slope + other.slope, kept)
-
-    def positive_part(self) -> Ramps:
-        """Return max(f, 0): the function between those zeros where it is positive."""
-        found = []
-        kinks = [kink for kink, _ in self.jumps]
-        edges: list[sympy.Expr] = [-sympy.oo, *kinks, sympy.oo]
-        for (left, right), (intercept, slope) in zip(pairwise(edges), self._lines(), strict=True):
-            found.append((left, intercept, slope))
-            if slope != 0 and left < -intercept / slope < right:
-                found.append((-intercept / slope, intercept, slope))
-        # On each piece the sign is constant: judge it by a point inside.
-        pieces: list[tuple[sympy.Expr, sympy.Rational, sympy.Rational]] = []
-        for (left, intercept, slope), (right, _, _) in pairwise([*found, (sympy.oo, 0, 0)]):
-            inside = _between(left, right)
-            zero = sympy.Integer(0)
-            pieces.append((left, intercept, slope) if intercept + slope * inside > 0 else (left, zero, zero))
-        jumps = tuple(
-            (left, slope - before) for (_, _, before), (left, _, slope) in pairwise(pieces) if slope != before
-        )
-        return Ramps(pieces[0][1], pieces[0][2], jumps)
-
-    def _lines(self) -> Iterator[tuple[sympy.Rational, sympy.Rational]]:
-        intercept, slope = self.intercept, self.slope
-        yield intercept, slope
-        for kink, jump in self.jumps:
-            intercept, slope = intercept - jump * kink, slope + jump
-            yield intercept, slope
+    m, v = sympy.symbols("m v")
+    unknown = sympy.symbols(f"s:{len(slopes)}")
+    q: list[Expr] = [ZERO]
+    for n in range(1, max(part) + 1):
+        before = (n - 1) * v * q[n - 2] if n > 1 else ZERO
+        q.append(sympy.expand(m * q[n - 1] + before + v * unknown[n - 1]))
+    total = sympy.Add(*(coefficient * q[n] for n, coefficient in part.items()))
+    return total.xreplace({m: mean, v: variance, **dict(zip(unknown, slopes, strict=True))})
 
 
-def _between(left: sympy.Expr, right: sympy.Expr) -> sympy.Rational:
-    if left == -sympy.oo:
-        return sympy.Integer(0) if right == sympy.oo else right - 1
-    return left + 1 if right == sympy.oo else (left + right) / 2
+def _sigmoid(part: Polynomial, mean: Expr, variance: Expr, a: Expr, b: Expr) -> Expr:
+    spread = 1 + 2 * a**2 * variance
+    argument = (a * mean + b) / sqrt(spread)
+    bell = 2 * a / sqrt(pi * spread) * exp(-(argument**2))
+    centre, width = (mean - 2 * a * b * variance) / spread, variance / spread
+    slopes = [_moment(n, centre, width) for n in range(max(part))]
+    return _polynomial(part, mean, variance) * erf(argument) + bell * _stein(part, mean, variance, slopes)
 
 
-def piecewise_linear(f: sympy.Expr) -> Ramps | None:
-    """Return an expression of x, numbers, sums, maxima, minima and absolute values as ramps; None for any other."""
-    zero = sympy.Integer(0)
-    if f == X:
-        return Ramps(zero, sympy.Integer(1), ())
-    if f.is_Rational:
-        return Ramps(f, zero, ())
-    if f.is_Add or isinstance(f, Max | Min):
-        parts = [piecewise_linear(argument) for argument in f.args]
-        total = parts[0]
-        for part in parts[1:]:
-            if total is None or part is None:
-                return None
-            if f.is_Add:
-                total = total.plus(part)
-            elif isinstance(f, Max):
-                total = part.plus(total.plus(part.scaled(sympy.Integer(-1))).positive_part())
-            else:
-                difference = part.plus(total.scaled(sympy.Integer(-1)))
-                total = part.plus(difference.positive_part().scaled(sympy.Integer(-1)))
-        return total
-    if isinstance(f, Abs):
-        inner = piecewise_linear(f.args[0])
-        minus = sympy.Integer(-1)
-        return None if inner is None else inner.positive_part().scaled(sympy.Integer(2)).plus(inner.scaled(minus))
-    if f.is_Mul:
-        factor, rest = f.as_independent(X)
-        inner = piecewise_linear(rest) if factor.is_Rational and rest != f else None
-        return None if inner is None else inner.scaled(factor)
-    return None
+def _step(part: Polynomial, mean: Expr, variance: Expr, kink: Expr) -> Expr:
+    above = Rational(1, 2) + erf((mean - kink) / sqrt(2 * variance)) / 2
+    density = _density(mean - kink, variance)
+    slopes = [kink**n for n in range(max(part))]
+    return _polynomial(part, mean, variance) * above + density * _stein(part, mean, variance, slopes)
 
 
-def mean_slope(phi: sympy.Expr) -> sympy.Expr | None:
-    """Return E[phi'(mu + sqrt(Delta) xi)] in closed form, or None where no rule applies."""
-    ramps = piecewise_linear(phi)
-    return ramps.mean_slope if ramps is not None else expectation(sympy.diff(phi, X))
+def _density(deviation: Expr, variance: Expr) -> Expr:
+    return exp(-(deviation**2) / (2 * variance)) / sqrt(2 * pi * variance)
