@@ -16,7 +16,8 @@ from __future__ import annotations
 import sympy
 from sympy import Expr, Rational, binomial, cos, erf, exp, factorial2, pi, sin, sqrt
 
-from symlow.nonlinearity.terms import ZERO, Kernel, NoRuleError, Polynomial, Terms, X, decomposed, order
+from symlow.nonlinearity.terms import ZERO, Kernel, NoRuleError, Polynomial, Terms, decomposed, order
+from symlow.parser import X
 
 __all__ = ["DELTA", "MU", "X", "expectation", "mean_slope"]
 

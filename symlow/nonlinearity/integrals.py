@@ -1,13 +1,15 @@
-"""Gains as integrals, where they have no closed form:
+"""Gains as integrals, where they have no closed form.
 
     g(Delta) = E[phi'(sqrt(Delta) xi)],     dg/dDelta = E[(xi^2 - 1) (phi'(sqrt(Delta) xi) - phi'(0))] / (2 Delta),
 
-by Gauss-Legendre panels of half an octave, from 0 to beyond every variance, halved until phi' is resolved. The values of
-phi' are computed at 30 digits, the sums in float64. phi'(0) has no share in the derivative, but cancels what would
-cancel in the sum for small variances; for large ones, where phi' is small at most points, the sum is better without.
+They are taken over Gauss-Legendre panels of half an octave, from 0 to beyond every variance, halved until phi' is
+resolved. The values of phi' are computed at 30 digits, the sums in float64. phi'(0) has no share in the derivative,
+but cancels what would cancel in the sum for small variances; for large ones, where phi' is small at most points, the sum is better without.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import mpmath
 import numpy as np
@@ -24,7 +26,7 @@ REACH = 15 * LARGEST_VARIANCE**0.5
 FARTHEST = 2.0**18
 MOST_PANELS = 800
 RESOLVED = 1e-9
-"""The last Legendre coefficients of phi' on a panel, relative to its mean size; those of twice the degree are squared."""
+"""The last Legendre coefficients of phi' on a panel, by its mean size; at twice the degree they are squared."""
 LARGEST_VALUE = 1e280
 
 
@@ -62,7 +64,7 @@ class Integrals:
             value = self._slope(y)
         except ValueError as error:
             raise SpecError(
-                f"nonlinearity: the slope of {self._phi} has {error}; accepted: functions with a finite slope everywhere"
+                f"nonlinearity: the slope of {self._phi} has {error}; accepted: functions of finite slope"
             ) from None
         if abs(value) > LARGEST_VALUE:
             raise SpecError(f"nonlinearity: {self._phi} grows so fast that its gain overflows; accepted: slower growth")
@@ -75,7 +77,7 @@ class Integrals:
         # Odd numbers of nodes shift the edges too, so that two quadratures share nothing.
         octaves = np.arange(-16, np.log2(FARTHEST / unit) + 0.5, 0.5) + 0.25 * (nodes % 2)
         edges = [0.0, *(unit * 2.0**octaves)]
-        waiting = list(zip(edges[:-1], edges[1:], strict=True))[::-1]
+        waiting = list(pairwise(edges))[::-1]
         found: list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]] = []
         area = 0.0
         while waiting:

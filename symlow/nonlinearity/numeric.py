@@ -1,4 +1,4 @@
-"""Values of nonlinearities at many digits, and what they show: whether phi(x) + phi(-x) = 0, or phi(x) - phi(-x) = 2 c x.
+"""Values of nonlinearities at many digits, and what they show: whether phi is odd or even but for a line.
 
 Symmetry is found at sample points, to 25 digits, rather than proved: SymPy's simplification can take forever, and no
 expression that a specification can hold agrees to so many digits at points like these without being equal.
@@ -12,7 +12,7 @@ import mpmath
 import sympy
 
 from symlow.errors import SpecError
-from symlow.nonlinearity.terms import X
+from symlow.parser import X
 
 DIGITS = 30
 POINTS = tuple(sympy.sqrt(sympy.Rational(k, 7)) for k in (2, 5, 11, 41, 173))

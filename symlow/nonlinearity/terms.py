@@ -1,4 +1,4 @@
-"""Functions with a Gaussian expectation in closed form, as sums of polynomials times kernels:
+"""Functions with a Gaussian expectation in closed form, as sums of polynomials times kernels.
 
     f(x) = sum_j P_j(x) K_j(x),     K(x) = exp(-c x^2 + a x) cos(w x + p) prod_i erf(a_i x + b_i) H(x - k),
 

@@ -16,7 +16,8 @@ from sympy import MatrixExpr
 
 from symlow.backward import Cotangents
 from symlow.derivation import Derivation
-from symlow.nonlinearity.series import ACCEPTED, LARGEST_VARIANCE
+from symlow.nonlinearity.integrals import LARGEST_VARIANCE
+from symlow.nonlinearity.series import ACCEPTED
 from symlow.printing.latex_lines import aligned, bracketed, width
 from symlow.printing.notation import SCALARS, Notation
 from symlow.printing.terms import Group, Term, Terms
