@@ -4,7 +4,8 @@
 
 They are taken over Gauss-Legendre panels of half an octave, from 0 to beyond every variance, halved until phi' is
 resolved. The values of phi' are computed at 30 digits, the sums in float64. phi'(0) has no share in the derivative,
-but cancels what would cancel in the sum for small variances; for large ones, where phi' is small at most points, the sum is better without.
+but cancels what would cancel in the sum for small variances; for large ones, where phi' is small at most points, the
+sum is better without.
 """
 
 from __future__ import annotations
