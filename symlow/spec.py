@@ -22,7 +22,7 @@ from symlow.errors import SpecError
 from symlow.files import read_text
 from symlow.nonlinearity import nonlinearity
 from symlow.spec_messages import refusal, refused, spec_error, whole_refusal
-from symlow.spec_tables import PositiveInteger, PositiveNumber, Switch, Table
+from symlow.spec_tables import PositiveNumber, Size, Switch, Table
 from symlow.spec_tasks import FiltersTask, FilterTask, TaskSpec
 from symlow.spec_trials import TEACHER_OVERLAPS, GeneratedTask, TeacherTask
 
@@ -39,11 +39,11 @@ MOST_STEPS = 1e9
 class NetworkSpec(Table):
     """The network: tau dh/dt = -h + U V^T phi(h) / N + M x,  y = Z^T phi(h) / N."""
 
-    rank: PositiveInteger
+    rank: Size
     """Rank R of the recurrent connectivity U V^T / N."""
-    inputs: PositiveInteger = 1
+    inputs: Size = 1
     """Number of inputs, the columns of M."""
-    outputs: PositiveInteger = 1
+    outputs: Size = 1
     """Number of outputs, the columns of Z."""
     nonlinearity: str = "linear"
     """Name of the nonlinearity phi, or an expression in x such as "tanh(x) + 0.1*x"."""

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Size = Annotated[int, Field(strict=True, ge=1, le=400)]
+"""A number of columns of P, of which a network has at most 400 in all (:data:`symlow.network.MOST_COLUMNS`)."""
 PositiveInteger = Annotated[int, Field(strict=True, ge=1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Switch = Annotated[bool, Field(strict=True)]

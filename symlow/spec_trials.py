@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 from symlow.errors import SpecError
 from symlow.nonlinearity import nonlinearity
 from symlow.spec_messages import refusal, refused, whole_refusal
-from symlow.spec_tables import NonNegativeNumber, Number, PositiveInteger, PositiveNumber, Table
+from symlow.spec_tables import NonNegativeNumber, Number, PositiveInteger, PositiveNumber, Size, Table
 
 MOST_TRIAL_STEPS = 1e6
 """The most time steps of a generated trial, which are held in memory for a whole batch."""
@@ -394,7 +394,7 @@ class TeacherTask(GeneratedTask):
     """
 
     kind: Literal["teacher"]
-    rank: PositiveInteger = 1
+    rank: Size = 1
     """Rank of the teacher."""
     overlaps: Overlaps = Field(default=dict(TEACHER_OVERLAPS), validate_default=True)
     """The teacher's loss-visible overlaps by name, such as z_m or v1_u2; by default those of Ger & Barak 2026, for rank
