@@ -75,22 +75,13 @@ class Backward:
 
     @cached_property
     def recurrent(self) -> tuple[str, ...]:
-        """The carriers whose latents depend on overlaps, through their own step or through other latents.
+        """The carriers whose latents depend on overlaps: those whose drives contain a projection.
 
         The others are filters of the input, the same for all overlaps, and need no cotangents.
         """
-        steps = {carrier: self.reduction.step[latent.name] for carrier, latent in self.reduction.latents.items()}
-        blocks = list(self.reduction.index.blocks.values())
-        found = [c for c, step in steps.items() if any(step.has(block) for block in blocks)]
-        while True:
-            more = [
-                c
-                for c, step in steps.items()
-                if c not in found and any(step.has(self.reduction.latents[other]) for other in found)
-            ]
-            if not more:
-                return tuple(c for c in steps if c in found)
-            found += more
+        blocks = tuple(self.reduction.index.blocks.values())
+        latents = self.reduction.latents
+        return tuple(carrier for carrier, latent in latents.items() if self.reduction.step[latent.name].has(*blocks))
 
     @cached_property
     def output(self) -> Cotangents:

@@ -275,7 +275,7 @@ def learn(
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.005,
     steps: Annotated[int, typer.Option(help="Number of steps.")] = 2000,
     method: Annotated[
-        Literal["step", "flow"], typer.Option(help="Exact gradient descent, or gradient flow by solve_ivp.")
+        Literal["step", "flow"], typer.Option(help="Finite steps of gradient descent, or gradient flow by solve_ivp.")
     ] = "step",
     initial: Annotated[
         Path | None, typer.Option(help=".npz file with sigma, or an array for each vector; default: sampled.")

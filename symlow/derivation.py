@@ -136,7 +136,7 @@ class Derivation:
 
     @cached_property
     def finite_step(self) -> ByOverlap:
-        """The overlap after one step of gradient descent with learning rate ``eta``, exact, by name."""
+        """The overlap after one step of gradient descent with learning rate ``eta``, by name; exact if linear."""
         return ByOverlap(self.ordered, self.learning.finite_step)
 
     @cached_property

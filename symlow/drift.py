@@ -76,13 +76,18 @@ class Drift:
     @property
     def deviation(self) -> FloatArray:
         """The largest deviation of an overlap, relative to the largest overlap, at each step."""
-        return np.abs(self.theory - self.network).max(axis=1) / np.abs(self.network).max(axis=1)
+        return _relative(np.abs(self.theory - self.network).max(axis=1), np.abs(self.network).max(axis=1))
+
+    @property
+    def loss_gap(self) -> FloatArray:
+        """The deviation of the loss, relative to the network's largest, at each step."""
+        return _relative(np.abs(self.theory_loss - self.network_loss), self.network_loss.max())
 
     @property
     def trusted_steps(self) -> int:
-        """The number of steps before the deviation first exceeds ``TRUSTED``."""
+        """The number of steps after which the deviation does not yet exceed ``TRUSTED``."""
         beyond = np.flatnonzero(self.deviation > TRUSTED)
-        return int(beyond[0]) if len(beyond) else len(self.deviation) - 1
+        return int(beyond[0] if len(beyond) else len(self.deviation)) - 1
 
 
 def drift(
@@ -106,10 +111,15 @@ def drift(
         track: wraps the iteration over steps, for a progress bar.
 
     Raises:
-        LearningError: if lr or steps are out of range, or either run leaves the finite numbers.
-        ValueError: for a network that cannot be simulated.
+        LearningError: if lr or steps are out of range, either run leaves the finite numbers, or no network of neurons
+            has the derivation's read-out.
     """
     check_run(lr, steps)
+    if has_no_network(derivation):
+        raise LearningError(
+            "network.readout: found 'updated_latents_previous_gain', which no network of neurons has; accepted, to be "
+            "compared with one: 'before_update' or 'after_update'"
+        )
     module = compile_module(derivation) if module is None else module
     network = FullNetwork(derivation.network, derivation.loss.reduction, float(derivation.loss.factor))
     run = network.train(weights, trials, lr, steps)
@@ -124,7 +134,8 @@ def drift(
             if not (np.isfinite(losses[-1]).all() and np.isfinite(simulated[-1]).all()):
                 raise LearningError(f"learning diverged at step {k} at lr = {lr}; lower the learning rate")
             shapes.append((_kurtosis(moment.weights), _quantile_correlation(moment.weights)))
-            sigma = module.step(sigma, lr, batch)
+            if k < steps:
+                sigma = module.step(sigma, lr, batch)
     theory_loss, network_loss = np.array(losses).T
     kurtosis, quantiles = np.array(shapes).transpose(1, 0, 2)
     labels = tuple(column.label for column in derivation.reduction.index.columns)
@@ -140,6 +151,12 @@ def drift(
         quantiles,
         moment.weights,
     )
+
+
+def has_no_network(derivation: Derivation) -> bool:
+    """Whether the read-out is a convention of the reduced model, which no network of neurons has."""
+    network = derivation.network
+    return network.readout == "updated_latents_previous_gain" and not network.nonlinearity.is_linear
 
 
 def drift_trials(derivation: Derivation, seed: int, batch: int | None = None, trials: Trials | None = None) -> Batches:
@@ -161,6 +178,11 @@ def drift_trials(derivation: Derivation, seed: int, batch: int | None = None, tr
         raise LearningError("trials: the task has none of its own; give arrays x, y and, if wanted, mask")
     given = trials
     return lambda step: given
+
+
+def _relative(deviation: FloatArray, size: FloatArray) -> FloatArray:
+    """Return deviation / size, 0 where both are 0."""
+    return deviation / np.where(size > 0, size, 1.0)
 
 
 def _kurtosis(weights: FloatArray) -> FloatArray:

@@ -97,6 +97,14 @@ def check_overlaps(sigma: object, derivation: Derivation) -> FloatArray:
     if states and len(np.asarray(sigma, dtype=object)) == 0:
         raise ArrayError("sigma: found no state; accepted: at least one")
     array = check_array(sigma, "sigma", shape, f"({'states, ' if states else ''}{n} overlaps, see OVERLAPS)")
+    ones = derivation.network.ones
+    if ones is not None:
+        square = array[..., derivation.overlaps.index(f"{ones}_{ones}")]
+        if not np.allclose(square, 1, rtol=0, atol=1e-10):
+            raise GramMatrixError(
+                f"sigma: found {ones}_{ones} = {np.ravel(square)[np.argmax(np.abs(np.ravel(square) - 1))]:.6g}; "
+                "accepted: 1, the mean square of ones"
+            )
     for k, state in enumerate(array if states else array[None]):
         _check_positive(state, derivation, derivation.reduction.index, f"sigma[{k}]" if states else "sigma")
     return array

@@ -1,4 +1,4 @@
-"""Learning runs: gradient descent by the exact step, or gradient flow by an adaptive integrator.
+"""Learning runs: gradient descent by the finite step, or gradient flow by an adaptive integrator.
 
     descent:  Sigma[k+1] = K^T Sigma[k] K,  K = 1 - 2 lr S D        flow:  dSigma/dt = -2 (D S Sigma + Sigma S D)
 
@@ -113,6 +113,8 @@ def learn(
         SpecError: if the seed is negative.
     """
     check_run(lr, steps)
+    if method not in ("step", "flow"):
+        raise LearningError(f"method: found {method!r}; accepted: 'step' or 'flow'")
     module = compile_module(derivation) if module is None else module
     start = check_overlaps(sigma, derivation)
     at_step = _trials_by_step(derivation, trials, method, seed)
@@ -137,7 +139,7 @@ def _trials_by_step(
     if not callable(trials):
         checked = check_trials(trials, loss.inputs, loss.outputs)
         return lambda step: checked
-    if method == "flow" and trials(0) is not trials(1):
+    if method == "flow" and any(first is not second for first, second in zip(trials(0), trials(1), strict=True)):
         raise LearningError("method: found 'flow' with trials that differ from step to step; accepted: fixed trials")
     given = trials
     return lambda step: check_trials(given(step), loss.inputs, loss.outputs)
@@ -161,9 +163,9 @@ def _check_initial_loss(derivation: Derivation, module: ModuleType, start: Float
 
 def check_run(lr: float, steps: int) -> None:
     """Raise LearningError unless the learning rate and the number of steps are positive and finite."""
-    if not (np.isfinite(lr) and lr > 0):
+    if not (isinstance(lr, int | float | np.number) and np.isfinite(lr) and lr > 0):
         raise LearningError(f"lr: found {lr}; accepted: a finite number > 0")
-    if steps < 1:
+    if not isinstance(steps, int | np.integer) or steps < 1:
         raise LearningError(f"steps: found {steps}; accepted: an integer >= 1")
 
 

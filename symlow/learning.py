@@ -9,7 +9,9 @@ and gradient descent P+ = P - lr N grad_P L = P K with K = I - 2 lr S D gives, f
 
     Sigma+ = K^T Sigma K = Sigma - 2 lr (D S Sigma + Sigma S D) + 4 lr^2 D S Sigma S D
 
-(math.md, section 2; expanded at rank 1 the ten equations of Ger & Barak 2026).
+(math.md, section 2; expanded at rank 1 the ten equations of Ger & Barak 2026). Both are exact in a linear network. In a
+nonlinear one S is the gradient of the reduced loss, and they are asymptotically exact and a closure
+(:attr:`symlow.derivation.Derivation.statements`).
 """
 
 from __future__ import annotations

@@ -23,6 +23,9 @@ from symlow.spec import Spec
 ONES = "one"
 """Name of the vector of ones."""
 
+RESERVED = ("np", "len", "blocks", "block", "name", "value", "columns", "neurons", "enumerate", "P")
+"""Names that generated code uses where vectors are arguments."""
+
 MOST_COLUMNS = 400
 """The most columns of P for which overlaps are named one by one: 80200 of them, which take about a minute."""
 
@@ -46,7 +49,10 @@ class Vector:
 
 @dataclass(frozen=True)
 class Carrier:
-    """A vector along whose columns the state moves: its latent kappa obeys tau dkappa/dt = -kappa + drive."""
+    """A vector along whose columns the state moves: its latent kappa obeys tau dkappa/dt = -kappa + drive.
+
+    The drive is a sum of inputs and projections, each with a number in front, and of the constant Identity(1).
+    """
 
     vector: str
     drive: MatrixExpr
@@ -95,12 +101,17 @@ class Network:
     ones: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the names of the vectors, which overlaps, LaTeX and generated code are built from, and their number.
+        """Check names, which overlaps, LaTeX and generated code are built from, numbers, and that all fits together.
 
         Raises:
-            SpecError: for a name that is not of letters only, is a keyword of Python, or differs from another one by
-                upper and lower case only; for more than ``MOST_COLUMNS`` columns.
+            SpecError: for a name that is not of letters only, means something in Python, or differs from another one by
+                upper and lower case only; for more than ``MOST_COLUMNS`` columns; for carriers, projections or ones
+                that do not fit the vectors.
         """
+        self._check_names()
+        self._check_parts()
+
+    def _check_names(self) -> None:
         p = sum(vector.columns for vector in self.vectors)
         if p > MOST_COLUMNS:
             raise SpecError(
@@ -109,10 +120,37 @@ class Network:
             )
         names = [vector.name for vector in self.vectors]
         for name in names:
-            if not re.fullmatch("[A-Za-z]+", name) or keyword.iskeyword(name):
-                raise SpecError(f"vector {name!r}: accepted: names of letters that are no keyword of Python")
+            if not re.fullmatch("[A-Za-z]+", name) or keyword.iskeyword(name) or name in RESERVED:
+                raise SpecError(f"vector {name!r}: accepted: names of letters that mean nothing in Python")
             if [other.upper() for other in names].count(name.upper()) > 1:
                 raise SpecError(f"vector {name!r}: another vector has the same name but for upper and lower case")
+
+    def _check_parts(self) -> None:
+        sizes = {vector.name: vector.columns for vector in self.vectors}
+        carriers = [carrier.vector for carrier in self.carriers]
+        symbols = [projection.symbol for projection in self.projections]
+        readings = (*self.projections, self.output)
+        named = [*carriers, *(reading.reader for reading in readings), *([self.ones] if self.ones else [])]
+        for name in named:
+            if name not in sizes:
+                raise SpecError(f"unknown vector {name!r}{nearest(name, sizes)}; accepted: {listing(sizes)}")
+        if not carriers or len(set(carriers)) < len(carriers) or len(set(symbols)) < len(symbols):
+            raise SpecError(
+                f"carriers {listing(carriers)}, projections {listing(symbol.name for symbol in symbols)}: accepted: at "
+                "least one carrier, and each of them once; add up the drives of a vector"
+            )
+        for carrier in self.carriers:
+            unknown = carrier.drive.atoms(MatrixSymbol) - {self.inputs, *symbols}
+            if unknown:
+                found = listing(sorted(symbol.name for symbol in unknown))
+                raise SpecError(f"drive of {carrier.vector}: found {found}; accepted: inputs and projections")
+            _check_shape(f"drive of {carrier.vector}", carrier.drive.shape, sizes[carrier.vector])
+        for reading in readings:
+            _check_shape(f"projection {reading.symbol.name}", reading.symbol.shape, sizes[reading.reader])
+        if self.ones is not None:
+            last = self.vectors[-1]
+            if (last.name, last.columns, last.trainable) != (self.ones, 1, False):
+                raise SpecError(f"vector {self.ones!r}: accepted: ones as the last vector, of one column, not trained")
 
     def vector(self, name: str) -> Vector:
         """Return the vector of that name."""
@@ -127,6 +165,11 @@ class Network:
     def gain_after_update(self) -> bool:
         """Whether the gain of the read-out is that of the updated state."""
         return self.readout == "after_update"
+
+
+def _check_shape(what: str, shape: tuple[int, int], columns: int) -> None:
+    if shape != (columns, 1):
+        raise SpecError(f"{what}: found shape {shape}; accepted: ({columns}, 1), the columns of its vector")
 
 
 def build_network(spec: Spec) -> Network:

@@ -88,8 +88,8 @@ class ReferenceModel:
         """Return dL/dsigma at some positions of the visible overlaps, rounded to float from 32 digits or so."""
         with mpmath.workdps(DIGITS):
             visible = [mpmath.mpf(float(value)) for value in sigma[: len(self.derivation.visible)]]
-            self._gains.restart()
-            self.loss(visible, trials)
+            self._gains = _gains(self.derivation.reduction)
+            self.loss(visible, trials)  # with the gains by quadrature that the differences are expanded about
             derivatives = []
             for k in positions:
                 above, below = list(visible), list(visible)
@@ -118,9 +118,6 @@ class _ClosedGains:
     def __init__(self, arguments: list[sympy.Symbol], forms: list[sympy.Expr]) -> None:
         self._forms = sympy.lambdify([arguments], forms, "mpmath")
 
-    def restart(self) -> None:
-        """Forget nothing, for nothing is remembered."""
-
     def __call__(self, statistics: Numbers, moment: tuple[int, int]) -> Numbers:
         *mean, variance = statistics
         return list(self._forms([*mean, max(variance, SMALLEST_VARIANCE)]))
@@ -138,10 +135,6 @@ class _AveragedGains:
         self._derivatives = [sympy.lambdify(X, sympy.diff(nonlinearity.phi, X, order), "mpmath") for order in range(4)]
         self._with_mean = with_mean
         self._base: dict[tuple[int, int], tuple[Numbers, Numbers]] = {}
-
-    def restart(self) -> None:
-        """Forget the moments of the last run."""
-        self._base.clear()
 
     def __call__(self, statistics: Numbers, moment: tuple[int, int]) -> Numbers:
         if moment not in self._base:

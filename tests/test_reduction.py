@@ -119,7 +119,5 @@ def test_output_feedback_makes_read_out_overlaps_drive_the_state():
 
 
 def test_more_columns_than_can_be_named_are_refused():
-    with pytest.raises(
-        SpecError, match=r"the network has 602 columns of P, so 181503 overlaps; accepted: at"
-    ):
+    with pytest.raises(SpecError, match=r"the network has 602 columns of P, so 181503 overlaps; accepted: at"):
         symlow.derive(spec(rank=300))

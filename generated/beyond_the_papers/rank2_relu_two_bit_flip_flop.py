@@ -22,7 +22,7 @@ The state h = sum_c (columns of c) kappa_c of N -> infinity neurons is Gaussian 
         kappa_u.T*Sigma_u_u*kappa_u + 2*kappa_u.T*Sigma_u_b*kappa_b + kappa_b.T*Sigma_b_b*kappa_b - mu**2
     g(mu, Delta) = E[phi'(mu + sqrt(Delta)*xi)] = erf(sqrt(2)*mu/(2*sqrt(Delta)))/2 + 1/2
     phibar(mu, Delta) = E[phi(mu + sqrt(Delta)*xi)] = sqrt(2)*sqrt(Delta)*exp(-mu**2/(2*Delta))/(2*sqrt(pi)) +
-        mu*(erf(sqrt(2)*mu/(2*sqrt(Delta))) + 1)/2
+        mu*(erf(sqrt(2)*mu/(2*sqrt(Delta)))/2 + 1/2)
 
 P = [M U B V Z ONE] stacks the 10 columns; the overlaps sigma are the distinct entries of Sigma = P^T P / N,
 named by the two columns, in the order of OVERLAPS: first the loss-visible ones, which determine activity, output and
@@ -208,7 +208,7 @@ def _phibar(mu, Delta):
     Delta = np.where(Delta.real > 1e-100, Delta, 1e-100)
     return (
         0.3989422804014327 * np.sqrt(Delta) * np.exp(-0.5 * mu**2 / Delta)
-        + 0.5 * mu * (erf(0.7071067811865476 * mu / np.sqrt(Delta)) + 1)
+        + mu * (0.5 * erf(0.7071067811865476 * mu / np.sqrt(Delta)) + 0.5)
     )
 
 

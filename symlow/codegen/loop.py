@@ -134,7 +134,11 @@ class Loop:
 
     def _known_columns(self, known: list[tuple[sympy.Expr, Chain]]) -> str:
         code = self.outside.total(Term(constant, (), chain) for constant, chain in known)
-        over_time = any(chain.column or constant.free_symbols for constant, chain in known)
+        constants = self.outside.constants
+        over_time = any(
+            chain.column or any(symbol.name not in constants for symbol in constant.free_symbols)
+            for constant, chain in known
+        )
         name = self._taken_out(code)
         return f"{name}[t]" if over_time else name  # means of vectors are the same at all times
 

@@ -109,7 +109,7 @@ def _term(product: MatrixExpr, columns: frozenset[str], scalars: frozenset[str])
         row = Chain(tuple((name, not turned) for name, turned in reversed(row_blocks)), row.column)
     if pending:  # a block of one column, such as the means of a vector
         column = Chain(tuple(pending), "")
-    if row is not None and column is None:
+    if row is not None and column is None and product.shape[1] == 1:
         # kappa^T Sigma_u1, a scalar, whose column is the block's own
         column, row = row, None
     return Term(coefficient, tuple(sorted(dots, key=str)), column, row)

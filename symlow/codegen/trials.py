@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import sympy
-from sympy import MatrixExpr
+from sympy import MatrixExpr, MatrixSymbol
 
 from symlow.backward import Cotangents
 from symlow.codegen.loop import Loop
@@ -98,7 +98,9 @@ class TrialLowering:
     # Terms and names ------------------------------------------------------------------------------------------------
 
     def _terms(self, expression: MatrixExpr) -> tuple[Term, ...]:
-        plain = expression.subs(self.backward.gain_symbols).subs(DT, ALPHA * TAU).doit()
+        # Inputs get a name that no gain or statistic has, whatever the network calls them.
+        plain = expression.subs(self.derivation.network.inputs, self._inputs).subs(self.backward.gain_symbols)
+        plain = plain.subs(DT, ALPHA * TAU).doit()
         terms = terms_of(plain, self._column_names, self._scalar_names)
         return added_up(without_transposes(term, self._symmetric) for term in terms)
 
@@ -108,9 +110,12 @@ class TrialLowering:
 
     @cached_property
     def _column_names(self) -> list[str]:
-        network = self.derivation.network
         cotangents = [symbol.name for symbol in self.backward.next_cotangents.values()]
-        return [*self.latents.values(), network.inputs.name, *cotangents, "ybar"]
+        return [*self.latents.values(), self._inputs.name, *cotangents, "ybar"]
+
+    @cached_property
+    def _inputs(self) -> MatrixSymbol:
+        return MatrixSymbol("x", *self.derivation.network.inputs.shape)
 
     @cached_property
     def _scalar_names(self) -> list[str]:
@@ -130,7 +135,7 @@ class TrialLowering:
         sizes = {latent.name: latent.rows for latent in self.reduction.latents.values()}
         sizes |= {symbol.name: symbol.rows for symbol in self.backward.next_cotangents.values()}
         loss = self.derivation.loss
-        return {**sizes, "ybar": loss.outputs, self.derivation.network.inputs.name: loss.inputs}
+        return {**sizes, "ybar": loss.outputs, self._inputs.name: loss.inputs}
 
     @cached_property
     def _widths(self) -> Mapping[tuple[str, bool], int]:
@@ -140,19 +145,18 @@ class TrialLowering:
 
     def _rows(self, latents: str = "", gains: str = "", cotangents: str = "", **names: str) -> Rows:
         """Return how to print for all times, with the given slice of time for each kind of array."""
-        network = self.derivation.network
         code = {name: f"{name}{latents}" for name in self.latents.values()}
         code |= {name: f"{name}{gains}" for name in (*self.statistics, *self.gains, *self._slope_names())}
         code |= {f"{name}bar": f"{name}_bar" for name in (*self.statistics, *self.gains)}
         code |= {f"lambda_{carrier}": f"kappa_{carrier}_bar{cotangents}" for carrier in self.latents}
-        code |= {network.inputs.name: "x", "ybar": "y_bar", "alpha": "ALPHA"}
+        code |= {self._inputs.name: "x", "ybar": "y_bar", "alpha": "ALPHA"}
         return Rows({**code, **names}, self._block_codes, self._sizes, self._widths, frozenset(["alpha"]))
 
     # Forwards -------------------------------------------------------------------------------------------------------
 
     def _driven_loop(self, driven: tuple[str, ...]) -> Loop:
         names = [self.latents[carrier] for carrier in driven]
-        inside = self._rows(latents="[t]", x="x[t]")
+        inside = self._rows(latents="[t]")
         loop = Loop(frozenset(names), inside, self._rows())
         for name in names:
             loop.assign(f"{name}[t + 1]", self._terms(self.reduction.step[name]))
