@@ -28,7 +28,7 @@ QUADRATURE_DIGITS = 25
 """Digits of gains by quadrature: constants of a run, so that differences lose none of theirs to them."""
 
 SMALLEST_VARIANCE = mpmath.mpf(10) ** -100
-"""What stands for zero in gains that are singular there; at the state 0 their factors are zero."""
+"""What stands for zero in gains that have a limit there."""
 
 Numbers = list[mpmath.mpf]
 
@@ -113,14 +113,17 @@ class ReferenceModel:
 
 
 class _ClosedGains:
-    """Gains from their closed forms."""
+    """Gains from their closed forms; at the state 0, what has no limit there is 0, for its factors are."""
 
     def __init__(self, arguments: list[sympy.Symbol], forms: list[sympy.Expr]) -> None:
         self._forms = sympy.lambdify([arguments], forms, "mpmath")
 
     def __call__(self, statistics: Numbers, moment: tuple[int, int]) -> Numbers:
         *mean, variance = statistics
-        return list(self._forms([*mean, max(variance, SMALLEST_VARIANCE)]))
+        if variance > SMALLEST_VARIANCE:
+            return list(self._forms([*mean, variance]))
+        limits = self._forms([*mean, SMALLEST_VARIANCE])
+        return [value if abs(value) < SMALLEST_VARIANCE**-0.25 else mpmath.mpf(0) for value in limits]
 
 
 class _AveragedGains:

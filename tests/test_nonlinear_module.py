@@ -178,14 +178,37 @@ def test_overlaps_of_adds_the_ones():
     assert values["m_b"] == pytest.approx((P[:, 0] * P[:, 2]).mean())
 
 
-@pytest.mark.parametrize("name", ["clip", "sign", "arctan", "relu"])
-def test_silence_is_finite(name):
+@pytest.mark.parametrize("means", [False, True])
+@pytest.mark.parametrize("name", ["clip", "sign", "abs(x)*x", "erf"])
+def test_silence_is_finite(name, means):
     """Without input the state stays at 0, where some gains are singular and multiply zeros."""
-    module = compiled(TRIALS, rank=2, nonlinearity=name)
+    module = compiled(TRIALS, rank=2, nonlinearity=name, means=means)
     sigma = state(module)
-    silent = np.zeros((2, 5, 1)), np.ones((2, 5, 1)), None
-    assert module.loss(sigma, silent) == pytest.approx(0.5 * 0.05 * 5)
+    silent = np.zeros((2, 40, 1)), np.ones((2, 40, 1)), None
+    assert module.loss(sigma, silent) == pytest.approx(0.5 * 0.05 * 40)
     assert np.all(module.loss_gradient(sigma, silent) == 0)
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("name", ["sign", "clip"])
+def test_gradient_after_silence(name, readout):
+    d, module = (
+        derived(TRIALS, nonlinearity=name, readout=readout),
+        compiled(TRIALS, nonlinearity=name, readout=readout),
+    )
+    x, y, mask = trials(module, steps=30)
+    x[:, :20] = 0
+    found, exact = module.loss_gradient(state(module), (x, y, mask)), complex_steps(module, state(module), (x, y, mask))
+    assert np.abs(found - exact).max() <= 1e-12 * np.abs(found).max()
+    assert len(found) == len(d.visible)
+
+
+def test_nan_in_nan_out():
+    for network in ({"nonlinearity": "clip"}, {"nonlinearity": "relu", "means": True}, {"nonlinearity": "erf"}):
+        module = compiled(TRIALS, **network)
+        sigma = state(module)
+        sigma[module.OVERLAPS.index("m_m")] = np.nan
+        assert np.isnan(module.loss(sigma, trials(module)))
 
 
 def test_filter_tasks_need_linear_dynamics():

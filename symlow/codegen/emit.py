@@ -32,6 +32,19 @@ def source(derivation: Derivation, backend: str = "numpy") -> str:
         UnknownNameError: for a backend that does not exist.
     """
     check_name(backend, BACKENDS, "backend")
+    return render(
+        f"{backend}.py.jinja",
+        module=lower(derivation),
+        network_equations=network_equations(derivation.network),
+        gain_equations=gain_equations(derivation),
+        version=__version__,
+        format=FORMAT,
+        mark=MARK,
+    )
+
+
+def render(template: str, **values: object) -> str:
+    """Return a template of this package, filled in."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("symlow.codegen"),
         undefined=jinja2.StrictUndefined,
@@ -40,14 +53,7 @@ def source(derivation: Derivation, backend: str = "numpy") -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"wrapped": _wrapped, "docstring": _in_docstring, "code": _code, "prose": _prose}
-    return environment.get_template(f"{backend}.py.jinja").render(
-        module=lower(derivation),
-        network_equations=network_equations(derivation.network),
-        gain_equations=gain_equations(derivation),
-        version=__version__,
-        format=FORMAT,
-        mark=MARK,
-    )
+    return environment.get_template(template).render(**values)
 
 
 def compile_module(derivation: Derivation, backend: str = "numpy") -> ModuleType:

@@ -20,6 +20,7 @@ from symlow.derivation import Derivation
 from symlow.expressions import summands
 from symlow.network import Vector
 from symlow.nonlinearity import MU
+from symlow.nonlinearity.mixture import Mixture
 from symlow.tasks.filters import FilterLoss
 
 
@@ -152,7 +153,12 @@ class Lowered:
     @property
     def needs_scipy(self) -> bool:
         """Whether a gain contains a function that NumPy lacks."""
-        return any("erf(" in function.expression for function in self.gains)
+        return bool(self.mixtures) or any("erf(" in function.expression for function in self.gains)
+
+    @property
+    def mixtures(self) -> tuple[Mixture, ...]:
+        """The tables of sigmoids that gains contain."""
+        return self.gains[0].mixtures if self.gains else ()
 
 
 def lower(derivation: Derivation) -> Lowered:

@@ -1,7 +1,8 @@
-"""Gains as NumPy code: functions of the statistics of the state, in closed form or as series.
+"""Gains as NumPy code: functions of the statistics of the state, in closed form, as series or by tables of sigmoids.
 
-Closed forms that are singular at Delta = 0 are evaluated no closer to it than ``SMALLEST_VARIANCE``: at the state
-h = 0, from which every run starts, what they multiply is zero, and so is the product.
+Closed forms that are singular at Delta = 0 are not evaluated there: at the state h = 0, from which every run starts. One
+that has a limit takes it, at ``SMALLEST_VARIANCE``; one that grows beyond bounds, such as the gain of a jump, multiplies
+zeros, and is taken as what it is far away, zero, for else cotangents would grow by it at each silent step.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from sympy.printing.pycode import PythonCodePrinter
 
 from symlow.errors import SpecError
 from symlow.nonlinearity import DELTA, MU, Nonlinearity
-from symlow.nonlinearity.series import Series
+from symlow.nonlinearity.mixture import Mixture, mixed_forms
+from symlow.nonlinearity.series import PiecewiseSeries, Series
 from symlow.reduction import Reduction
 
 SMALLEST_VARIANCE = 1e-100
@@ -29,16 +31,20 @@ class GainFunction:
         arguments: names of the statistics.
         meaning: what it is, for its docstring.
         expression: code of its value, where there is a closed form; empty else.
-        guarded: whether Delta is kept away from 0.
-        series: its series, where there is no closed form.
+        at_zero: code of the variance that stands for 0, empty where 0 stands for itself.
+        series: its series over all variances, if that is how it is evaluated.
+        pieces: its series on pieces, if that is how it is evaluated.
+        mixtures: the tables of sigmoids that its expression contains.
     """
 
     name: str
     arguments: tuple[str, ...]
     meaning: str
-    expression: str
-    guarded: bool
-    series: Series | None
+    expression: str = ""
+    at_zero: str = ""
+    series: Series | None = None
+    pieces: PiecewiseSeries | None = None
+    mixtures: tuple[Mixture, ...] = ()
 
 
 class NumpyFunctionPrinter(PythonCodePrinter):
@@ -104,8 +110,11 @@ class NumpyFunctionPrinter(PythonCodePrinter):
             "erf": "erf",
             "sign": "np.sign",
         }
-        name = known[function.func.__name__]
-        return f"{name}({self._print(function.args[0])})"
+        return f"{known[function.func.__name__]}({self._print(function.args[0])})"
+
+    def _print_AppliedUndef(self, function: sympy.Function) -> str:  # noqa: N802
+        """Print the function of a table of sigmoids, of derivative, mu and Delta."""
+        return f"_{function.func.__name__}({', '.join(self._print(argument) for argument in function.args)})"
 
     _print_sin = _print_cos = _print_sinh = _print_cosh = _print_erf = _print_sign = _print_Function
 
@@ -119,42 +128,58 @@ def gain_functions(reduction: Reduction) -> tuple[GainFunction, ...]:
     if not reduction.statistics:
         return ()
     nonlinearity = reduction.network.nonlinearity
-    with_mean = reduction.network.ones is not None
-    if not with_mean and nonlinearity.needs_series:
-        series = nonlinearity.series
-        meanings = ("g(Delta) = E[phi'(sqrt(Delta) xi)]", "dg/dDelta")
-        pairs = zip(("_g", "_g_Delta"), (series.gain, series.slope), meanings, strict=True)
-        return tuple(GainFunction(name, ("Delta",), meaning, "", False, part) for name, part, meaning in pairs)
-    return tuple(_closed(nonlinearity, with_mean))
+    if reduction.network.ones is not None:
+        return tuple(_with_mean(nonlinearity))
+    if not nonlinearity.needs_series:
+        forms = [("_g", nonlinearity.gain, _AT_ZERO), ("_g_Delta", sympy.diff(nonlinearity.gain, DELTA), "dg/dDelta")]
+        return tuple(_printed(*form, ("Delta",)) for form in forms)
+    return tuple(_approximated(nonlinearity))
 
 
-def _closed(nonlinearity: Nonlinearity, with_mean: bool) -> Iterator[GainFunction]:
-    gain = nonlinearity.gain_with_mean if with_mean else nonlinearity.gain
-    if gain is None or (with_mean and nonlinearity.activity is None):
+_AT_ZERO = "g(Delta) = E[phi'(sqrt(Delta) xi)]"
+
+
+def _approximated(nonlinearity: Nonlinearity) -> Iterator[GainFunction]:
+    series = nonlinearity.series
+    for name, part, meaning in (("_g", series.gain, _AT_ZERO), ("_g_Delta", series.slope, "dg/dDelta")):
+        if isinstance(part, Series):
+            yield GainFunction(name, ("Delta",), meaning, series=part)
+        else:
+            yield GainFunction(name, ("Delta",), meaning, pieces=part)
+
+
+def _with_mean(nonlinearity: Nonlinearity) -> Iterator[GainFunction]:
+    gain, activity = nonlinearity.gain_with_mean, nonlinearity.activity
+    mixed = mixed_forms(nonlinearity.phi) if gain is None or activity is None else None
+    if mixed is not None:
+        forms, tables = (mixed.gain, mixed.activity, mixed.gain_mu, mixed.gain_delta), mixed.tables
+    elif gain is not None and activity is not None:
+        forms, tables = (gain, activity, sympy.diff(gain, MU), sympy.diff(gain, DELTA)), ()
+    else:
         raise SpecError(
             f"network.nonlinearity: {nonlinearity.name!r} has no gain in closed form where vectors have means; "
-            "accepted with network.means = true: erf, relu, leaky_relu, clip, sin, sign, exp, polynomials, sums"
+            "accepted with network.means = true: sums of tanh, arctan, sigmoid and softplus of a*x + b, "
+            "x/sqrt(1 + x**2), polynomials, and polynomials times one of erf, sin, cos, exp, relu, clip, abs, sign"
         )
-    arguments = ("mu", "Delta") if with_mean else ("Delta",)
-    state = "mu + sqrt(Delta) xi" if with_mean else "sqrt(Delta) xi"
-    forms = [("_g", gain, f"g({', '.join(arguments)}) = E[phi'({state})]")]
-    if with_mean:
-        forms += [
-            ("_phibar", nonlinearity.activity, f"phibar(mu, Delta) = E[phi({state})]"),
-            ("_g_mu", sympy.diff(gain, MU), "dg/dmu"),
-        ]
-    forms.append(("_g_Delta", sympy.diff(gain, DELTA), "dg/dDelta"))
-    printer = NumpyFunctionPrinter()
-    for name, form, meaning in forms:
-        code = str(printer.doprint(form))
-        if not form.has(DELTA, MU):
-            code += " + 0 * Delta"  # of the shape of the statistics
-        yield GainFunction(name, arguments, meaning, code, _singular(form), None)
+    state = "mu + sqrt(Delta) xi"
+    meanings = (f"g(mu, Delta) = E[phi'({state})]", f"phibar(mu, Delta) = E[phi({state})]", "dg/dmu", "dg/dDelta")
+    for name, form, meaning in zip(("_g", "_phibar", "_g_mu", "_g_Delta"), forms, meanings, strict=True):
+        yield _printed(name, form, meaning, ("mu", "Delta"), tables)
 
 
-def _singular(form: sympy.Expr) -> bool:
-    """Whether an expression has a power of Delta, negative or fractional, that is singular at 0."""
-    powers = form.atoms(sympy.Pow)
-    return any(
-        p.base.subs(DELTA, 0) == 0 and not (p.exp.is_Integer and p.exp.is_positive) for p in powers if p.base.has(DELTA)
-    )
+def _printed(
+    name: str, form: sympy.Expr, meaning: str, arguments: tuple[str, ...], tables: tuple[Mixture, ...] = ()
+) -> GainFunction:
+    code = str(NumpyFunctionPrinter().doprint(form))
+    if not form.has(DELTA, MU):
+        code += " + 0 * Delta"  # of the shape of the statistics
+    return GainFunction(name, arguments, meaning, code, _at_zero(form), mixtures=tables)
+
+
+def _at_zero(form: sympy.Expr) -> str:
+    """Return the variance that stands for 0: a small one where the form has a limit, a large one where it grows."""
+    powers = [power for power in form.atoms(sympy.Pow) if power.base.has(DELTA) and power.base.subs(DELTA, 0) == 0]
+    if all(power.exp.is_Integer and power.exp.is_positive for power in powers):
+        return ""
+    near = form.subs({MU: 0, DELTA: sympy.Float(SMALLEST_VARIANCE)}).evalf()
+    return repr(SMALLEST_VARIANCE) if abs(near) < 1 / SMALLEST_VARIANCE**0.25 else repr(1 / SMALLEST_VARIANCE)

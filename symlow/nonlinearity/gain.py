@@ -49,7 +49,7 @@ class Nonlinearity:
 
     @cached_property
     def is_odd(self) -> bool:
-        """Whether phi(-x) = -phi(x), found at sample points, to 25 digits: then learning leaves zero means at zero."""
+        """Whether phi(-x) = -phi(x), so that learning leaves means at zero; found at sample points."""
         return is_odd(self.phi)
 
     @property

@@ -3,7 +3,7 @@
     g(Delta) = E[phi'(sqrt(Delta) xi)],     dg/dDelta = E[(xi^2 - 1) (phi'(sqrt(Delta) xi) - phi'(0))] / (2 Delta),
 
 They are taken over Gauss-Legendre panels of half an octave, from 0 to beyond every variance, halved until phi' is
-resolved. The values of phi' are computed at 30 digits, the sums in float64. phi'(0) has no share in the derivative,
+resolved. The values of phi' are computed at 40 digits, the sums in float64. phi'(0) has no share in the derivative,
 but cancels what would cancel in the sum for small variances; for large ones, where phi' is small at most points, the
 sum is better without.
 """
@@ -27,8 +27,10 @@ REACH = 15 * LARGEST_VARIANCE**0.5
 FARTHEST = 2.0**18
 MOST_PANELS = 800
 RESOLVED = 1e-9
-"""The last Legendre coefficients of phi' on a panel, by its mean size; at twice the degree they are squared."""
+"""The last Legendre coefficients of phi' on a panel, relative to its mean size; the error is of twice their degree."""
 LARGEST_VALUE = 1e280
+CLOSE = 1e-15
+"""Where variances, in units of the rate, are too small for the panels: two terms of the power series are as good."""
 
 
 class Integrals:
@@ -65,7 +67,7 @@ class Integrals:
             value = self._slope(y)
         except ValueError as error:
             raise SpecError(
-                f"nonlinearity: the slope of {self._phi} has {error}; accepted: functions of finite slope"
+                f"nonlinearity: the slope of {self._phi} has {error}; accepted: a finite slope everywhere"
             ) from None
         if abs(value) > LARGEST_VALUE:
             raise SpecError(f"nonlinearity: {self._phi} grows so fast that its gain overflows; accepted: slower growth")
@@ -76,7 +78,7 @@ class Integrals:
         last = np.polynomial.legendre.legvander(points, nodes - 1)[:, -4:] * weights[:, None] * (nodes - 2.5)
         unit = self.rate**-0.5
         # Odd numbers of nodes shift the edges too, so that two quadratures share nothing.
-        octaves = np.arange(-16, np.log2(FARTHEST / unit) + 0.5, 0.5) + 0.25 * (nodes % 2)
+        octaves = np.arange(-26, np.log2(FARTHEST / unit) + 0.5, 0.5) + 0.25 * (nodes % 2)
         edges = [0.0, *(unit * 2.0**octaves)]
         waiting = list(pairwise(edges))[::-1]
         found: list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]] = []
@@ -103,21 +105,21 @@ class Integrals:
 
     def gain(self, variance: float) -> float:
         """Return g(Delta)."""
-        if variance == 0:
-            return float(self._first)
+        if variance * self.rate < CLOSE:
+            return float(self._first + variance * self._third / 2)
         _, density, values, _ = self._near(variance)
         return float(density @ values)
 
     def gain_scale(self, variance: float) -> float:
         """Return E|phi'|, to which the error of g is relative where g is small by cancellation."""
-        if variance == 0:
-            return abs(float(self._first))
+        if variance * self.rate < CLOSE:
+            return abs(float(self._first + variance * self._third / 2))
         _, density, values, _ = self._near(variance)
         return float(density @ np.abs(values))
 
     def slope(self, variance: float) -> float:
         """Return dg/dDelta."""
-        if variance == 0:
+        if variance * self.rate < CLOSE:
             return float(self._third) / 2
         spread, density, values, changes = self._near(variance)
         return float((density * spread) @ (changes if variance * self.rate < 1 else values)) / (2 * variance)
@@ -128,7 +130,7 @@ class Integrals:
         No less than a thousandth of what the size of g suggests, for where phi' is all but constant up to a distance.
         """
         least = 1e-3 * self.rate / (1 + self.rate * variance) * self.gain_scale(variance)
-        if variance == 0:
+        if variance * self.rate < CLOSE:
             return max(abs(float(self._third)) / 2, least)
         spread, density, values, changes = self._near(variance)
         weight = density * np.abs(spread)

@@ -1,4 +1,4 @@
-"""Values of nonlinearities at many digits, and what they show: whether phi is odd or even but for a line.
+"""Values of nonlinearities at many digits, and whether phi(x) + phi(-x) = 0, or phi(x) - phi(-x) = 2 c x.
 
 Symmetry is found at sample points, to 25 digits, rather than proved: SymPy's simplification can take forever, and no
 expression that a specification can hold agrees to so many digits at points like these without being equal.
@@ -14,7 +14,7 @@ import sympy
 from symlow.errors import SpecError
 from symlow.parser import X
 
-DIGITS = 30
+DIGITS = 40
 POINTS = tuple(sympy.sqrt(sympy.Rational(k, 7)) for k in (2, 5, 11, 41, 173))
 KINKED = (sympy.Max, sympy.Min, sympy.Abs, sympy.sign, sympy.Heaviside, sympy.DiracDelta, sympy.Piecewise)
 FASTEST = 100

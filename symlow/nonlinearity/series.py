@@ -34,6 +34,8 @@ TARGET = 2e-14
 """Relative error at which no more terms are added."""
 ACCEPTED = 1e-12
 """The largest relative error of a gain that is accepted."""
+WHOLE = 5e-14
+"""The largest relative error of a series for all variances before those on pieces are tried, which reach 1e-14."""
 TERMS = (24, 32, 40, 48, 64)
 STRETCHES = (3.0, 2.0, 4.0, 1.0, 8.0)
 """Values of c tried, in units of the initial rate of g; for tanh, the first is best."""
@@ -150,7 +152,7 @@ def _whole(function: _Sampled) -> Series | None:
             best = candidate if best is None or candidate.error < best.error else best
         if best is None or best.error < TARGET or best.error > 10 ** (-terms / 8):
             break  # accurate, or so slow to converge that no number of terms will do
-    if best is None or not best.error < ACCEPTED / 2:
+    if best is None or not best.error < WHOLE:
         return None
     # Twice the largest deviation seen: between the points it is larger than at them, but not by much.
     error = 2 * max(best.error, _certify(best, function.certified))
