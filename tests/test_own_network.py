@@ -108,7 +108,7 @@ def test_every_overlap_is_explained(name):
 @pytest.mark.parametrize(("names", "message"), [
     (("m", "M", "z"), "vector 'm': another vector has the same name but for upper and lower case"),
     (("m", "u1", "z"), "vector 'u1': accepted: names of letters"),
-    (("in", "u", "z"), "vector 'in': accepted: names of letters that are no keyword"),
+    (("in", "u", "z"), "vector 'in': accepted: names of letters that mean nothing in Python"),
     (("w_in", "u", "z"), "vector 'w_in'"),
 ])  # fmt: skip
 def test_names_that_would_collide_are_refused(names, message):

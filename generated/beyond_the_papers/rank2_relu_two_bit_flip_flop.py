@@ -199,13 +199,13 @@ _ONE = np.ones((1, 1))
 
 def _g(mu, Delta):
     """Return g(mu, Delta) = E[phi'(mu + sqrt(Delta) xi)]."""
-    Delta = np.where(Delta.real > 1e-100, Delta, 1e-100)
+    Delta = np.where(Delta.real < 1e-100, 1e-100, Delta)
     return 0.5 * erf(0.7071067811865476 * mu / np.sqrt(Delta)) + 0.5
 
 
 def _phibar(mu, Delta):
     """Return phibar(mu, Delta) = E[phi(mu + sqrt(Delta) xi)]."""
-    Delta = np.where(Delta.real > 1e-100, Delta, 1e-100)
+    Delta = np.where(Delta.real < 1e-100, 1e-100, Delta)
     return (
         0.3989422804014327 * np.sqrt(Delta) * np.exp(-0.5 * mu**2 / Delta)
         + mu * (0.5 * erf(0.7071067811865476 * mu / np.sqrt(Delta)) + 0.5)
@@ -214,13 +214,13 @@ def _phibar(mu, Delta):
 
 def _g_mu(mu, Delta):
     """Return dg/dmu."""
-    Delta = np.where(Delta.real > 1e-100, Delta, 1e-100)
+    Delta = np.where(Delta.real < 1e-100, 1e+100, Delta)
     return 0.3989422804014327 * np.exp(-0.5 * mu**2 / Delta) / np.sqrt(Delta)
 
 
 def _g_Delta(mu, Delta):
     """Return dg/dDelta."""
-    Delta = np.where(Delta.real > 1e-100, Delta, 1e-100)
+    Delta = np.where(Delta.real < 1e-100, 1e-100, Delta)
     return -0.19947114020071635 * mu * np.exp(-0.5 * mu**2 / Delta) / (Delta * np.sqrt(Delta))
 
 

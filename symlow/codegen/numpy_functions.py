@@ -1,8 +1,8 @@
 """Gains as NumPy code: functions of the statistics of the state, in closed form, as series or by tables of sigmoids.
 
-Closed forms that are singular at Delta = 0 are not evaluated there: at the state h = 0, from which every run starts. One
-that has a limit takes it, at ``SMALLEST_VARIANCE``; one that grows beyond bounds, such as the gain of a jump, multiplies
-zeros, and is taken as what it is far away, zero, for else cotangents would grow by it at each silent step.
+Closed forms that are singular at Delta = 0, the state h = 0 from which every run starts, are not evaluated there. One
+that has a limit takes it, at ``SMALLEST_VARIANCE``; one that grows beyond bounds, such as the gain of a jump, has zeros
+for factors, and is taken as what it is far away, zero: else cotangents would grow by it at each silent step.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def nonlinearity(text: str) -> Nonlinearity:
     phi = parse_expression(text)
     if not phi.has(X):
         raise SpecError(f"found {text!r}, which does not depend on x; accepted: an expression in x")
-    problem = _undefined(phi)
+    problem = check_real(phi)
     if problem:
         raise SpecError(f"found {text!r}: {problem}; accepted: functions that are real and finite for all x")
     return Nonlinearity(text, phi)
@@ -129,7 +129,7 @@ def _gain_slope(term: sympy.Expr) -> sympy.Expr | None:
     return odd_slope(term) if closed is None else closed.subs(MU, 0)
 
 
-def _undefined(phi: sympy.Expr) -> str:
+def check_real(phi: sympy.Expr) -> str:
     """Return where phi is not a finite real number, in words, or an empty string."""
     value = evaluated(phi)
     for k in range(-40, 41):
