@@ -59,6 +59,23 @@ def task_batches(
     return batches(generator, task.batch if batch is None else batch, seed, task.data if data is None else data)
 
 
+def _check_carriers(teacher: Derivation, task: TeacherTask) -> None:
+    """Check that real vectors can have the overlaps of the carriers; norms of readers are free, and can be large."""
+    index = teacher.reduction.index
+    names = [*teacher.reduction.latents, *([teacher.network.ones] if teacher.network.ones else [])]
+    places = [k for name in names for k in range(index.slice(name).start, index.slice(name).stop)]
+    entries = [[index.at(i, j).name for j in places] for i in places]
+    if any(name in teacher.invisible for row in entries for name in row if name != "one_one"):
+        return  # the gain is constant: the output does not depend on them
+    gram = [[task.overlaps.get(name, 1.0) for name in row] for row in entries]
+    lowest = np.linalg.eigvalsh(gram)[0]
+    if lowest < -1e-10:
+        raise SpecError(
+            f"task.overlaps: those of {listing(names)} with one another have a Gram matrix with the eigenvalue "
+            f"{lowest:.3g}; accepted: positive semidefinite, as of real vectors; raise the norms"
+        )
+
+
 def _teacher(spec: Spec, task: TeacherTask) -> Teacher:
     network = spec.network.model_copy(
         update={"rank": task.rank, "nonlinearity": task.nonlinearity or spec.network.nonlinearity}
@@ -78,6 +95,7 @@ def _teacher(spec: Spec, task: TeacherTask) -> Teacher:
             f"task.overlaps: no value for {missing[0]}; accepted: each loss-visible overlap of the teacher, "
             f"{listing(teacher.visible)}"
         )
+    _check_carriers(teacher, task)
     sigma = np.array([task.overlaps.get(name, 0.0) for name in teacher.overlaps])
     module = teacher.compile()
 

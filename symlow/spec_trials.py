@@ -390,7 +390,7 @@ class TeacherTask(GeneratedTask):
     """Imitate a teacher: a low-rank network given by its overlaps (Ger & Barak 2026, arXiv:2605.04115).
 
     The inputs are noise, the targets the outputs of the teacher's reduced dynamics from rest. Teacher and student have
-    the same numbers of inputs and outputs, and the same dt, tau and readout.
+    the same numbers of inputs and outputs, and the same dt, tau, readout, bias and means.
     """
 
     kind: Literal["teacher"]

@@ -24,7 +24,7 @@ from symlow.certificate import Certificate, Check, Measurement, check, relative_
 from symlow.closure import ClosureVerification, drift_measurements
 from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
-from symlow.drift import drift
+from symlow.drift import drift, has_no_network
 from symlow.errors import LearningError
 from symlow.initial import overlaps_of_weights, sample_weights
 from symlow.learn import Track, check_run
@@ -91,8 +91,7 @@ def verify(
         checks = [*comparison.full_network(steps, lr, seed, track), *comparison.gradient()]
     else:
         checks = comparison.gradient()
-        # The gain of the previous state is a convention of the reduced model: no network of neurons has it.
-        if derivation.network.readout != "updated_latents_previous_gain":
+        if not has_no_network(derivation):
             trials = _random_trials(derivation, seed)
             closure = ClosureVerification(derivation, module, trials, seed, track)
             checks += closure.checks()

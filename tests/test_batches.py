@@ -7,7 +7,7 @@ import pytest
 
 import symlow
 from symlow.batches import task_batches, task_generator
-from symlow.errors import ArrayError, LearningError, SpecError
+from symlow.errors import ArrayError, GramMatrixError, LearningError, SpecError
 from symlow.initial import overlaps_of_weights, sample_weights
 from symlow.spec_trials import TEACHER_OVERLAPS
 from tests.conftest import compiled, derived
@@ -73,6 +73,30 @@ def test_flow_on_changing_trials_is_refused():
         symlow.learn(d, initial(d), 0.1, 2, trials=task_batches(d, 0), method="flow")
 
 
+def test_ones_are_ones():
+    d = derived(FLIP_FLOP, nonlinearity="relu", means=True)
+    sigma = initial(d)
+    sigma[-1] = 2.0
+    with pytest.raises(GramMatrixError, match="sigma: found one_one = 2; accepted: 1, the mean square of ones"):
+        symlow.learn(d, sigma, 0.1, 2)
+
+
+def test_settings_of_the_wrong_type():
+    d = derived(FLIP_FLOP)
+    with pytest.raises(LearningError, match="method: found 'descent'; accepted: 'step' or 'flow'"):
+        symlow.learn(d, initial(d), 0.1, 2, method="descent")
+    for lr, steps in (("0.1", 2), (None, 2), (0.1, 2.5), (0.1, "2")):
+        with pytest.raises(LearningError, match=r"(lr|steps): found"):
+            symlow.learn(d, initial(d), lr, steps)
+
+
+def test_flow_on_the_same_arrays_at_each_step():
+    d = derived(FLIP_FLOP, nonlinearity="erf")
+    x, y, _ = task_batches(d, 0)(0)
+    run = symlow.learn(d, initial(d), 0.01, 2, trials=lambda step: (x, y, None), method="flow")
+    assert run.method == "flow"
+
+
 def test_trials_of_a_step_are_checked():
     d = derived(FLIP_FLOP)
     with pytest.raises(ArrayError, match="x: found shape"):
@@ -113,6 +137,7 @@ def test_teacher_of_another_rank_and_nonlinearity():
         ({**TEACHER_OVERLAPS, "z_q": 1.0}, "task.overlaps: unknown overlap 'z_q'; did you mean"),
         ({"z_m": 0.5}, "task.overlaps: no value for z_u; accepted: each loss-visible overlap of the teacher, z_m, z_u"),
         ({**TEACHER_OVERLAPS, "v_v": 1.0}, "task.overlaps: unknown overlap 'v_v'"),
+        ({**TEACHER_OVERLAPS, "m_u": 2.5}, "task.overlaps: those of m, u with one another have a Gram matrix with the"),
     ],
 )
 def test_teachers_that_are_no_networks(overlaps, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import types
 
@@ -90,8 +91,11 @@ def test_an_error_that_does_not_fall_with_the_number_of_neurons_is_noticed(monke
     module = types.ModuleType("wrong")
     exec(d.source().replace("half = -2 * Sigma", "half = -2.2 * Sigma"), module.__dict__)
     trials = verification_trials(d, module, np.zeros(10), 0)
-    assert ClosureVerification(d, module, trials, 0, iter)._exponent().error > -0.2
-    assert ClosureVerification(d, compiled(TRIALS, nonlinearity="erf"), trials, 0, iter)._exponent().passed
+    wrong = ClosureVerification(d, module, trials, 0, iter).checks()[-1]
+    right = ClosureVerification(d, compiled(TRIALS, nonlinearity="erf"), trials, 0, iter).checks()[-1]
+    assert not wrong.passed
+    assert right.passed
+    assert right.error < -0.35 < wrong.error
 
 
 def test_what_is_frozen_altogether_passes():
@@ -132,6 +136,25 @@ def test_drift_shrinks_with_the_number_of_neurons_and_grows_with_learning():
     assert runs[6400].deviation[-1] > runs[6400].deviation[3] > 0
     assert np.abs(runs[6400].kurtosis[0]).max() < 0.3
     assert runs[6400].quantiles[0].min() > 0.999
+
+
+def test_trusted_steps_end_before_the_deviation():
+    d = derived(FLIP_FLOP, nonlinearity="erf")
+    run = symlow.drift(d, sample_weights(d, 40, 1.0, 0), 0.01, 4, task_batches(d, 0))
+    for beyond in range(1, 5):
+        network = run.theory.copy()
+        network[beyond:] *= 2
+        assert dataclasses.replace(run, network=network).trusted_steps == beyond - 1
+    assert dataclasses.replace(run, network=run.theory).trusted_steps == 4
+
+
+def test_drift_of_silence_and_of_a_reduced_read_out():
+    d = derived(FLIP_FLOP, nonlinearity="erf")
+    run = symlow.drift(d, sample_weights(d, 10, 0.0, 0), 0.1, 2, task_batches(d, 0))
+    assert run.deviation.tolist() == [0, 0, 0]
+    d = derived(FLIP_FLOP, nonlinearity="erf", readout="updated_latents_previous_gain")
+    with pytest.raises(symlow.errors.LearningError, match=r"network.readout: found 'updated_latents_previous_gain'"):
+        symlow.drift(d, sample_weights(d, 10, 1.0, 0), 0.1, 2, task_batches(d, 0))
 
 
 def test_moments_of_drift():
