@@ -1,4 +1,6 @@
-"""The published flows, typed in from the form of Ger & Barak 2026: rank 1 (ten equations) and rank 2 (twenty-one).
+"""The flows of Ger & Barak 2026, typed in: rank 1 (ten equations), rank 2 (twenty-one), and nonlinear of rank 1 (ten).
+
+In the nonlinear network the overlaps of the carriers m and u with one another are loss-visible too.
 
 Each right-hand side is minus the sum of the products listed, ``g_x`` standing for dL/dsigma_x; norms carry a factor 2.
 """
@@ -14,6 +16,19 @@ RANK1 = {
     "u_u": "2*(z_u*g_z_u + v_u*g_v_u)",
     "v_v": "2*(v_m*g_v_m + v_u*g_v_u)",
     "z_z": "2*(z_m*g_z_m + z_u*g_z_u)",
+}
+
+RANK1_NONLINEAR = {
+    "z_m": "(m_m + z_z)*g_z_m + m_u*g_z_u + z_v*g_v_m + z_u*g_m_u + 2*z_m*g_m_m",
+    "z_u": "m_u*g_z_m + (u_u + z_z)*g_z_u + z_v*g_v_u + z_m*g_m_u + 2*z_u*g_u_u",
+    "v_m": "z_v*g_z_m + (m_m + v_v)*g_v_m + m_u*g_v_u + v_u*g_m_u + 2*v_m*g_m_m",
+    "v_u": "z_v*g_z_u + m_u*g_v_m + (u_u + v_v)*g_v_u + v_m*g_m_u + 2*v_u*g_u_u",
+    "m_u": "z_u*g_z_m + z_m*g_z_u + v_u*g_v_m + v_m*g_v_u + (m_m + u_u)*g_m_u + 2*m_u*(g_m_m + g_u_u)",
+    "z_v": "v_m*g_z_m + v_u*g_z_u + z_m*g_v_m + z_u*g_v_u",
+    "m_m": "2*z_m*g_z_m + 2*v_m*g_v_m + 2*m_u*g_m_u + 4*m_m*g_m_m",
+    "u_u": "2*z_u*g_z_u + 2*v_u*g_v_u + 2*m_u*g_m_u + 4*u_u*g_u_u",
+    "v_v": "2*v_m*g_v_m + 2*v_u*g_v_u",
+    "z_z": "2*z_m*g_z_m + 2*z_u*g_z_u",
 }
 
 RANK2 = {

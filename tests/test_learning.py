@@ -8,7 +8,7 @@ from sympy import MatrixSymbol
 
 from symlow.learning import LR
 from tests.conftest import EXPONENTIAL, derived, filters
-from tests.published import RANK1, RANK2
+from tests.published import RANK1, RANK1_NONLINEAR, RANK2
 
 
 def published(expression: str) -> sympy.Expr:
@@ -17,16 +17,36 @@ def published(expression: str) -> sympy.Expr:
     return -sympy.sympify(expression).subs(overlaps, simultaneous=True)
 
 
-@pytest.mark.parametrize(("rank", "equations"), [(1, RANK1), (2, RANK2)])
-def test_flow_is_the_published_one(rank, equations):
-    d = derived(rank=rank)
+TRIALS = {"kind": "trials"}
+
+
+@pytest.mark.parametrize(
+    ("network", "equations"),
+    [
+        ({"rank": 1}, RANK1),
+        ({"rank": 2}, RANK2),
+        ({"rank": 1, "nonlinearity": "erf", "task": TRIALS}, RANK1_NONLINEAR),
+        ({"rank": 1, "nonlinearity": "tanh", "task": TRIALS}, RANK1_NONLINEAR),
+    ],
+)
+def test_flow_is_the_published_one(network, equations):
+    d = derived(**network)
     assert set(d.overlaps) == set(equations)
     for name, expression in equations.items():
         assert sympy.expand(d.flow[name] - published(expression)) == 0, name
 
 
+def test_overlaps_of_carriers_are_visible_in_a_nonlinear_network():
+    d = derived(TRIALS, nonlinearity="erf")
+    assert d.visible == ("z_m", "z_u", "v_m", "v_u", "m_u", "m_m", "u_u")
+    assert d.invisible == ("z_v", "v_v", "z_z")
+    assert d.metric.shape == (10, 7)
+
+
 SHAPES = [
     {"rank": 1},
+    {"rank": 1, "nonlinearity": "erf", "task": TRIALS},
+    {"rank": 1, "nonlinearity": "relu", "means": True, "bias": True, "task": TRIALS, "frozen": ("z",)},
     {"rank": 2},
     {"rank": 1, "inputs": 2, "task": filters(1, 2, (EXPONENTIAL,))},
     {"rank": 1, "outputs": 2, "task": filters(2, 1, (EXPONENTIAL,)), "frozen": ("m", "z")},
@@ -81,7 +101,7 @@ def test_metric_times_gradient_is_minus_the_flow(shape):
         assert sympy.expand(value + d.flow[name]) == 0
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if "nonlinearity" not in shape])
 def test_linear_metric_is_off_diagonal_in_visibility(shape):
     # Visible rows contain invisible overlaps only, and the other way round (Ger & Barak 2026, fig. 11).
     d = derived(**shape)
@@ -99,11 +119,15 @@ def test_block_flow_has_the_scalar_flow_as_entries(shape):
     for (left, right), expression in d.block_flow.items():
         values = {symbol: index.explicit(*pair) for pair, symbol in index.blocks.items()}
         for (a, b), symbol in d.learning.visible_blocks.items():
-            gradients = index.explicit(a, b).applyfunc(lambda s: sympy.Symbol(s.name.replace("sigma_", "g_")) / 2)
-            values[symbol] = gradients.as_immutable()
+            values[symbol] = index.explicit(a, b).applyfunc(lambda s: symmetric_gradient(index, s)).as_immutable()
         explicit = sympy.Matrix(expression.subs(values).doit().as_explicit())
         for (i, j), symbol in _entries(index.explicit(left, right)):
             assert sympy.expand(explicit[i, j] - d.flow[symbol.name.removeprefix("sigma_")]) == 0, symbol
+
+
+def symmetric_gradient(index, symbol):
+    overlap = index[symbol.name.removeprefix("sigma_")]
+    return overlap.gradient_symbol / (1 if overlap.is_norm else 2)
 
 
 def _entries(matrix):
