@@ -77,6 +77,18 @@ def test_gradient_with_means_and_bias(name, readout):
     assert_gradient(d, module, state(module, 3, means=0.5), trials(module))
 
 
+@pytest.mark.parametrize(
+    "name", ["(min(3, x))**2 + x", "tanh(x)", "softplus(2*x) - x/3", "x/sqrt(1 + x**2)", "max(x, 0)*x"]
+)
+def test_gradient_with_means_of_other_nonlinearities(name):
+    network = {"rank": 1, "nonlinearity": name, "means": True, "bias": True, "dt": 0.2}
+    d, module = derived(TRIALS, **network), compiled(TRIALS, **network)
+    sigma, data = state(module, 3, means=0.5), trials(module, steps=5)
+    positions = list(range(0, len(d.visible), 3))
+    exact = ReferenceModel(d).gradient(sigma, data, positions)
+    assert np.abs(module.loss_gradient(sigma, data)[positions] - exact).max() <= 1e-10 * np.abs(exact).max()
+
+
 @pytest.mark.parametrize("readout", READOUTS)
 def test_frozen_vectors_and_no_mask(readout):
     network = {"rank": 2, "nonlinearity": "erf", "readout": readout}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import sympy
 from sympy.printing.pycode import PythonCodePrinter
 
@@ -181,5 +182,7 @@ def _at_zero(form: sympy.Expr) -> str:
     powers = [power for power in form.atoms(sympy.Pow) if power.base.has(DELTA) and power.base.subs(DELTA, 0) == 0]
     if all(power.exp.is_Integer and power.exp.is_positive for power in powers):
         return ""
-    near = form.subs({MU: 0, DELTA: sympy.Float(SMALLEST_VARIANCE)}).evalf()
+    # In floating point: arbitrary precision would hold on to every digit of exp(-1e100).
+    with np.errstate(over="ignore", invalid="ignore"):
+        near = sympy.lambdify([MU, DELTA], form, ["scipy", "numpy"])(np.float64(0), np.float64(SMALLEST_VARIANCE))
     return repr(SMALLEST_VARIANCE) if abs(near) < 1 / SMALLEST_VARIANCE**0.25 else repr(1 / SMALLEST_VARIANCE)
