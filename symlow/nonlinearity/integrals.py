@@ -82,24 +82,28 @@ class Integrals:
         edges = [0.0, *(unit * 2.0**octaves)]
         waiting = list(pairwise(edges))[::-1]
         found: list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]] = []
-        area = 0.0
+        area, width = 0.0, edges[1]
         while waiting:
+            if len(found) + len(waiting) > MOST_PANELS:
+                raise SpecError(
+                    f"nonlinearity: no closed form of the gain of {self._phi}, which oscillates or bends too often up "
+                    f"to |x| = {REACH:g} for a quadrature; accepted: slower oscillations"
+                )
             left, right = waiting.pop()
             half = (right - left) / 2
+            if right <= REACH and half > 1.6 * width:  # would have to be halved: the one before had to be
+                waiting += [(left + half, right), (left, left + half)]
+                continue
             y = left + half + half * points
             exact = [self._value(mpmath.mpf(v)) for v in y]
             values = np.array([float(v) for v in exact])
             size = half * float(weights @ np.abs(values))
             scale = (area + size) / right
             if right <= REACH and np.abs(values @ last).max() > RESOLVED * scale:
-                if len(found) + len(waiting) > MOST_PANELS:
-                    raise SpecError(
-                        f"nonlinearity: no closed form of the gain of {self._phi}, which oscillates or bends too often "
-                        f"up to |x| = {REACH:g} for a quadrature; accepted: slower oscillations"
-                    )
                 waiting += [(left + half, right), (left, left + half)]
                 continue
             area += size
+            width = right - left
             found.append((y, half * weights, values, np.array([float(v - self._first) for v in exact])))
         self._points, self._weights, self._values, self._changes = map(np.concatenate, zip(*found, strict=True))
 

@@ -1,31 +1,67 @@
 """Values of nonlinearities at many digits, and whether phi(x) + phi(-x) = 0, or phi(x) - phi(-x) = 2 c x.
 
-Symmetry is found at sample points, to 25 digits, rather than proved: SymPy's simplification can take forever, and no
-expression that a specification can hold agrees to so many digits at points like these without being equal.
+Symmetry is found at sample points, to 25 digits, rather than proved, for SymPy's simplification can take forever: at a
+few points where phi is smooth, near and far, and between all kinks where it has some that the algebra of
+:mod:`symlow.nonlinearity.terms` finds. Other functions with kinks have the symmetry that their parts give them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import mpmath
 import sympy
 
 from symlow.errors import SpecError
+from symlow.nonlinearity.terms import decomposed
 from symlow.parser import X
 
 DIGITS = 40
-POINTS = tuple(sympy.sqrt(sympy.Rational(k, 7)) for k in (2, 5, 11, 41, 173))
+NEAR = tuple(mpmath.mpf(k) / 7 for k in (2, 5, 11, 19, 37))
+FAR = tuple(mpmath.mpf(k) / 7 for k in (101, 499, 3001, 20011))
+"""Not every function is finite here."""
 KINKED = (sympy.Max, sympy.Min, sympy.Abs, sympy.sign, sympy.Heaviside, sympy.DiracDelta, sympy.Piecewise)
+ODD = (sympy.sign, sympy.tanh, sympy.erf, sympy.sin, sympy.sinh, sympy.atan, sympy.asinh)
 FASTEST = 100
 """No expectation is taken of a function that grows faster than exp of this times x."""
+
+LARGEST_ARGUMENT = 1e100
+"""mpmath takes a time that grows with the digits of the argument of an exponential or a sine."""
 
 Evaluated = Callable[[mpmath.mpf], mpmath.mpf]
 
 
+def _bounded(function: Evaluated, largest: float) -> Evaluated:
+    def value(x: mpmath.mpf) -> mpmath.mpf:
+        if abs(x) > largest:
+            raise OverflowError
+        return function(x)
+
+    return value
+
+
+def _exp(x: mpmath.mpf) -> mpmath.mpf:
+    if abs(x) > LARGEST_ARGUMENT:
+        if mpmath.re(x) > 0:
+            raise OverflowError
+        return mpmath.mpf(0)
+    return mpmath.exp(x)
+
+
+_BOUNDED = {
+    "exp": _exp,
+    "sinh": _bounded(mpmath.sinh, LARGEST_ARGUMENT),
+    "cosh": _bounded(mpmath.cosh, LARGEST_ARGUMENT),
+    "sin": _bounded(mpmath.sin, LARGEST_ARGUMENT),
+    "cos": _bounded(mpmath.cos, LARGEST_ARGUMENT),
+}
+
+
 def evaluated(f: sympy.Expr) -> Evaluated:
     """Return a function of x that raises ``ValueError`` where the expression has no finite real value."""
-    compiled = sympy.lambdify(X, f, "mpmath", cse=True)
+    compiled = sympy.lambdify(X, f, [_BOUNDED, "mpmath"], cse=True)
 
     def value(x: mpmath.mpf) -> mpmath.mpf:
         try:
@@ -46,25 +82,43 @@ def is_smooth(phi: sympy.Expr) -> bool:
 
 def is_odd(phi: sympy.Expr) -> bool:
     """Whether phi(-x) = -phi(x)."""
-    value = evaluated(phi)
-    return _all_close(value, lambda x, plus, minus: (plus + minus, mpmath.mpf(0)))
+    if not is_smooth(phi) and decomposed(phi) is None:
+        return _parity(phi) == -1
+    return _all_close(phi, lambda x, plus, minus: (plus + minus, mpmath.mpf(0)))
 
 
 def odd_slope(phi: sympy.Expr) -> sympy.Expr | None:
     """Return c where the odd part of phi is c x, so that its gain at mean 0 is c; None where it is not."""
-    if not _is_tame(evaluated(phi)):
+    if not _is_tame(evaluated(phi)) or _has_pole(phi):
         return None
-    value = evaluated(phi)
-    if _all_close(value, lambda x, plus, minus: (plus - minus, mpmath.mpf(0))):
-        return sympy.Integer(0)
     if not is_smooth(phi):
-        return None
+        return sympy.Integer(0) if _parity(phi) == 1 else None
+    if _all_close(phi, lambda x, plus, minus: (plus - minus, mpmath.mpf(0))):
+        return sympy.Integer(0)
     slope = sympy.diff(phi, X).subs(X, 0)
     with mpmath.workdps(DIGITS):
         number = mpmath.mpmathify(sympy.N(slope, DIGITS + 10)) if slope.is_finite else mpmath.nan
     if isinstance(number, mpmath.mpc) or not mpmath.isfinite(number):
         return None
-    return slope if _all_close(value, lambda x, plus, minus: (plus - minus, 2 * number * x)) else None
+    return slope if _all_close(phi, lambda x, plus, minus: (plus - minus, 2 * number * x)) else None
+
+
+def _parity(f: sympy.Expr) -> int:
+    """Return 1 for a function that is even by its parts, -1 for an odd one, and 0 where they do not tell."""
+    if not f.has(X):
+        return 1
+    if f == X:
+        return -1
+    parts = [_parity(argument) for argument in f.args]
+    if f.is_Mul:
+        return math.prod(parts)
+    if f.is_Add:
+        return parts[0] if len(set(parts)) == 1 else 0
+    if f.is_Pow and f.exp.is_Integer:
+        return parts[0] if f.exp % 2 else abs(parts[0])
+    if all(part == 1 for part in parts) or (parts == [-1] and f.func in (sympy.Abs, sympy.cos, sympy.cosh)):
+        return 1
+    return -1 if parts == [-1] and f.func in ODD else 0
 
 
 def _is_tame(value: Evaluated) -> bool:
@@ -80,20 +134,45 @@ def _is_tame(value: Evaluated) -> bool:
     return True
 
 
+def _has_pole(phi: sympy.Expr) -> bool:
+    """Whether a denominator changes its sign, so that phi has no expectation, though it may be even."""
+    for power in phi.atoms(sympy.Pow):
+        if power.base.has(X) and power.exp.is_number and power.exp.is_negative:
+            value = evaluated(power.base)
+            try:
+                signs = {mpmath.sign(value(mpmath.mpf(k) / 7)) for k in range(-140, 141)}
+            except ValueError:
+                return True
+            if len(signs) > 1:
+                return True
+    return False
+
+
 def _all_close(
-    value: Evaluated, sides: Callable[[mpmath.mpf, mpmath.mpf, mpmath.mpf], tuple[mpmath.mpf, mpmath.mpf]]
+    phi: sympy.Expr, sides: Callable[[mpmath.mpf, mpmath.mpf, mpmath.mpf], tuple[mpmath.mpf, mpmath.mpf]]
 ) -> bool:
+    value = evaluated(phi)
     with mpmath.workdps(DIGITS + 10):
-        for point in POINTS:
-            x = mpmath.mpmathify(sympy.N(point, DIGITS + 10))
+        for x in _points(phi):
             try:
                 plus, minus = value(x), value(-x)
             except ValueError:
+                if x in FAR:
+                    continue
                 return False
             one, two = sides(x, plus, minus)
             if abs(one - two) > mpmath.mpf(10) ** -25 * (1 + abs(plus)):
                 return False
     return True
+
+
+def _points(phi: sympy.Expr) -> list[mpmath.mpf]:
+    """Return sample points: a few where phi is smooth, else a few on each piece."""
+    terms = None if is_smooth(phi) else decomposed(phi)
+    kinks = set() if terms is None else {abs(kernel.kink) for kernel in terms.parts if kernel.kink is not None}
+    edges = sorted({mpmath.mpf(0), *(mpmath.mpmathify(sympy.N(kink, DIGITS)) for kink in kinks)})
+    between = [left + (right - left) * point / 7 for left, right in pairwise(edges) for point in NEAR]
+    return [*between, *(edges[-1] + point for point in NEAR), *FAR]
 
 
 def even_slope(phi: sympy.Expr) -> Evaluated:
