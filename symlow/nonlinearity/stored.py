@@ -1,8 +1,8 @@
 """Series of the gains of the library, stored: the same bytes of generated code on every machine.
 
 The last digits of a series that is fitted anew depend on the machine's exponential function and order of summation.
-These are the results of :func:`symlow.nonlinearity.series.gain_series` on one machine; the tests compare them with a new
-fit, and with quadrature at many digits. Expressions that users type are fitted where they are used.
+These are the results of :func:`symlow.nonlinearity.series.gain_series` on one machine; the tests compare them with a
+new fit, and with quadrature at many digits. Expressions that users type are fitted where they are used.
 """
 
 from __future__ import annotations
