@@ -61,4 +61,6 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
     except FileNotFoundError:
         raise FileError(f"{path}: no such file; expected an .npz file") from None
     except (ValueError, OSError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, lzma.LZMAError):
-        raise FileError(f"{path}: not an .npz file of plain arrays; save them with numpy.savez") from None
+        raise FileError(
+            f"{path}: not an .npz file of plain arrays; save them with numpy.savez, without what is None"
+        ) from None

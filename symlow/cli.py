@@ -243,8 +243,8 @@ def verify(
 
 
 def _print_certificate(certificate: Certificate) -> None:
-    table = Table(title=f"{certificate.name}: generated module against full network", title_justify="left")
-    for column, justify in (("compared", "left"), ("error", "right"), ("bound", "right"), ("verdict", "left")):
+    table = Table(title=f"{certificate.name}: the generated module compared", title_justify="left")
+    for column, justify in (("compared", "left"), ("found", "right"), ("bound", "right"), ("verdict", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for check in certificate.checks:
         verdict = "[green]pass[/]" if check.passed else "[bold red]FAIL[/]"
@@ -303,7 +303,11 @@ def learn(
     else:
         sigma = overlaps_of_weights(derivation, sample_weights(derivation, neurons, scale, seed))
     run = run_learning(derivation, sigma, lr, steps, arrays, method, module, _progress("learning"), seed)
-    _say(f"loss {run.loss[0].mean():.6g} -> {run.loss[-1].mean():.6g} in {steps} steps at lr = {lr:g} ({method})")
+    drawn = arrays is None and method == "step" and getattr(derivation.spec.task, "data", "fixed") == "fresh"
+    fresh = ", each loss on its own trials" if drawn else ""
+    _say(
+        f"loss {run.loss[0].mean():.6g} -> {run.loss[-1].mean():.6g} in {steps} steps at lr = {lr:g} ({method}){fresh}"
+    )
     if output is not None:
         _say(f"wrote {run.save(output, force)}")
     if plot is not None:

@@ -226,23 +226,27 @@ def _exact_statements() -> tuple[Statement, ...]:
 
 
 def _gaussian_statements(network: Network) -> Iterator[Statement]:
+    constant = network.ones is None and network.nonlinearity.has_constant_gain
+    # With a convention of the reduced model in it, nothing tends to what a network does.
+    conventional = network.readout == "updated_latents_previous_gain" and not constant
+    limit = CLOSURE if conventional else ASYMPTOTIC
     yield Statement(
         "From h(0) = 0 the state stays in the span of the carriers, so that latents describe it, for every N.", EXACT
     )
     yield Statement(
         "Where the rows of P are jointly Gaussian, projections see the nonlinearity through the gains alone (Stein's "
         "lemma): the reduced output is the network's as N grows, with an error that falls as N^(-1/2).",
-        ASYMPTOTIC,
+        limit,
     )
     yield Statement(
         "The loss-invisible overlaps appear in no equation that the output depends on: Gaussian networks with equal "
         "visible overlaps compute the same function, up to that error.",
-        ASYMPTOTIC,
+        limit,
     )
     yield Statement(
         "At a Gaussian state gradient flow, dP/dt = -N grad L, moves the overlaps by the equations given, up to that "
         "error; the equations close.",
-        ASYMPTOTIC,
+        limit,
     )
     if network.nonlinearity.has_jumps:
         yield Statement(
@@ -250,8 +254,7 @@ def _gaussian_statements(network: Network) -> Iterator[Statement]:
             "and the equations are those of the limit of steep smooth nonlinearities.",
             CLOSURE,
         )
-    constant = network.ones is None and network.nonlinearity.has_constant_gain
-    if network.readout == "updated_latents_previous_gain" and not constant:
+    if conventional:
         yield Statement(
             "The output has the gain of the previous state: a convention of the reduced model, off the network's "
             "read-out by a term of order dt.",

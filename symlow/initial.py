@@ -71,6 +71,9 @@ def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: M
         if missing:
             names = listing(vector.name for vector in vectors)
             raise FileError(f"{Path(path)}: no array {missing[0]!r}; accepted: an array sigma, or arrays {names}")
+        ones = derivation.network.ones
+        if ones in arrays and not np.all(arrays[ones] == 1):
+            raise GramMatrixError(f"{ones}: found entries that are not 1; leave the array out, it is known")
         neurons = len(np.atleast_1d(arrays[vectors[0].name]))
         weights = {}
         for vector in vectors:

@@ -158,7 +158,7 @@ def _with_mean(nonlinearity: Nonlinearity) -> Iterator[GainFunction]:
         forms, tables = (gain, activity, sympy.diff(gain, MU), sympy.diff(gain, DELTA)), ()
     else:
         raise SpecError(
-            f"network.nonlinearity: {nonlinearity.name!r} has no gain in closed form where vectors have means; "
+            f"network.nonlinearity: {nonlinearity.name!r} has no closed form or table where vectors have means; "
             "accepted with network.means = true: sums of tanh, arctan, sigmoid and softplus of a*x + b, "
             "x/sqrt(1 + x**2), polynomials, and polynomials times one of erf, sin, cos, exp, relu, clip, abs, sign"
         )
