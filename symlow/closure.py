@@ -37,7 +37,6 @@ SLOWEST_EXPONENT = -0.2
 """An exponent beyond is not accepted, however large the scatter."""
 NODES = {1: (64, 96), 2: (40, 64), 3: (20, 28)}
 """Nodes along each component of the carriers, by their number: a coarse rule and a fine one."""
-MOST_COMPONENTS = 3
 SOBOL_NODES = 2**15
 """Nodes where there are more components than a product of rules allows."""
 QUADRATURE_MARGIN = 5.0

@@ -226,9 +226,8 @@ def _exact_statements() -> tuple[Statement, ...]:
 
 
 def _gaussian_statements(network: Network) -> Iterator[Statement]:
-    constant = network.ones is None and network.nonlinearity.has_constant_gain
     # With a convention of the reduced model in it, nothing tends to what a network does.
-    conventional = network.readout == "updated_latents_previous_gain" and not constant
+    conventional = network.readout == "updated_latents_previous_gain" and not network.has_constant_gain
     limit = CLOSURE if conventional else ASYMPTOTIC
     yield Statement(
         "From h(0) = 0 the state stays in the span of the carriers, so that latents describe it, for every N.", EXACT

@@ -157,6 +157,11 @@ class Network:
         return next(vector for vector in self.vectors if vector.name == name)
 
     @property
+    def has_constant_gain(self) -> bool:
+        """Whether the gain does not depend on the state, so that the reduced dynamics is linear, but for a bias."""
+        return self.nonlinearity.is_linear or (self.ones is None and self.nonlinearity.has_constant_gain)
+
+    @property
     def reads_after_update(self) -> bool:
         """Whether the output at a step sees the input of the same step."""
         return self.readout != "before_update"

@@ -118,7 +118,7 @@ class Reduction:
         1 x 1 expressions in overlaps and latents; none where the gain is constant.
         """
         network = self.network
-        if network.nonlinearity.is_linear or (network.ones is None and network.nonlinearity.has_constant_gain):
+        if network.has_constant_gain:
             return MappingProxyType({})
         latents = list(self.latents.items())
         second_moment = [

@@ -40,7 +40,7 @@ MIXED = {
 }
 
 
-def close(found, exact, scale, bound=1e-12):
+def assert_close(found, exact, scale, bound=1e-12):
     assert np.isfinite(found).all()
     np.testing.assert_array_less(np.abs(found - exact), bound * np.maximum(np.abs(exact), scale) + 1e-300)
 
@@ -69,7 +69,7 @@ def test_closed_forms_with_means(name):
     for function, form in forms(CLOSED[name]).items():
         found = getattr(functions, function)(mean, variance)
         assert found.shape == mean.shape
-        close(found, evaluated(form, MEANS, variances), np.maximum(1, 1e-2 * size))
+        assert_close(found, evaluated(form, MEANS, variances), np.maximum(1, 1e-2 * size))
 
 
 def _numpy(phi):
@@ -86,7 +86,7 @@ def test_closed_forms_at_mean_zero(name):
     functions, _ = generated(CLOSED[name], means=False)
     variances = VARIANCES[: -1 if name == "exp" else None]
     for function, form in [("_g", nonlinear.gain), ("_g_Delta", sympy.diff(nonlinear.gain, DELTA))]:
-        close(getattr(functions, function)(variances), evaluated(form, [0], variances)[0], 1e-3)
+        assert_close(getattr(functions, function)(variances), evaluated(form, [0], variances)[0], 1e-3)
 
 
 @pytest.mark.parametrize("name", CLOSED | MIXED)
@@ -98,7 +98,7 @@ def test_limit_of_no_variance(name):
         for function, derivative, factor in [("_phibar", 0, 1), ("_g", 1, 1), ("_g_mu", 2, 1), ("_g_Delta", 3, 2)]:
             slope = sympy.diff(phi, X, derivative)
             exact = np.array([float(sympy.N(slope.subs(X, Rational(str(m))).doit() / factor, 30)) for m in means])
-            close(getattr(functions, function)(means, 0 * means), exact, 1)
+            assert_close(getattr(functions, function)(means, 0 * means), exact, 1)
 
 
 def test_at_a_kink_without_variance_values_are_finite():
@@ -124,16 +124,16 @@ def test_tables_of_sigmoids(name):
     for mean, variance in [(0.0, 1e-9), (0.3, 1e-4), (-0.9, 0.2), (2.5, 1.0), (-11.0, 4.0), (20.0, 10.0)]:
         for function, slope in slopes.items():
             exact = panels(slope, mean, variance)
-            close(getattr(functions, function)(np.array([mean]), np.array([variance])), exact, 1)
+            assert_close(getattr(functions, function)(np.array([mean]), np.array([variance])), exact, 1)
 
 
 def test_tables_saturate():
     functions, _ = generated(EVERY["tanh"], means=True)
     mean, variance = np.array([50.0, -50.0, 1e4]), np.array([1e-12, 20.0, 1e4])
-    close(functions._phibar(mean, variance), np.sign(mean), 1)
-    close(functions._g(mean, variance), 0, 1)
+    assert_close(functions._phibar(mean, variance), np.sign(mean), 1)
+    assert_close(functions._g(mean, variance), 0, 1)
     functions, _ = generated(EVERY["softplus"], means=True)
-    close(functions._phibar(mean, variance), np.maximum(mean, 0), 1)
+    assert_close(functions._phibar(mean, variance), np.maximum(mean, 0), 1)
 
 
 @pytest.mark.parametrize("name", [*MIXED, *FURTHER, "clip", "relu", "sin", "erf"])
@@ -148,7 +148,7 @@ def test_complex_steps_give_the_slopes(name):
         (functions._g(mean, variance + step), functions._g_Delta(mean, variance)),
     ]
     for stepped, slope in pairs:
-        close(np.imag(stepped) / 1e-40, slope, 1)
+        assert_close(np.imag(stepped) / 1e-40, slope, 1)
 
 
 @pytest.mark.parametrize("name", ["tanh", "clip", "erf", "sigmoid"])

@@ -38,7 +38,7 @@ def message(text):
     return str(caught.value)
 
 
-def says(text, first, column, shown=None):
+def assert_says(text, first, column, shown=None):
     """Assert the whole message: the line that says what is wrong, the expression and the caret."""
     assert message(text) == f"{first}\n    {shown or text}\n    {' ' * column}^"
 
@@ -237,7 +237,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("text", "first", "column"), MISTAKES, ids=[text for text, _, _ in MISTAKES])
 def test_each_mistake_is_told_with_its_mend(text, first, column):
-    says(text, first, column)
+    assert_says(text, first, column)
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\n\t"])
@@ -247,16 +247,16 @@ def test_an_empty_text(text):
 
 def test_characters_that_take_no_column_or_two_are_escaped_so_that_the_caret_stays_below():
     one_line = "the character '{}' is not accepted; {}"
-    says("x\x00", one_line.format("\\x00", ACCEPTED), 1, "x\\x00")
-    says("x + \ud800", one_line.format("\\ud800", ACCEPTED), 4, "x + \\ud800")
-    says("x\n+ 1", one_line.format("\\n", "write it in one line"), 1, "x\\n+ 1")
-    says("漢*x", one_line.format("\\u6f22", ACCEPTED), 0, "\\u6f22*x")
-    says("\tx\t+ h".strip(), "unknown name 'h'; the variable is x", 5, "x\\t+ h")
-    says("x + e\u0301", one_line.format("\\u0301", ACCEPTED), 5, "x + e\\u0301")
+    assert_says("x\x00", one_line.format("\\x00", ACCEPTED), 1, "x\\x00")
+    assert_says("x + \ud800", one_line.format("\\ud800", ACCEPTED), 4, "x + \\ud800")
+    assert_says("x\n+ 1", one_line.format("\\n", "write it in one line"), 1, "x\\n+ 1")
+    assert_says("漢*x", one_line.format("\\u6f22", ACCEPTED), 0, "\\u6f22*x")
+    assert_says("\tx\t+ h".strip(), "unknown name 'h'; the variable is x", 5, "x\\t+ h")
+    assert_says("x + e\u0301", one_line.format("\\u0301", ACCEPTED), 5, "x + e\\u0301")
 
 
 def test_a_long_text_is_shown_around_the_caret():
-    says("x + " * 50 + "h" + " + x" * 50, "unknown name 'h'; the variable is x", 63,
+    assert_says("x + " * 50 + "h" + " + x" * 50, "unknown name 'h'; the variable is x", 63,
          "..." + "x + " * 15 + "h" + " + x" * 9 + " + " + "...")  # fmt: skip
 
 
@@ -301,14 +301,14 @@ def test_a_long_text_is_shown_around_the_caret():
     ],
 )  # fmt: skip
 def test_what_is_not_arithmetic_is_refused(text, first, column):
-    says(text, first, column)
+    assert_says(text, first, column)
 
 
 def test_limits_on_the_text_and_the_tree():
     long = "x" + "+x" * MAX_LENGTH
     assert message(long).startswith(f"{len(long)} characters; write at most {MAX_LENGTH}\n    ...")
     assert message("(" * 10_000 + "x" + ")" * 10_000).startswith("20001 characters; write at most 500\n")
-    says("(" * 100 + "x" + ")" * 100, "more than 40 nested parentheses; write fewer", 40,
+    assert_says("(" * 100 + "x" + ")" * 100, "more than 40 nested parentheses; write fewer", 40,
          "(" * 80 + "...")  # fmt: skip
     assert message("-" * 499 + "x").startswith(f"500 numbers, names and operators; write at most {MAX_NODES}\n")
     assert message("-" * MAX_DEPTH + "x").startswith(f"more than {MAX_DEPTH} nested operations; write a flatter")
@@ -346,7 +346,7 @@ WORST = [
 ]
 
 
-def attempt(text):
+def assert_answered(text):
     """The expression or None, with the promises that hold for every text."""
     start, expression, said = time.perf_counter(), None, "none"
     try:
@@ -381,7 +381,7 @@ def slowest():
 @pytest.mark.parametrize("k", range(8))
 def test_the_worst_expressions_are_answered_at_once(k):
     for text in WORST[k::8]:
-        attempt(text)
+        assert_answered(text)
 
 
 SEEDS = [
@@ -431,11 +431,11 @@ SHARES["grammar"] = (0.1, lambda rng: grammar(rng, rng.randint(2, 10)))
 def test_random_texts_give_an_expression_or_a_message(kind):
     share, text = SHARES[kind]
     rng = random.Random(kind)
-    accepted = sum(attempt(text(rng)) is not None for _ in range(int(FUZZ * share)))
+    accepted = sum(assert_answered(text(rng)) is not None for _ in range(int(FUZZ * share)))
     assert accepted > 0.01 * FUZZ * share or kind == "pieces"
 
 
 @settings(max_examples=FUZZ // 100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=30).map("".join)))
 def test_any_text_gives_an_expression_or_a_message(text):
-    attempt(text)
+    assert_answered(text)

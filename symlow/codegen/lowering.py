@@ -111,7 +111,6 @@ class Lowered:
         trials: the code of trials.
         read: offset of the latents that the output reads.
         gain_at: offset of the state whose gain it has.
-        has_ones: whether vectors have means.
         factor: code of the factor of the loss.
         reduction: how trials are reduced.
         smallest_variance: where closed forms stop short of Delta = 0.
@@ -133,7 +132,6 @@ class Lowered:
     trials: TrialCode
     read: int
     gain_at: int
-    has_ones: bool
     factor: str
     reduction: str
     smallest_variance: float
@@ -193,7 +191,6 @@ def lower(derivation: Derivation) -> Lowered:
         trials=lower_trials(derivation),
         read=1 if network.reads_after_update else 0,
         gain_at=1 if network.gain_after_update else 0,
-        has_ones=network.ones is not None,
         factor=number(loss.factor),
         reduction=loss.reduction,
         smallest_variance=SMALLEST_VARIANCE,

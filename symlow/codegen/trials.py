@@ -186,10 +186,7 @@ class TrialLowering:
     # Backwards ------------------------------------------------------------------------------------------------------
 
     def _slope_names(self) -> list[str]:
-        """Names of the derivatives of gains by statistics that are functions of their own.
-
-        dphibar/dmu = g, and dphibar/dDelta = (1/2) dg/dmu.
-        """
+        """Names of the derivatives of gains by statistics that are functions of their own."""
         return [f"g_{statistic}" for statistic in self.statistics] if self.gains else []
 
     def _statistic_terms(self, statistic: str, direct: Cotangents) -> tuple[Term, ...]:
@@ -234,12 +231,11 @@ class TrialLowering:
         live = frozenset([*(f"lambda_{c}" for c in recurrent), *self._scalar_names])
         names = {f"lambda_{c}": f"lambda_{c}" for c in recurrent}
         names |= {name: name.removesuffix("bar") + "_bar_t" for name in self._scalar_names}
-        known = self._rows(latents="[now]", gains="[now]")
-        loop = Loop(live, self._rows(**names), known)
+        loop = Loop(live, self._rows(**names), self._rows(latents="[now]", gains="[now]"))
         statements = list(self._back_statements())
         if len(recurrent) == 1 and self._sizes[f"lambda_{recurrent[0]}"] == 1:
             # With one entry, the whole step is one factor for each time: what a cotangent of 1 becomes.
-            rows = Rows({**known.names, **names}, known.blocks, known.sizes, known.widths, known.constants)
+            rows = self._rows(latents="[now]", gains="[now]", **names)
             bar, moment = f"kappa_{recurrent[0]}_bar", "[t]" if self.statistics else ""
             *scalars, (_, last) = statements
             loop.before += [f"lambda_{recurrent[0]} = 1.0"]
