@@ -1,7 +1,8 @@
 """Learning in overlap space: the Gram flow, its metric and the exact finite step.
 
 With the symmetric gradient S (S_ij = (1/2) dL/dsigma_ij off the diagonal, S_ii = dL/dsigma_ii, zero where invisible)
-and D = diag(1 for trained columns, 0 for frozen ones), gradient flow dP/dt = -N grad_P L = -2 P S D gives
+and D = diag(rates), 1 for trained columns and 0 for frozen ones unless a vector has another rate, gradient flow
+dP/dt = -N grad_P L = -2 P S D gives
 
     dSigma/dt = -2 (D S Sigma + Sigma S D),
 
@@ -34,14 +35,14 @@ class Term:
     """One term of an overlap's equation: coefficient * dL/d(gradient) * overlap.
 
     Attributes:
-        coefficient: an integer.
+        coefficient: an exact number.
         gradient: the visible overlap whose gradient drives the term.
         overlap: the overlap that multiplies it.
         moving: position of the column of P that learning moves.
         along: position of the column along which it moves.
     """
 
-    coefficient: sympy.Integer
+    coefficient: sympy.Rational
     gradient: Overlap
     overlap: Overlap
     moving: int
@@ -85,10 +86,10 @@ class GramFlow:
     invisible: tuple[Overlap, ...]
 
     @cached_property
-    def rates(self) -> tuple[int, ...]:
-        """The diagonal of D, 1 for trained and 0 for frozen columns of P."""
-        trained = {vector.name: int(vector.trainable) for vector in self.index.network.vectors}
-        return tuple(trained[column.vector] for column in self.index.columns)
+    def rates(self) -> tuple[sympy.Rational, ...]:
+        """The diagonal of D: the relative learning rate of each column of P, 0 where frozen."""
+        rate = {vector.name: vector.rate for vector in self.index.network.vectors}
+        return tuple(rate[column.vector] for column in self.index.columns)
 
     @cached_property
     def _gradients(self) -> tuple[dict[int, Overlap], ...]:
@@ -110,8 +111,8 @@ class GramFlow:
             return
         for along, gradient in self._gradients[moving].items():
             # S_ij is half the gradient off the diagonal and the whole of it on the diagonal.
-            coefficient = -1 * (2 if gradient.is_norm else 1) * (2 if doubled else 1)
-            yield Term(sympy.Integer(coefficient), gradient, self.index.at(along, other), moving, along)
+            coefficient = -self.rates[moving] * (2 if gradient.is_norm else 1) * (2 if doubled else 1)
+            yield Term(coefficient, gradient, self.index.at(along, other), moving, along)
 
     def equation(self, overlap: Overlap) -> sympy.Expr:
         """Return d(overlap)/dt in overlaps and loss gradients."""
@@ -129,11 +130,15 @@ class GramFlow:
         i, j = overlap.row, overlap.column
         second = sympy.Integer(0)
         if self.rates[i] and self.rates[j]:
-            second = sympy.Add(
-                *(
-                    _halved(left) * self.index.at(k, l_).symbol * _halved(right)
-                    for k, left in self._gradients[i].items()
-                    for l_, right in self._gradients[j].items()
+            second = (
+                self.rates[i]
+                * self.rates[j]
+                * sympy.Add(
+                    *(
+                        _halved(left) * self.index.at(k, l_).symbol * _halved(right)
+                        for k, left in self._gradients[i].items()
+                        for l_, right in self._gradients[j].items()
+                    )
                 )
             )
         return overlap.symbol + LR * self.equation(overlap) + 4 * LR**2 * second
@@ -164,13 +169,13 @@ class GramFlow:
     def block_equation(self, left: str, right: str) -> MatrixExpr:
         """Return d Sigma_{left right}/dt in blocks of Sigma and S: the same expression at every rank."""
         block = self.index.block(left, right)
-        trained = {vector.name: vector.trainable for vector in self.index.network.vectors}
+        rate = {vector.name: vector.rate for vector in self.index.network.vectors}
         total: MatrixExpr = ZeroMatrix(*block.shape)
         for vector in self.index.network.vectors:
-            if trained[left] and (gradient := self._gradient_block(left, vector.name)) is not None:
-                total = total - 2 * gradient * self.index.block(vector.name, right)
-            if trained[right] and (gradient := self._gradient_block(vector.name, right)) is not None:
-                total = total - 2 * self.index.block(left, vector.name) * gradient
+            if rate[left] and (gradient := self._gradient_block(left, vector.name)) is not None:
+                total = total - 2 * rate[left] * gradient * self.index.block(vector.name, right)
+            if rate[right] and (gradient := self._gradient_block(vector.name, right)) is not None:
+                total = total - 2 * rate[right] * self.index.block(left, vector.name) * gradient
         return total.doit()
 
     def _gradient_block(self, left: str, right: str) -> MatrixExpr | None:

@@ -37,14 +37,19 @@ class Vector:
     Attributes:
         name: letters, as in overlap names.
         columns: how many vectors of length N the block holds.
-        trainable: whether learning moves it.
+        rate: learning rate relative to the others', exact and not negative; 0 where frozen.
         role: what it does, in words.
     """
 
     name: str
     columns: int
-    trainable: bool
+    rate: sympy.Rational
     role: str
+
+    @property
+    def trainable(self) -> bool:
+        """Whether learning moves it."""
+        return self.rate != 0
 
 
 @dataclass(frozen=True)
@@ -208,9 +213,12 @@ def build_network(spec: Spec) -> Network:
         )
     x = MatrixSymbol("x", size.inputs, 1)
     a = MatrixSymbol("a", size.rank, 1)
-    vectors = [Vector(name, columns, name not in spec.learning.frozen, roles[name]) for name, columns in shapes.items()]
+    vectors = [
+        Vector(name, columns, sympy.Integer(name not in spec.learning.frozen), roles[name])
+        for name, columns in shapes.items()
+    ]
     if size.means:
-        vectors.append(Vector(ONES, 1, False, "ones: its overlap with a vector is that vector's mean"))
+        vectors.append(Vector(ONES, 1, sympy.Integer(0), "ones: its overlap with a vector is that vector's mean"))
     carriers = [Carrier("m", drive=x), Carrier("u", drive=a)]
     if size.bias:
         carriers.append(Carrier("b", drive=Identity(1)))

@@ -89,7 +89,7 @@ class FullNetwork:
         for vector in network.vectors:
             self.columns[vector.name] = slice(start, start + vector.columns)
             start += vector.columns
-        self.trained = np.concatenate([np.full(vector.columns, float(vector.trainable)) for vector in network.vectors])
+        self.rates = np.concatenate([np.full(vector.columns, float(vector.rate)) for vector in network.vectors])
         self.reader = self.columns[network.output.reader]
         # The drive of every column of P, as one affine map of the inputs and of phi(h) projected on every column.
         self._constant = np.zeros(start)
@@ -166,7 +166,7 @@ class FullNetwork:
 
     def flow(self, P: FloatArray, trials: Trials) -> FloatArray:
         """Return dSigma/dt of gradient flow dP_i/dt = -(1/w_i) dL/dP_i by :meth:`gradient`, (columns, columns)."""
-        half = -(self.gradient(P, trials) * self.trained).T @ P
+        half = -(self.gradient(P, trials) * self.rates).T @ P
         return half + half.T
 
     def finite_difference_gradient(
@@ -226,15 +226,15 @@ class FullNetwork:
         p = P.shape[1]
         sizes = spacing * np.array([1.0, 2.0, 4.0])
         slopes, errors = np.zeros((p, p)), np.zeros((p, p))
-        for i in np.flatnonzero(self.trained):
+        for i in np.flatnonzero(self.rates):
             for j in range(p):
                 moved = np.repeat(P[None], 6, axis=0)
                 moved[:, :, i] += np.concatenate([sizes, -sizes])[:, None] * P[:, j]
                 losses = self.loss(moved, trials)
                 second = (losses[:3] - losses[3:]) / (2 * sizes)
                 fourth = (4 * second[:-1] - second[1:]) / 3
-                slopes[i, j] = (16 * fourth[0] - fourth[1]) / 15
-                errors[i, j] = abs(fourth[0] - fourth[1])
+                slopes[i, j] = self.rates[i] * (16 * fourth[0] - fourth[1]) / 15
+                errors[i, j] = self.rates[i] * abs(fourth[0] - fourth[1])
         return -(slopes + slopes.T), errors + errors.T
 
     def train(
@@ -261,7 +261,7 @@ class FullNetwork:
         """
         gradient = gradient or self.gradient
         direction = find_optimizer(optimizer).start()
-        scale = self.trained / self._weights(P)
+        scale = self.rates / self._weights(P)
         P = P.copy()
         for k in range(steps + 1):
             batch = trials(k) if callable(trials) else trials

@@ -216,7 +216,7 @@ class _Comparison:
         return in_overlaps, in_loss
 
     def flow(self) -> Check:
-        half = -(self.differences[0] * self.network.trained).T @ self.weights
+        half = -(self.differences[0] * self.network.rates).T @ self.weights
         full, reduced = half + half.T, self.module.gram(self.module.rhs(0.0, self.sigma, self.trials))
         why = "the error of the finite differences"
         return check("dSigma/dt, rhs / finite differences", np.abs(full - reduced).max(), self.overlap_error, why)
@@ -227,7 +227,7 @@ class _Comparison:
         exact = self.module.step(self.sigma, rates, self.trials)
         deviations = np.abs(exact - self.sigma - rates[:, None] * flow).max(axis=-1)
         # Where nothing is trained nothing moves, and there is no deviation to have an order.
-        order = np.log2(deviations[:-1] / deviations[1:]) if self.network.trained.any() else np.array([2.0])
+        order = np.log2(deviations[:-1] / deviations[1:]) if self.network.rates.any() else np.array([2.0])
         why = "Euler's step of rhs differs from step by O(lr^2)"
         return check("order of Euler's error per step, minus 2", np.abs(order - 2).max(), 1e-3, why)
 

@@ -42,7 +42,9 @@ def low_rank(phi, rank=1, inputs=1, outputs=1, readout="after_update", bias=Fals
     if ones:
         columns["one"] = 1
     return Network(
-        vectors=tuple(Vector(name, n, name not in (*frozen, "one"), "of a test") for name, n in columns.items()),
+        vectors=tuple(
+            Vector(name, n, sympy.Integer(name not in (*frozen, "one")), "of a test") for name, n in columns.items()
+        ),
         inputs=x,
         carriers=tuple(carriers),
         projections=(Projection(a, "v"),),

@@ -26,7 +26,9 @@ TASK = filters(1, 2, (EXPONENTIAL, INTEGRATOR), 2.0)
 
 def network(vectors, carriers, projections, reader):
     return Network(
-        vectors=tuple(Vector(name, columns, trained, "a test vector") for name, columns, trained in vectors),
+        vectors=tuple(
+            Vector(name, columns, sympy.Integer(trained), "a test vector") for name, columns, trained in vectors
+        ),
         inputs=x,
         carriers=tuple(Carrier(*carrier) for carrier in carriers),
         projections=tuple(Projection(*projection) for projection in projections),

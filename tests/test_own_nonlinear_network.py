@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-from sympy import Identity, MatrixSymbol
+from sympy import Identity, Integer, MatrixSymbol
 
 from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
@@ -125,7 +125,10 @@ GOOD = EVERY["means"]
         ({"projections": (Projection(b, "w"),)}, "unknown vector 'w'"),
         ({"ones": "z"}, "vector 'z': accepted: ones as the last vector, of one column, not trained"),
         ({"ones": "nought"}, "unknown vector 'nought'"),
-        ({"vectors": (*GOOD.vectors[:-1], Vector("one", 1, True, ""))}, "vector 'one': accepted: ones as the last"),
+        (
+            {"vectors": (*GOOD.vectors[:-1], Vector("one", 1, Integer(1), ""))},
+            "vector 'one': accepted: ones as the last",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(change, message):

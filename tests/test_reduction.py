@@ -72,7 +72,7 @@ def test_frozen_vector_that_does_not_exist():
 
 def hand_made(carriers, projections, reader, vectors, inputs=1):
     return Network(
-        vectors=tuple(Vector(name, columns, True, "a test vector") for name, columns in vectors),
+        vectors=tuple(Vector(name, columns, sympy.Integer(1), "a test vector") for name, columns in vectors),
         inputs=MatrixSymbol("x", inputs, 1),
         carriers=tuple(Carrier(*carrier) for carrier in carriers),
         projections=tuple(Projection(*projection) for projection in projections),

@@ -187,7 +187,7 @@ def test_flow_from_the_loss_alone(net, node_weights):
     full, P, trials = full_network(net, node_weights=node_weights), some_weights(net, 50), trials_of(net)
     found, error = full.finite_difference_flow(P, trials)
     w = np.full(50, 1 / 50) if node_weights is None else node_weights
-    velocity = -full.gradient(P, trials) * full.trained / w[:, None]
+    velocity = -full.gradient(P, trials) * full.rates / w[:, None]
     expected = np.einsum("k,ki,kj->ij", w, velocity, P) + np.einsum("k,ki,kj->ij", w, P, velocity)
     assert np.abs(full.flow(P, trials) - expected).max() < 1e-13 * np.abs(expected).max()
     assert np.abs(found - expected).max() < 1e-9 * np.abs(expected).max()
