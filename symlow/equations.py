@@ -2,9 +2,9 @@
 
     tau dh/dt = -h + (1/N) U V^T phi(h) + M x,      y = (1/N) Z^T phi(h)
 
-*Vectors* are blocks of columns of length N, learned or frozen. A *state* has an entry for each neuron of a population, or,
-in an environment, a few entries; its equation gives its time derivative or its next value. Right-hand sides are SymPy
-matrix expressions in vectors, states, inputs and named definitions: sums, products, transposes, ``phi`` of a column of
+*Vectors* are blocks of columns of length N, learned or frozen. A *state* has an entry for each neuron of a population,
+or, in an environment, a few entries; its equation gives its time derivative or its next value. Right-hand sides are
+SymPy matrix expressions in vectors, states, inputs and named definitions: sums, products, transposes, ``phi`` of a column of
 neurons, other functions and products of short columns element by element, and matrices of numbers. N is the number of
 all neurons; a population of weight alpha has alpha N of them.
 """
@@ -76,7 +76,7 @@ class Population:
     """
 
     name: str = ""
-    weight: sympy.Rational = sympy.Integer(1)
+    weight: sympy.Rational = sympy.S.One
     ones: str | None = None
 
     @property
@@ -99,7 +99,7 @@ class State:
 
     symbol: MatrixSymbol
     right: MatrixExpr
-    tau: sympy.Rational | None = sympy.Integer(1)
+    tau: sympy.Rational | None = sympy.S.One
     initial: MatrixExpr | None = None
     population: str | None = ""
 
