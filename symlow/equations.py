@@ -4,9 +4,9 @@
 
 *Vectors* are blocks of columns of length N, learned or frozen. A *state* has an entry for each neuron of a population,
 or, in an environment, a few entries; its equation gives its time derivative or its next value. Right-hand sides are
-SymPy matrix expressions in vectors, states, inputs and named definitions: sums, products, transposes, ``phi`` of a column of
-neurons, other functions and products of short columns element by element, and matrices of numbers. N is the number of
-all neurons; a population of weight alpha has alpha N of them.
+SymPy matrix expressions in vectors, states, inputs and named definitions, the output among them: sums, products,
+transposes, ``phi`` of a column of neurons, other functions and products of short columns element by element, and
+matrices of numbers. N is the number of all neurons; a population of weight alpha has alpha N of them.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ class Equations:
         vectors: the blocks of P, in the order of its columns.
         inputs: the symbol x of the input, shape (n_inputs, 1).
         states: the states with their equations.
-        definitions: names of columns that equations use, with what they stand for, each in terms of earlier ones.
+        definitions: names of columns that equations use, with what they stand for, each in terms of earlier ones; state
+            equations can use the output too.
         output: the symbol y of the output, shape (n_outputs, 1).
         readout: what the output is.
         populations: the populations of neurons.
@@ -204,14 +205,18 @@ class Equations:
     def _right_hand_sides(self) -> Iterator[tuple[MatrixSymbol, MatrixExpr, list[MatrixSymbol]]]:
         """Give every equation's left-hand side, right-hand side and the symbols that may stand in it."""
         given = [*self.vector_symbols.values(), self.inputs, *(state.symbol for state in self.states)]
-        for symbol, right in self.definitions:
+        for symbol, right in self.named:
             yield symbol, right, given
             given = [*given, symbol]
         for state in self.states:
             yield state.symbol, state.right, given
             if state.initial is not None:
                 yield state.symbol, state.initial, list(self.vector_symbols.values())
-        yield self.output, self.readout, given
+
+    @property
+    def named(self) -> tuple[tuple[MatrixSymbol, MatrixExpr], ...]:
+        """The definitions, and the read-out as the last of them."""
+        return (*self.definitions, (self.output, self.readout))
 
     @cached_property
     def vector_symbols(self) -> dict[str, MatrixSymbol]:
@@ -228,8 +233,8 @@ class Equations:
         return next(population for population in self.populations if population.name == name)
 
     def expanded(self, expression: MatrixExpr) -> MatrixExpr:
-        """Return an expression with definitions replaced by what they stand for."""
-        for symbol, meaning in reversed(self.definitions):
+        """Return an expression with definitions and the output replaced by what they stand for."""
+        for symbol, meaning in reversed(self.named):
             expression = expression.subs(symbol, meaning)
         return expression
 
