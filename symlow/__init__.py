@@ -9,7 +9,11 @@ The modules in the order of the data, each stage reading the one before it:
     spec_trials     tables of tasks that are trials
     spec_tasks      the table of the task
     spec            what the user wrote: validated, canonical, with a digest
-    network         vectors, carriers, drives, projections and read-out as data
+    equations       a network of neurons as its user writes it
+    equation_text   equations as text
+    network         latents, fields, projections and read-out as data
+    span            the network that equations make
+    architectures   low-rank networks by their sizes, as equations
     overlaps        the distinct entries of the Gram matrix, their names and order
     reduction       latents, step map and the loss-visible set that follows from them
     backward        the adjoint of a time step

@@ -1,10 +1,11 @@
 """The adjoint of one time step of the reduced dynamics: backpropagation through the latents, as equations.
 
-    latents kappa[t], inputs x[t]  ->  statistics (mu, Delta)  ->  gains (g, phibar)  ->  kappa[t+1], output y
+    latents kappa[t], inputs x[t]  ->  statistics (mu, Delta)  ->  gains (g, phibar)  ->  columns  ->  kappa[t+1], output y
 
 Each arrow is differentiated by itself: from cotangents of what it gives (``ybar`` of the output, ``lambda_c`` of the
-next latents, ``gbar``, ``phibarbar`` of the gains, ``mubar``, ``Deltabar`` of the statistics) follow those of what it
-reads: latents, gains, statistics and the blocks of Sigma. Summed over time the last are dL/dSigma.
+next latents, ``gbar``, ``phibarbar`` of the gains, ``mubar``, ``Deltabar`` of the statistics, ``abar`` of a column a)
+follow those of what it reads: latents, gains, statistics, columns and the blocks of Sigma. Summed over time the last are
+dL/dSigma.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sympy import MatrixExpr, MatrixSymbol
 
 from symlow.expressions import adjoint
 from symlow.nonlinearity import MU
-from symlow.reduction import Reduction
+from symlow.reduction import Reduction, of_field
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,15 @@ class Cotangents:
     """What an arrow passes back, by name (absent where zero).
 
     Attributes:
-        latents: by carrier, columns.
+        latents: by key, columns.
         scalars: by the name of a gain or statistic (``g``, ``phibar``, ``mu``, ``Delta``), 1 x 1.
+        columns: by the name of a column that the step computes.
         blocks: by the name of a block of Sigma, matrices.
     """
 
     latents: Mapping[str, MatrixExpr]
     scalars: Mapping[str, MatrixExpr]
+    columns: Mapping[str, MatrixExpr]
     blocks: Mapping[str, MatrixExpr]
 
 
@@ -50,7 +53,13 @@ class Backward:
     @cached_property
     def gain_symbols(self) -> Mapping[sympy.Expr, sympy.Symbol]:
         """For each gain, such as g(Delta), the plain symbol that stands for its value."""
-        return MappingProxyType({gain: sympy.Symbol(gain.func.__name__) for gain in self.reduction.gains})
+        return MappingProxyType(
+            {
+                gain: of_field(sympy.Symbol(gain.func.__name__), one.field)
+                for one in self.reduction.statistics_of
+                for gain in one.gains
+            }
+        )
 
     @cached_property
     def gain_slopes(self) -> Mapping[str, Mapping[str, sympy.Expr]]:
@@ -59,29 +68,62 @@ class Backward:
         The mean activity's follow from the gain: dphibar/dmu = g, and dphibar/dDelta = (1/2) dg/dmu.
         """
         slopes: dict[str, Mapping[str, sympy.Expr]] = {}
-        names = [symbol.name for symbol in self.gain_symbols.values()]
-        for statistic in self.reduction.statistics:
-            heat = sympy.Symbol("g") if statistic == MU else sympy.Symbol("g_mu") / 2
-            both = {"g": sympy.Symbol(f"g_{statistic.name}"), "phibar": heat}
-            slopes[statistic.name] = MappingProxyType({name: both[name] for name in names})
+        for one in self.reduction.statistics_of:
+            gain, *activity = (self.gain_symbols[gain] for gain in one.gains)
+            mean = of_field(MU, one.field)
+            for statistic in one.definitions:
+                both = {gain.name: sympy.Symbol(f"g_{statistic.name}")}
+                if activity:
+                    both[activity[0].name] = gain if statistic == mean else sympy.Symbol(f"g_{mean.name}") / 2
+                slopes[statistic.name] = MappingProxyType(both)
         return MappingProxyType(slopes)
 
     @cached_property
+    def gate_slopes(self) -> Mapping[str, tuple[tuple[str, sympy.Expr], ...]]:
+        """For each gate its derivative by each argument, entry by entry: the argument's column with an expression."""
+        return MappingProxyType(
+            {
+                name: tuple((str(c.name), sympy.diff(column.function, variable)) for variable, c in column.arguments)
+                for name, column in self.reduction.columns.items()
+                if column.function is not None
+            }
+        )
+
+    @cached_property
     def next_cotangents(self) -> Mapping[str, MatrixSymbol]:
-        """The symbols ``lambda_c`` of the cotangents of the next latents, by carrier."""
+        """The symbols ``lambda_c`` of the cotangents of the next latents, by key."""
         return MappingProxyType(
             {c: MatrixSymbol(f"lambda_{c}", *latent.shape) for c, latent in self.reduction.latents.items()}
         )
 
     @cached_property
-    def recurrent(self) -> tuple[str, ...]:
-        """The carriers whose latents depend on overlaps: those whose drives contain a projection.
+    def moving(self) -> frozenset[str]:
+        """Names of the latents, statistics and columns that depend on overlaps.
 
-        The others are filters of the input, the same for all overlaps, and need no cotangents.
+        The others are functions of the input, the same for all overlaps, and need no cotangents.
         """
-        blocks = tuple(self.reduction.index.blocks.values())
-        latents = self.reduction.latents
-        return tuple(carrier for carrier, latent in latents.items() if self.reduction.step[latent.name].has(*blocks))
+        reduction = self.reduction
+        blocks = tuple(reduction.index.blocks.values())
+        moving = {symbol.name for symbol in reduction.statistics}
+        moving |= {
+            name
+            for name, expression in (*reduction.step.items(), *reduction.initial.items())
+            if expression.has(*blocks)
+        }
+        moving |= {
+            name for name, column in reduction.columns.items() if column.right is not None and column.right.has(*blocks)
+        }
+        symbols = [*reduction.latents.values(), *(column.symbol for column in reduction.columns.values())]
+        names = [*reduction.step, *reduction.columns]
+        for _ in names:
+            reached = {symbol for symbol in symbols if symbol.name in moving} | set(reduction.statistics)
+            moving |= {name for name in names if any(reduction.uses(name, symbol) for symbol in reached)}
+        return frozenset(moving)
+
+    @cached_property
+    def recurrent(self) -> tuple[str, ...]:
+        """The keys of the latents that depend on overlaps."""
+        return tuple(key for key, latent in self.reduction.latents.items() if latent.name in self.moving)
 
     @cached_property
     def output(self) -> Cotangents:
@@ -97,6 +139,15 @@ class Backward:
         return self._pull(pairs)
 
     @cached_property
+    def initial(self) -> Cotangents:
+        """From the cotangents of the recurrent latents at time 0, which may be projections of initial states."""
+        starts = self.reduction.initial
+        latents = {key: self.reduction.latents[key].name for key in self.recurrent}
+        return self._pull(
+            [(starts[name], self.next_cotangents[key]) for key, name in latents.items() if name in starts]
+        )
+
+    @cached_property
     def statistics(self) -> Mapping[str, Cotangents]:
         """From the cotangent of each statistic, ``mubar`` or ``Deltabar``, by the statistic's name."""
         return MappingProxyType(
@@ -106,18 +157,31 @@ class Backward:
             }
         )
 
+    @cached_property
+    def columns(self) -> Mapping[str, Cotangents]:
+        """From the cotangent ``abar`` of each column a that is not a gate, by its name."""
+        return MappingProxyType(
+            {
+                name: self._pull([(column.right, MatrixSymbol(f"{name}bar", *column.symbol.shape))])
+                for name, column in self.reduction.columns.items()
+                if column.right is not None
+            }
+        )
+
     def _pull(self, pairs: list[tuple[MatrixExpr, MatrixExpr]]) -> Cotangents:
         blocks = {symbol.name: symbol for symbol in self.reduction.index.blocks.values()}
-        latents = {latent.name: carrier for carrier, latent in self.reduction.latents.items()}
+        latents = {latent.name: key for key, latent in self.reduction.latents.items()}
+        columns = {name: column.symbol for name, column in self.reduction.columns.items()}
         scalars = [*self.gain_symbols.values(), *self.reduction.statistics]
         total: dict[str, MatrixExpr] = {}
         for expression, cotangent in pairs:
             plain = expression.subs(self.gain_symbols)
-            variables = [*blocks.values(), *self.reduction.latents.values()]
+            variables = [*blocks.values(), *self.reduction.latents.values(), *columns.values()]
             for name, part in adjoint(plain, cotangent, variables, scalars).items():
                 total[name] = (total[name] + part).doit() if name in total else part
         return Cotangents(
-            MappingProxyType({carrier: total[name] for name, carrier in latents.items() if name in total}),
+            MappingProxyType({key: total[name] for name, key in latents.items() if name in total}),
             MappingProxyType({symbol.name: total[symbol.name] for symbol in scalars if symbol.name in total}),
+            MappingProxyType({name: total[name] for name in columns if name in total}),
             MappingProxyType({name: total[name] for name in blocks if name in total}),
         )

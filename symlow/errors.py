@@ -19,6 +19,10 @@ class SpecError(SymlowError):
     """A specification that does not parse, has an unknown key or a value that is not accepted."""
 
 
+class ClosureError(SpecError):
+    """Equations of a network that overlaps do not close: a term leaves the span of the vectors."""
+
+
 class UnknownNameError(SymlowError):
     """A name (of an overlap, a backend, a nonlinearity...) that does not exist."""
 

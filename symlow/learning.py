@@ -87,9 +87,17 @@ class GramFlow:
 
     @cached_property
     def rates(self) -> tuple[sympy.Rational, ...]:
-        """The diagonal of D: the relative learning rate of each column of P, 0 where frozen."""
-        rate = {vector.name: vector.rate for vector in self.index.network.vectors}
-        return tuple(rate[column.vector] for column in self.index.columns)
+        """The diagonal of D: the relative learning rate of each column of P, 0 where frozen.
+
+        Divided by the weight of the column's population: dP/dt = -N grad_P L moves the overlaps of a population of
+        alpha N neurons by 1/alpha times the gradient with respect to them (math.md, section 5).
+        """
+        return tuple(self._rate_of[column.vector] for column in self.index.columns)
+
+    @cached_property
+    def _rate_of(self) -> Mapping[str, sympy.Rational]:
+        equations = self.index.network.equations
+        return {v.name: v.rate / equations.population(v.population).weight for v in equations.vectors}
 
     @cached_property
     def _gradients(self) -> tuple[dict[int, Overlap], ...]:
@@ -169,9 +177,11 @@ class GramFlow:
     def block_equation(self, left: str, right: str) -> MatrixExpr:
         """Return d Sigma_{left right}/dt in blocks of Sigma and S: the same expression at every rank."""
         block = self.index.block(left, right)
-        rate = {vector.name: vector.rate for vector in self.index.network.vectors}
+        rate, population = self._rate_of, self.index.network.vector(left).population
         total: MatrixExpr = ZeroMatrix(*block.shape)
         for vector in self.index.network.vectors:
+            if vector.population != population:
+                continue
             if rate[left] and (gradient := self._gradient_block(left, vector.name)) is not None:
                 total = total - 2 * rate[left] * gradient * self.index.block(vector.name, right)
             if rate[right] and (gradient := self._gradient_block(vector.name, right)) is not None:

@@ -1,170 +1,178 @@
-"""The network as data: which vectors there are, which carry the state, what drives them, what is read out.
+"""The network as data: latents, what moves them, what is projected, what is read out.
 
-    tau dh/dt = -h + sum_c (columns of carrier c) drive_c,      a_q = (1/N) q^T phi(h),      y = (1/N) z^T phi(h)
+    h = sum_c (columns of c) kappa_c,      a_q = (1/N) q^T phi(f),      f = sum_c (columns of c) coefficient_c
 
-Each drive is an expression in the inputs and the projections a_q. Every architecture whose state equation has this
-form closes in overlaps; the stages that follow read nothing but this value and assume no vector's name.
+A state of neurons is the columns of its *carriers* times *latents* kappa; or it leaves their span, and the latents are its
+*readings* (1/N) q^T r. Latents of either kind, and the entries of an environment, move by expressions in latents, inputs,
+projections a_q and gates, which are functions of these entry by entry. A *field* is what phi acts on, always in the span
+of vectors. Every network with equations of this form closes in overlaps; the stages that follow read nothing but this
+value and assume no vector's name. :mod:`symlow.span` finds it from the equations of the neurons.
 """
 
 from __future__ import annotations
 
-import keyword
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import sympy
-from sympy import Identity, MatrixExpr, MatrixSymbol
+from sympy import ImmutableDenseMatrix, MatrixExpr, MatrixSymbol
 
-from symlow.errors import SpecError, listing, nearest
-from symlow.expressions import exact
-from symlow.nonlinearity import Nonlinearity, nonlinearity
-from symlow.spec import Spec
-
-ONES = "one"
-"""Name of the vector of ones."""
-
-RESERVED = ("np", "len", "blocks", "block", "name", "value", "columns", "neurons", "enumerate", "P")
-"""Names that generated code uses where vectors are arguments."""
-
-MOST_COLUMNS = 400
-"""The most columns of P for which overlaps are named one by one: 80200 of them, which take about a minute."""
+from symlow.equations import Equations, Vector
+from symlow.nonlinearity import Nonlinearity
 
 
 @dataclass(frozen=True)
-class Vector:
-    """A block of columns of P, each column with one entry for every neuron.
+class Latent:
+    """A column of latents kappa.
 
     Attributes:
-        name: letters, as in overlap names.
-        columns: how many vectors of length N the block holds.
-        rate: learning rate relative to the others', exact and not negative; 0 where frozen.
-        role: what it does, in words.
+        key: the symbol is ``kappa_<key>``.
+        symbol: the latents, shape (entries, 1).
+        state: name of the state that they are of.
+        vector: the carrier whose coefficients they are, or the reader whose readings; empty for an environment.
+        reading: whether they are readings (1/N) q^T r of the state r.
+        right: what moves them, in latents, inputs, and symbols of projections, gates and constants.
+        tau: time constant in units of the network's; None where ``right`` is the next value.
+        initial: their value at time 0: zero, constants, or, for readings, projections of initial states.
+    """
+
+    key: str
+    symbol: MatrixSymbol
+    state: str
+    vector: str
+    reading: bool
+    right: MatrixExpr
+    tau: sympy.Rational | None
+    initial: MatrixExpr
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of neurons in the span of vectors, on which phi acts, or which is read as it is.
+
+    Attributes:
+        name: empty where the network has only one field.
+        population: the population whose neurons have the entries.
+        coefficients: by carrier, columns in latents, inputs, projections and gates.
     """
 
     name: str
-    columns: int
-    rate: sympy.Rational
-    role: str
-
-    @property
-    def trainable(self) -> bool:
-        """Whether learning moves it."""
-        return self.rate != 0
-
-
-@dataclass(frozen=True)
-class Carrier:
-    """A vector along whose columns the state moves: its latent kappa obeys tau dkappa/dt = -kappa + drive.
-
-    The drive is a sum of inputs and projections, each with a number in front, and of the constant Identity(1).
-    """
-
-    vector: str
-    drive: MatrixExpr
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether the drive is 1, so that the vector is a bias."""
-        return isinstance(self.drive, Identity)
+    population: str
+    coefficients: Mapping[str, MatrixExpr]
 
 
 @dataclass(frozen=True)
 class Projection:
-    """The activity seen by a vector: ``symbol`` = (1/N) reader^T phi(h)."""
+    """What a vector sees: ``symbol`` = (1/N) reader^T phi(field), or (1/N) reader^T field; a sum where nothing has 1/N.
+
+    Attributes:
+        symbol: the projection, shape (columns of the reader, 1).
+        reader: the vector.
+        field: what is projected.
+        linear: whether it is projected as it is, without phi.
+    """
 
     symbol: MatrixSymbol
     reader: str
+    field: Field
+    linear: bool
 
 
 @dataclass(frozen=True)
-class Network:
-    """A low-rank network in the form of this module's equation.
+class Gate:
+    """A function of columns, entry by entry: ``symbol`` = function(arguments); arguments of one entry act on all.
 
     Attributes:
-        vectors: the blocks of P, in the order of its columns.
-        inputs: the symbol x of the input, shape (n_inputs, 1).
-        carriers: the vectors that carry the state, with their drives.
-        projections: the projections that drives contain.
-        output: the read-out, a projection too.
+        symbol: the gate, a column.
+        function: a scalar expression in the arguments' symbols.
+        arguments: each argument's symbol with the column that it stands for.
+    """
+
+    symbol: MatrixSymbol
+    function: sympy.Expr
+    arguments: tuple[tuple[sympy.Symbol, MatrixExpr], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network whose equations close, in latents.
+
+    Attributes:
+        equations: the equations of its neurons.
         nonlinearity: phi, with its gain.
         dt: exact time step of forward Euler.
         tau: exact time constant.
         readout: which state the output reads, as in the specification.
-        ones: the vector whose one, frozen column is all ones, so that its overlaps are means over neurons; None where
-            all vectors have mean zero.
+        latents: the latents with their equations.
+        fields: what phi acts on.
+        projections: what vectors see of fields.
+        gates: functions of columns, each in terms of earlier ones.
+        constants: matrices of numbers, by the symbols that stand for them.
+        output_right: the output, in latents, inputs, projections, gates and constants.
     """
 
-    vectors: tuple[Vector, ...]
-    inputs: MatrixSymbol
-    carriers: tuple[Carrier, ...]
-    projections: tuple[Projection, ...]
-    output: Projection
+    equations: Equations
     nonlinearity: Nonlinearity
     dt: sympy.Rational
     tau: sympy.Rational
     readout: str
-    ones: str | None = None
+    latents: tuple[Latent, ...]
+    fields: tuple[Field, ...]
+    projections: tuple[Projection, ...]
+    gates: tuple[Gate, ...]
+    constants: Mapping[MatrixSymbol, ImmutableDenseMatrix]
+    output_right: MatrixExpr
 
-    def __post_init__(self) -> None:
-        """Check names, which overlaps, LaTeX and generated code are built from, numbers, and that all fits together.
-
-        Raises:
-            SpecError: for a name that is not of letters only, means something in Python, or differs from another one by
-                upper and lower case only; for more than ``MOST_COLUMNS`` columns; for carriers, projections or ones
-                that do not fit the vectors.
-        """
-        self._check_names()
-        self._check_parts()
-
-    def _check_names(self) -> None:
-        p = sum(vector.columns for vector in self.vectors)
-        if p > MOST_COLUMNS:
-            raise SpecError(
-                f"the network has {p} columns of P, so {p * (p + 1) // 2} overlaps; accepted: at most {MOST_COLUMNS} "
-                "columns; lower network.rank, network.inputs or network.outputs"
-            )
-        names = [vector.name for vector in self.vectors]
-        for name in names:
-            if not re.fullmatch("[A-Za-z]+", name) or keyword.iskeyword(name) or name in RESERVED:
-                raise SpecError(f"vector {name!r}: accepted: names of letters that mean nothing in Python")
-            if [other.upper() for other in names].count(name.upper()) > 1:
-                raise SpecError(f"vector {name!r}: another vector has the same name but for upper and lower case")
-
-    def _check_parts(self) -> None:
-        sizes = {vector.name: vector.columns for vector in self.vectors}
-        carriers = [carrier.vector for carrier in self.carriers]
-        symbols = [projection.symbol for projection in self.projections]
-        readings = (*self.projections, self.output)
-        named = [*carriers, *(reading.reader for reading in readings), *([self.ones] if self.ones else [])]
-        for name in named:
-            if name not in sizes:
-                raise SpecError(f"unknown vector {name!r}{nearest(name, sizes)}; accepted: {listing(sizes)}")
-        if not carriers or len(set(carriers)) < len(carriers) or len(set(symbols)) < len(symbols):
-            raise SpecError(
-                f"carriers {listing(carriers)}, projections {listing(symbol.name for symbol in symbols)}: accepted: at "
-                "least one carrier, and each of them once; add up the drives of a vector"
-            )
-        for carrier in self.carriers:
-            unknown = carrier.drive.atoms(MatrixSymbol) - {self.inputs, *symbols}
-            if unknown:
-                found = listing(sorted(symbol.name for symbol in unknown))
-                raise SpecError(f"drive of {carrier.vector}: found {found}; accepted: inputs and projections")
-            _check_shape(f"drive of {carrier.vector}", carrier.drive.shape, sizes[carrier.vector])
-        for reading in readings:
-            _check_shape(f"projection {reading.symbol.name}", reading.symbol.shape, sizes[reading.reader])
-        if self.ones is not None:
-            last = self.vectors[-1]
-            if (last.name, last.columns, last.trainable) != (self.ones, 1, False):
-                raise SpecError(f"vector {self.ones!r}: accepted: ones as the last vector, of one column, not trained")
+    @property
+    def vectors(self) -> tuple[Vector, ...]:
+        """The blocks of P, in the order of its columns."""
+        return self.equations.vectors
 
     def vector(self, name: str) -> Vector:
         """Return the vector of that name."""
-        return next(vector for vector in self.vectors if vector.name == name)
+        return self.equations.vector(name)
+
+    @property
+    def inputs(self) -> MatrixSymbol:
+        """The input."""
+        return self.equations.inputs
+
+    @property
+    def output(self) -> MatrixSymbol:
+        """The output."""
+        return self.equations.output
+
+    @cached_property
+    def carriers(self) -> tuple[str, ...]:
+        """The vectors along which states or fields have a component, in the order of P."""
+        used = {latent.vector for latent in self.latents if not latent.reading}
+        used |= {vector for projection in self.projections for vector in projection.field.coefficients}
+        return tuple(vector.name for vector in self.vectors if vector.name in used)
+
+    @cached_property
+    def readers(self) -> tuple[str, ...]:
+        """The vectors that see the activity, those that the output reads first."""
+        by_symbol = {projection.symbol: projection.reader for projection in self.projections}
+        by_symbol |= {latent.symbol: latent.vector for latent in self.latents if latent.reading}
+        read = {reader for symbol, reader in by_symbol.items() if self.output_right.has(symbol)}
+        used = [vector.name for vector in self.vectors if vector.name in by_symbol.values()]
+        return (*(name for name in used if name in read), *(name for name in used if name not in read))
+
+    @property
+    def ones(self) -> tuple[str, ...]:
+        """The vectors of ones, whose overlaps are means over neurons; none where vectors have mean zero."""
+        return tuple(population.ones for population in self.equations.populations if population.ones is not None)
+
+    @property
+    def has_means(self) -> bool:
+        """Whether vectors have means over neurons."""
+        return bool(self.ones)
 
     @property
     def has_constant_gain(self) -> bool:
-        """Whether the gain does not depend on the state, so that the reduced dynamics is linear, but for a bias."""
-        return self.nonlinearity.is_linear or (self.ones is None and self.nonlinearity.has_constant_gain)
+        """Whether the gain does not depend on the state."""
+        return self.nonlinearity.is_linear or (not self.has_means and self.nonlinearity.has_constant_gain)
 
     @property
     def reads_after_update(self) -> bool:
@@ -175,62 +183,3 @@ class Network:
     def gain_after_update(self) -> bool:
         """Whether the gain of the read-out is that of the updated state."""
         return self.readout == "after_update"
-
-
-def _check_shape(what: str, shape: tuple[int, int], columns: int) -> None:
-    if shape != (columns, 1):
-        raise SpecError(f"{what}: found shape {shape}; accepted: ({columns}, 1), the columns of its vector")
-
-
-def build_network(spec: Spec) -> Network:
-    """Return the low-rank network of a specification: vectors M, U, V, Z of math.md, section 1, and B and ones of 5.
-
-    Raises:
-        SpecError: if ``learning.frozen`` names a vector that the network does not have, or the nonlinearity is even
-            and vectors have no means.
-    """
-    size = spec.network
-    shapes = {"m": size.inputs, "u": size.rank}
-    shapes |= {"b": 1} if size.bias else {}
-    shapes |= {"v": size.rank, "z": size.outputs}
-    roles = {
-        "m": "input vectors: carry the filtered input",
-        "u": "output side of the recurrent connectivity: carry the recurrent activity",
-        "b": "bias: carries a constant drive",
-        "v": "input side of the recurrent connectivity: select what is fed back",
-        "z": "read-out vectors: select the output",
-    }
-    for name in spec.learning.frozen:
-        if name not in shapes:
-            raise SpecError(
-                f"learning.frozen: unknown vector {name!r}{nearest(name, shapes)}; accepted: {listing(shapes)}"
-            )
-    phi = nonlinearity(size.nonlinearity)
-    if phi.gain == 0 and not size.means:
-        raise SpecError(
-            f"network.nonlinearity: {size.nonlinearity!r} is even, so that vectors of mean zero project nothing of it; "
-            "accepted: means = true, or a nonlinearity with an odd part"
-        )
-    x = MatrixSymbol("x", size.inputs, 1)
-    a = MatrixSymbol("a", size.rank, 1)
-    vectors = [
-        Vector(name, columns, sympy.Integer(name not in spec.learning.frozen), roles[name])
-        for name, columns in shapes.items()
-    ]
-    if size.means:
-        vectors.append(Vector(ONES, 1, sympy.Integer(0), "ones: its overlap with a vector is that vector's mean"))
-    carriers = [Carrier("m", drive=x), Carrier("u", drive=a)]
-    if size.bias:
-        carriers.append(Carrier("b", drive=Identity(1)))
-    return Network(
-        vectors=tuple(vectors),
-        inputs=x,
-        carriers=tuple(carriers),
-        projections=(Projection(a, reader="v"),),
-        output=Projection(MatrixSymbol("y", size.outputs, 1), reader="z"),
-        nonlinearity=phi,
-        dt=exact(size.dt),
-        tau=exact(size.tau),
-        readout=size.readout,
-        ones=ONES if size.means else None,
-    )

@@ -1,5 +1,8 @@
 """Overlaps: the distinct entries of the Gram matrix Sigma = P^T P / N, their names and their order.
 
+Vectors of different populations of neurons have no overlap: each population has a Gram matrix of its own, and Sigma
+holds them as blocks on its diagonal.
+
 A name joins two columns, readers before carriers as in the literature: ``v_u`` is (1/N) v . u. Columns are numbered
 from 1 where a vector has several: ``v1_u2``. The order is: readers with carriers, carriers with one another, readers
 with one another, columns of the same vector, and the squared norms last.
@@ -146,18 +149,17 @@ class OverlapIndex:
 
 
 def _block_order(network: Network) -> tuple[tuple[str, str], ...]:
-    """Return the pairs of vectors, each unordered pair once, in canonical order and orientation."""
-    carriers = [carrier.vector for carrier in network.carriers]
-    readers = [network.output.reader, *(projection.reader for projection in network.projections)]
-    names = [vector.name for vector in network.vectors]
+    """Return the pairs of vectors of one population, each unordered pair once, in canonical order and orientation."""
+    population = {vector.name: vector.population for vector in network.vectors}
     ordered = [
-        *product(readers, carriers),
-        *combinations(carriers, 2),
-        *combinations(readers, 2),
-        *combinations(names, 2),
+        *product(network.readers, network.carriers),
+        *combinations(network.carriers, 2),
+        *combinations(network.readers, 2),
+        *combinations(population, 2),
     ]
     blocks: list[tuple[str, str]] = []
     for left, right in ordered:
-        if left != right and (left, right) not in blocks and (right, left) not in blocks:
+        new = (left, right) not in blocks and (right, left) not in blocks
+        if left != right and population[left] == population[right] and new:
             blocks.append((left, right))
-    return (*blocks, *((name, name) for name in names))
+    return (*blocks, *((name, name) for name in population))

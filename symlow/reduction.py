@@ -1,16 +1,20 @@
 """The reduction: N neurons to latents, written in overlaps, and the loss-visible set that follows from it.
 
-From h(0) = 0 the state stays in the span of the carriers, h = sum_c (columns of c) kappa_c, and forward Euler gives
+A field f = sum_c (columns of c) coefficient_c, such as the state h of neurons with the latents kappa_c as coefficients,
+is seen by a vector q as the projection
 
-    kappa_c[t+1] = kappa_c[t] + (dt/tau) (-kappa_c[t] + drive_c(x[t], a[t])),
-    a_q[t] = g(Delta) sum_c Sigma_qc kappa_c[t],      Delta = sum_cd kappa_c^T Sigma_cd kappa_d,      y likewise,
+    a_q = (1/N) q^T phi(f) = g(Delta) sum_c Sigma_qc coefficient_c,      Delta = sum_cd coefficient_c^T Sigma_cd coefficient_d,
 
 with the gain g = E[phi'(sqrt(Delta) xi)], which is 1 in a linear network, for every N; in a nonlinear one these
 equations hold for N -> infinity where the rows of P are jointly Gaussian (Stein's lemma; math.md, section 1; Ger &
 Barak 2026). Where P has a column of ones, vectors have means, Sigma_q1, and
 
-    a_q = g(mu, Delta) (sum_c Sigma_qc kappa_c - mu Sigma_q1) + phibar(mu, Delta) Sigma_q1,
-    mu = sum_c Sigma_1c kappa_c,      Delta = sum_cd kappa_c^T Sigma_cd kappa_d - mu^2      (math.md, section 5).
+    a_q = g(mu, Delta) (sum_c Sigma_qc coefficient_c - mu Sigma_q1) + phibar(mu, Delta) Sigma_q1,
+    mu = sum_c Sigma_1c coefficient_c,      Delta = sum_cd coefficient_c^T Sigma_cd coefficient_d - mu^2
+
+(math.md, section 5). A population of alpha N neurons has a Gram matrix and statistics of its own, and its projections
+the factor alpha. Latents step by forward Euler, kappa[t+1] = kappa[t] + (dt/tau) right(kappa[t], x[t], a[t], ...), or to
+their next value.
 
 An overlap is *loss-visible* when the output depends on it through these equations, and *loss-invisible* when its symbol
 is in none of them.
@@ -27,7 +31,7 @@ import sympy
 from sympy import Identity, MatrixExpr, MatrixSymbol, ZeroMatrix
 
 from symlow.expressions import linear_coefficients
-from symlow.network import Network
+from symlow.network import Field, Gate, Latent, Network, Projection
 from symlow.nonlinearity import DELTA, MU
 from symlow.overlaps import Overlap, OverlapIndex
 
@@ -46,9 +50,10 @@ class Visibility:
     Attributes:
         overlap: the overlap.
         visible: whether the output, and so the loss, depends on it.
-        where: the scalar equation that contains it, ``kappa_u1`` (its next value) or ``y1``; empty if invisible.
+        where: the scalar equation that contains it: ``kappa_u1`` (its next value), ``Delta`` or ``y1``; empty if
+            invisible.
         derivative: the nonzero derivative of that equation with respect to the overlap; zero if invisible.
-        path: the way of its influence to the output, such as ``("kappa_u", "y")``; empty if invisible.
+        path: the way of its influence to the output, such as ``("Delta", "kappa_u", "y")``; empty if invisible.
     """
 
     overlap: Overlap
@@ -63,14 +68,53 @@ class StateSpace:
     """The linear reduced dynamics kappa[t+1] = A kappa[t] + B x[t], y = C kappa, in blocks.
 
     Attributes:
-        A: blocks by the carriers of the latents (to, from), those that are not zero.
-        B: blocks by carrier.
-        C: blocks by carrier.
+        A: blocks by the keys of the latents (to, from), those that are not zero.
+        B: blocks by the keys of the latents.
+        C: blocks by the keys of the latents.
     """
 
     A: Mapping[tuple[str, str], MatrixExpr]
     B: Mapping[str, MatrixExpr]
     C: Mapping[str, MatrixExpr]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the gain of a field depends on, and the gain.
+
+    Attributes:
+        field: the field.
+        definitions: mean (where vectors have means) and variance over neurons, 1 x 1 expressions.
+        gain: the function g of them.
+        activity: the function phibar of them, where vectors have means.
+    """
+
+    field: Field
+    definitions: Mapping[sympy.Symbol, MatrixExpr]
+    gain: sympy.Expr
+    activity: sympy.Expr | None
+
+    @property
+    def gains(self) -> tuple[sympy.Expr, ...]:
+        """The functions of the statistics that the dynamics contains."""
+        return (self.gain,) if self.activity is None else (self.gain, self.activity)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that is computed before what uses it: a projection or sum (``function`` None), or a gate.
+
+    Attributes:
+        symbol: the column.
+        right: a matrix expression; for a gate None.
+        function: for a gate, a scalar expression in ``arguments``, entry by entry.
+        arguments: for a gate, each argument's symbol with the column that it stands for, a plain symbol.
+    """
+
+    symbol: MatrixSymbol
+    right: MatrixExpr | None
+    function: sympy.Expr | None = None
+    arguments: tuple[tuple[sympy.Symbol, MatrixSymbol], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,115 +134,207 @@ class Reduction:
 
     @cached_property
     def latents(self) -> Mapping[str, MatrixSymbol]:
-        """Matrix symbols kappa_c, shape (columns, 1), by carrier."""
-        sizes = {vector.name: vector.columns for vector in self.network.vectors}
-        carriers = [carrier.vector for carrier in self.network.carriers]
-        return MappingProxyType({name: MatrixSymbol(f"kappa_{name}", sizes[name], 1) for name in carriers})
+        """Matrix symbols kappa_c, shape (entries, 1), by key."""
+        return MappingProxyType({latent.key: latent.symbol for latent in self.network.latents})
+
+    # What a time step computes from latents, in order -------------------------------------------------------------
 
     @cached_property
-    def projections(self) -> Mapping[str, MatrixExpr]:
-        """The projections a_q in overlaps and latents, by symbol name."""
-        return MappingProxyType({q.symbol.name: self._project(q.reader) for q in self.network.projections})
+    def statistics_of(self) -> tuple[Statistics, ...]:
+        """The statistics and gains of each field whose gain depends on them."""
+        if self.network.has_constant_gain:
+            return ()
+        return tuple(self._statistics_of(field) for field in self.network.fields if self._gain_changes(field))
 
-    @cached_property
-    def step(self) -> Mapping[str, MatrixExpr]:
-        """The next value of each latent, by latent name, in overlaps, latents and inputs."""
-        latents = [(self.latents[carrier.vector], carrier.drive) for carrier in self.network.carriers]
-        return MappingProxyType({latent.name: self._next(latent, drive) for latent, drive in latents})
+    def _gain_changes(self, field: Field) -> bool:
+        return not self.network.nonlinearity.has_constant_gain or self._ones(field) is not None
 
-    @cached_property
-    def output(self) -> MatrixExpr:
-        """The read-out in overlaps and latents."""
-        return self._project(self.network.output.reader)
+    def _ones(self, field: Field) -> str | None:
+        return self.network.equations.population(field.population).ones
+
+    def _statistics_of(self, field: Field) -> Statistics:
+        ones = self._ones(field)
+        mu, delta = (of_field(symbol, field) for symbol in (MU, DELTA))
+        parts = list(field.coefficients.items())
+        second_moment = [
+            (1 if k == j else 2) * left.T * self.index.block(a, b) * right
+            for k, (a, left) in enumerate(parts)
+            for j, (b, right) in enumerate(parts[k:], k)
+        ]
+        if ones is None:
+            return Statistics(field, MappingProxyType({delta: _total(second_moment)}), GAIN(delta), None)
+        means = [self.index.block(ones, vector) * column for vector, column in parts]
+        both = {mu: _total(means), delta: _total([*second_moment, -(mu**2) * Identity(1)])}
+        return Statistics(field, MappingProxyType(both), GAIN(mu, delta), ACTIVITY(mu, delta))
 
     @cached_property
     def statistics(self) -> Mapping[sympy.Symbol, MatrixExpr]:
-        """Mean (where vectors have means) and variance of the state over neurons, which the gain depends on.
+        """Mean (where vectors have means) and variance of each field over neurons, which its gain depends on.
 
-        1 x 1 expressions in overlaps and latents; none where the gain is constant.
+        1 x 1 expressions in overlaps, latents and other columns; none where the gain is constant.
         """
-        network = self.network
-        if network.has_constant_gain:
-            return MappingProxyType({})
-        latents = list(self.latents.items())
-        second_moment = [
-            (1 if k == j else 2) * left.T * self.index.block(a, b) * right
-            for k, (a, left) in enumerate(latents)
-            for j, (b, right) in enumerate(latents[k:], k)
-        ]
-        if network.ones is None:
-            return MappingProxyType({DELTA: _total(second_moment)})
-        means = [self.index.block(network.ones, carrier) * latent for carrier, latent in latents]
-        return MappingProxyType({MU: _total(means), DELTA: _total([*second_moment, -(MU**2) * Identity(1)])})
-
-    @cached_property
-    def gain(self) -> sympy.Expr:
-        """The gain of the projections: a number where it is constant, else ``g`` of the statistics."""
-        if self.statistics:
-            return GAIN(*self.statistics)
-        return self.network.nonlinearity.gain
+        return MappingProxyType({s: e for one in self.statistics_of for s, e in one.definitions.items()})
 
     @cached_property
     def gains(self) -> tuple[sympy.Expr, ...]:
         """The functions of the statistics that the dynamics contains: g, and phibar where vectors have means."""
-        if not self.statistics:
-            return ()
-        return (self.gain,) if self.network.ones is None else (self.gain, ACTIVITY(*self.statistics))
+        return tuple(gain for one in self.statistics_of for gain in one.gains)
 
-    def _project(self, reader: str) -> MatrixExpr:
-        network = self.network
-        terms = [self.index.block(reader, carrier) * latent for carrier, latent in self.latents.items()]
-        if network.nonlinearity.is_linear:  # a linear projection does not see how the state is distributed
+    @cached_property
+    def projections(self) -> Mapping[str, MatrixExpr]:
+        """Each projection in overlaps and the coefficients of its field, by the name of its symbol."""
+        return MappingProxyType({p.symbol.name: self._project(p) for p in self.network.projections})
+
+    def _project(self, projection: Projection) -> MatrixExpr:
+        network, field, reader = self.network, projection.field, projection.reader
+        weight = network.equations.population(field.population).weight
+        terms = [weight * self.index.block(reader, vector) * column for vector, column in field.coefficients.items()]
+        if projection.linear:  # a linear projection does not see how the field is distributed
             return _total(terms)
-        terms = [self.gain * term for term in terms]
-        if network.ones is not None:
-            terms.append((self.gains[1] - self.gain * MU) * self.index.block(reader, network.ones))
+        found = next((one for one in self.statistics_of if one.field == field), None)
+        if found is None:
+            return _total([network.nonlinearity.gain * term for term in terms])
+        terms = [found.gain * term for term in terms]
+        if found.activity is not None:
+            mu = next(iter(found.definitions))
+            terms.append(
+                weight * (found.activity - found.gain * mu) * self.index.block(reader, self._ones(field) or "")
+            )
         return _total(terms)
 
-    def _next(self, latent: MatrixSymbol, drive: MatrixExpr) -> MatrixExpr:
+    @cached_property
+    def nodes(self) -> tuple[Statistics | Column, ...]:
+        """What is computed from the latents before they step, in order: statistics with gains, and columns.
+
+        Columns are gates, and what gates and fields are made of. A projection that only enters linearly is not among
+        them: it is written out where it stands.
+        """
+        found: dict[str, Statistics | Column] = {}
+        gates = {gate.symbol: gate for gate in self.network.gates}
+        projections = {projection.symbol: projection for projection in self.network.projections}
+        of_field = {one.field.name: one for one in self.statistics_of}
+
+        def need(expression: MatrixExpr) -> None:
+            for symbol in sorted(expression.atoms(MatrixSymbol), key=lambda symbol: str(symbol.name)):
+                if symbol in gates and symbol.name not in found:
+                    need_gate(gates[symbol])
+                elif symbol in projections and symbol.name not in found:
+                    projection = projections[symbol]
+                    need_field(projection.field, not projection.linear)
+                    found[symbol.name] = Column(symbol, self.projections[symbol.name])
+
+        def need_field(field: Field, gain: bool) -> None:
+            for column in field.coefficients.values():
+                need(column)
+            if gain and field.name in of_field:
+                found.setdefault(f"gain {field.name}", of_field[field.name])
+
+        def need_gate(gate: Gate) -> None:
+            arguments = []
+            for number, (variable, column) in enumerate(gate.arguments, 1):
+                need(column)
+                if not isinstance(column, MatrixSymbol) or column in self.network.constants:
+                    column = MatrixSymbol(f"{gate.symbol.name}_{number}", *column.shape)
+                    found[column.name] = Column(column, gate.arguments[number - 1][1])
+                arguments.append((variable, column))
+            found[gate.symbol.name] = Column(gate.symbol, None, gate.function, tuple(arguments))
+
+        for field in self.network.fields:
+            need_field(field, True)
+        for gate in self.network.gates:
+            if gate.symbol.name not in found:
+                need_gate(gate)
+        return tuple(found.values())
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns among the nodes, by name."""
+        return MappingProxyType({node.symbol.name: node for node in self.nodes if isinstance(node, Column)})
+
+    def _written_out(self, expression: MatrixExpr) -> MatrixExpr:
         for projection in self.network.projections:
-            drive = drive.subs(projection.symbol, self.projections[projection.symbol.name])
-        return latent + (DT / TAU) * (drive - latent)
+            if projection.symbol.name not in self.columns and expression.has(projection.symbol):
+                expression = expression.subs(projection.symbol, self.projections[projection.symbol.name])
+        return expression
+
+    # The time step ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def step(self) -> Mapping[str, MatrixExpr]:
+        """The next value of each latent, by the latent's name."""
+        return MappingProxyType({latent.symbol.name: self._next(latent) for latent in self.network.latents})
+
+    def _next(self, latent: Latent) -> MatrixExpr:
+        right = self._written_out(latent.right)
+        return right if latent.tau is None else latent.symbol + (DT / (latent.tau * TAU)) * right
+
+    @cached_property
+    def initial(self) -> Mapping[str, MatrixExpr]:
+        """The latents at time 0 that are not zero, by name."""
+        starts = {latent.symbol.name: self._written_out(latent.initial) for latent in self.network.latents}
+        return MappingProxyType({name: start for name, start in starts.items() if not isinstance(start, ZeroMatrix)})
+
+    @cached_property
+    def output(self) -> MatrixExpr:
+        """The read-out in overlaps and latents."""
+        return self._written_out(self.network.output_right)
+
+    # What the output depends on -----------------------------------------------------------------------------------
 
     @cached_property
     def equations(self) -> Mapping[str, MatrixExpr]:
-        """The step maps and the read-out on which the output depends, by the name of what they give."""
-        every = {**self.step, self.network.output.symbol.name: self.output}
-        return MappingProxyType({name: every[name] for name in every if name in self.paths})
+        """The equations on which the output depends, by the name of what they give, but for those of gates."""
+        return MappingProxyType({name: self._every[name] for name in self._every if name in self.paths})
+
+    @cached_property
+    def _every(self) -> Mapping[str, MatrixExpr]:
+        columns = {name: column.right for name, column in self.columns.items() if column.right is not None}
+        statistics = {symbol.name: expression for symbol, expression in self.statistics.items()}
+        return MappingProxyType({**self.step, self.network.output.name: self.output, **columns, **statistics})
+
+    def uses(self, name: str, symbol: sympy.Basic) -> bool:
+        """Whether the equation of that name contains a symbol."""
+        if name in self._every and self._every[name].has(symbol):
+            return True
+        column = self.columns.get(name)
+        return column is not None and any(argument == symbol for _, argument in column.arguments)
 
     @cached_property
     def paths(self) -> Mapping[str, tuple[str, ...]]:
         """The shortest way to the output from each equation that reaches it, breadth first."""
-        output = self.network.output.symbol.name
-        every = {**self.step, output: self.output}
+        output = self.network.output.name
+        sources: list[tuple[str, sympy.Basic]] = [
+            *((latent.name, latent) for latent in self.latents.values()),
+            *((name, column.symbol) for name, column in self.columns.items()),
+            *((symbol.name, symbol) for symbol in self.statistics),
+        ]
         paths: dict[str, tuple[str, ...]] = {output: (output,)}
         frontier = [output]
         while frontier:
             name = frontier.pop(0)
-            for latent in self.latents.values():
-                if latent.name not in paths and every[name].has(latent):
-                    paths[latent.name] = (latent.name, *paths[name])
-                    frontier.append(latent.name)
+            for source, symbol in sources:
+                if source not in paths and self.uses(name, symbol):
+                    paths[source] = (source, *paths[name])
+                    frontier.append(source)
         return MappingProxyType(paths)
 
     @cached_property
     def visibility(self) -> Mapping[str, Visibility]:
         """Why each overlap is visible or invisible, by name, in canonical order.
 
-        Derived: the output depends on the equation of a latent if its own equation contains the latent, directly or
-        through other latents; an overlap is visible if an equation on which the output depends contains its symbol.
+        Derived: the output depends on the equation of a latent, statistic or column if its own equation contains it,
+        directly or through others; an overlap is visible if an equation on which the output depends contains it.
         """
         overlaps = {overlap.symbol: overlap for overlap in self.index.all}
-        statistics: dict[sympy.Symbol, sympy.Expr] = {}
-        for symbol, expression in self.statistics.items():
-            statistics[symbol] = self.explicit(expression)[0].subs(statistics)
         found: dict[sympy.Symbol, Visibility] = {}
-        for name, expression in self.equations.items():
+        starts = {f"{name}[0]": (name, start) for name, start in self.initial.items() if name in self.paths}
+        equations = {name: (name, expression) for name, expression in self.equations.items()}
+        for label, (name, expression) in {**equations, **starts}.items():
             for row, scalar in enumerate(self.explicit(expression)):
-                label = name if expression.shape[0] == 1 else f"{name}{row + 1}"
-                for symbol, derivative in _derivatives(scalar, overlaps, statistics).items():
+                where = label if expression.shape[0] == 1 else f"{label}{row + 1}"
+                for symbol, derivative in _derivatives(scalar, overlaps).items():
                     if derivative != 0 and symbol not in found:
-                        found[symbol] = Visibility(overlaps[symbol], True, label, derivative, self.paths[name])
+                        found[symbol] = Visibility(overlaps[symbol], True, where, derivative, self.paths[name])
         hidden = sympy.Integer(0)
         return MappingProxyType(
             {
@@ -218,9 +354,11 @@ class Reduction:
         return tuple(item.overlap for item in self.visibility.values() if not item.visible)
 
     def explicit(self, expression: MatrixExpr) -> sympy.ImmutableDenseMatrix:
-        """Return a matrix expression entry by entry, in scalar overlaps, latents and inputs."""
-        values = {symbol: self.index.explicit(*pair) for pair, symbol in self.index.blocks.items()}
-        for column in (*self.latents.values(), self.network.inputs):
+        """Return a matrix expression entry by entry, in scalar overlaps, latents, inputs and other columns."""
+        values: dict[MatrixExpr, MatrixExpr] = dict(self.network.constants)
+        values |= {symbol: self.index.explicit(*pair) for pair, symbol in self.index.blocks.items()}
+        columns = (column.symbol for column in self.columns.values())
+        for column in (*self.latents.values(), self.network.inputs, *columns):
             values[column] = explicit_column(column)
         replaced = expression.subs({symbol: values[symbol] for symbol in values if expression.has(symbol)})
         return sympy.ImmutableDenseMatrix(replaced.doit().as_explicit())
@@ -230,12 +368,16 @@ class Reduction:
         """The matrices of the linear reduced dynamics, in blocks.
 
         Raises:
-            ValueError: if the reduced dynamics is not linear in latents and inputs.
+            ValueError: if the reduced dynamics is not linear in latents and inputs, or does not start at zero.
         """
         if self.statistics:
             raise ValueError("its gain depends on the state")
+        if self.columns:
+            raise ValueError("it has gates")
+        if self.initial:
+            raise ValueError(f"it does not start at zero: {', '.join(self.initial)}")
         inputs = self.network.inputs
-        carrier_of = {latent.name: carrier for carrier, latent in self.latents.items()}
+        key_of = {latent.name: key for key, latent in self.latents.items()}
         A: dict[tuple[str, str], MatrixExpr] = {}
         B: dict[str, MatrixExpr] = {}
         for to, expression in self.step.items():
@@ -244,38 +386,35 @@ class Reduction:
                 raise ValueError(f"the step of {to} has the constant term {rest}")
             for source, coefficient in coefficients.items():
                 if source == inputs.name:
-                    B[carrier_of[to]] = coefficient
+                    B[key_of[to]] = coefficient
                 else:
-                    A[carrier_of[to], carrier_of[source]] = coefficient
-        C, rest = linear_coefficients(self.output, list(self.latents.values()))
-        if not isinstance(rest, ZeroMatrix):
-            raise ValueError(f"the read-out has the constant term {rest}")
+                    A[key_of[to], key_of[source]] = coefficient
+        C, rest = linear_coefficients(self.output, [*self.latents.values(), inputs])
+        if not isinstance(rest, ZeroMatrix) or inputs.name in C:
+            raise ValueError("the read-out has a constant term or the input itself")
         return StateSpace(
             MappingProxyType(A),
             MappingProxyType(B),
-            MappingProxyType({carrier_of[source]: coefficient for source, coefficient in C.items()}),
+            MappingProxyType({key_of[source]: coefficient for source, coefficient in C.items()}),
         )
 
 
-def _derivatives(
-    scalar: sympy.Expr, symbols: Iterable[sympy.Symbol], statistics: Mapping[sympy.Symbol, sympy.Expr]
-) -> dict[sympy.Symbol, sympy.Expr]:
-    """Return the derivatives with respect to the symbols that an expression contains, directly or in its statistics.
+def of_field(symbol: sympy.Symbol, field: Field) -> sympy.Symbol:
+    """Return the symbol of a statistic of a field: Delta, or Delta_e where fields have names."""
+    return symbol if not field.name else sympy.Symbol(f"{symbol.name}_{field.name}", **symbol.assumptions0)
+
+
+def _derivatives(scalar: sympy.Expr, symbols: Iterable[sympy.Symbol]) -> dict[sympy.Symbol, sympy.Expr]:
+    """Return the derivatives with respect to the symbols that an expression contains.
 
     Each term is differentiated by its own symbols only: differentiating the whole sum by each of them takes a time
-    that grows with the square of its length. A constant factor of the whole, such as the overlap's own latent, is
-    pulled out of what comes through a statistic.
+    that grows with the square of its length.
     """
     wanted = set(symbols)
     total: dict[sympy.Symbol, sympy.Expr] = {}
     for term in sympy.Add.make_args(sympy.expand(scalar)):
         for symbol in sorted(term.free_symbols & wanted, key=str):
             total[symbol] = total.get(symbol, sympy.Integer(0)) + sympy.diff(term, symbol)
-    for statistic, definition in statistics.items():
-        through = sympy.factor_terms(sympy.diff(scalar, statistic)) if scalar.has(statistic) else sympy.Integer(0)
-        if through != 0:
-            for symbol, derivative in _derivatives(definition, wanted, {}).items():
-                total[symbol] = total.get(symbol, sympy.Integer(0)) + derivative * through
     return total
 
 

@@ -1,0 +1,577 @@
+"""The span: from the equations of N neurons to latents, by evaluating right-hand sides along the vectors.
+
+A column of neurons is a sum of vectors times columns, of states that have left the span, and of activities,
+
+    sum_c (columns of c) coefficient_c + sum_r (number) r + sum_f (number) phi(f),
+
+and a product is evaluated from the right, so that U (V^T phi(h) / N) is the vector U times the projection of phi(h) on V.
+A state of which no activity is a part stays in the span of the vectors in its equation: its latents are their
+coefficients. Another one (r' = -r + phi(...)) leaves the span, but what vectors read of it obeys equations of its own,
+
+    q^T r' / N = -q^T r / N + q^T phi(...) / N,
+
+which close if r is never needed but through such readings. Whatever is neither is an error, which names the term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NoReturn, TypeVar
+
+import sympy
+from sympy import (
+    HadamardProduct,
+    Identity,
+    ImmutableDenseMatrix,
+    MatAdd,
+    MatMul,
+    MatrixExpr,
+    MatrixSymbol,
+    Transpose,
+    ZeroMatrix,
+)
+from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
+
+from symlow.equation_text import written
+from symlow.equations import PHI, Equations, N, State
+from symlow.errors import ClosureError, SpecError, listing
+from symlow.expressions import summands
+from symlow.network import Field, Gate, Latent, Network, Projection
+from symlow.nonlinearity import Nonlinearity
+
+Key = TypeVar("Key", str, int)
+
+
+@dataclass(frozen=True)
+class _Neurons:
+    """A column of neurons: coefficients of vectors, and numbers in front of states and of phi of fields."""
+
+    population: str
+    span: Mapping[str, MatrixExpr] = field(default_factory=dict)
+    states: Mapping[str, sympy.Expr] = field(default_factory=dict)
+    activities: Mapping[int, sympy.Expr] = field(default_factory=dict)
+
+    def scaled(self, number: sympy.Expr) -> _Neurons:
+        return replace(
+            self,
+            span={name: _scaled(number, value) for name, value in self.span.items()},
+            states={name: number * value for name, value in self.states.items()},
+            activities={name: number * value for name, value in self.activities.items()},
+        )
+
+    def plus(self, other: _Neurons) -> _Neurons:
+        span = dict(self.span)
+        for name, value in other.span.items():
+            span[name] = (span[name] + value).doit() if name in span else value
+        return replace(
+            self,
+            span={name: value for name, value in span.items() if not isinstance(value, ZeroMatrix)},
+            states=_added(self.states, other.states),
+            activities=_added(self.activities, other.activities),
+        )
+
+
+class _Analysis:
+    """The analysis of one set of equations."""
+
+    def __init__(self, equations: Equations, linear: bool) -> None:
+        self.equations = equations
+        self.linear = linear
+        self.states = {state.symbol.name: state for state in equations.states}
+        self.averages = equations.averages
+        self.fields: list[Field] = []
+        self.projections: dict[tuple[str, tuple[object, ...], bool], Projection] = {}
+        self.gates: dict[tuple[sympy.Expr, tuple[MatrixExpr, ...]], Gate] = {}
+        self.constants: dict[ImmutableDenseMatrix, MatrixSymbol] = {}
+        self.values: dict[str, _Neurons | MatrixExpr] = {}
+        self.readings: dict[tuple[str, str], MatrixSymbol] = {}
+        self.where = ""
+        self.taken = {symbol.name for symbol, _ in equations.named} | {equations.inputs.name, *self.states}
+        self.outside = self._states_outside()
+        self.carriers = self._carriers_of_states()
+        self.keys = self._latent_keys()
+
+    # Which states stay in the span --------------------------------------------------------------------------------
+
+    def _states_outside(self) -> frozenset[str]:
+        """Return the states of which an activity is a part, directly or through another one."""
+        outside: set[str] = set()
+        found = True
+        while found:
+            found = False
+            for name, state in self.states.items():
+                if state.population is None or name in outside:
+                    continue
+                parts = set(self._parts(state.right))
+                if "phi" in parts or parts & {f"state {other}" for other in outside}:
+                    outside.add(name)
+                    found = True
+        return frozenset(outside)
+
+    def _carriers_of_states(self) -> dict[str, tuple[str, ...]]:
+        """Return for each state in the span the vectors that it can have a component along, in the order of P."""
+        reached: dict[str, set[str]] = {}
+        for name, state in self.states.items():
+            if state.population is not None and name not in self.outside:
+                parts = set(self._parts(state.right))
+                if state.initial is not None:
+                    parts |= set(self._parts(state.initial))
+                reached[name] = parts
+        for _ in reached:
+            for parts in reached.values():
+                for other in reached:
+                    if f"state {other}" in parts:
+                        parts |= reached[other]
+        return {
+            name: tuple(v.name for v in self.equations.vectors if f"vector {v.name}" in parts)
+            for name, parts in reached.items()
+        }
+
+    def _parts(self, expression: MatrixExpr) -> Iterator[str]:
+        """Give what a column of neurons, or a matrix that makes one, is made of: "vector u", "state h", "phi"."""
+        if isinstance(expression, MatAdd):
+            for argument in expression.args:
+                yield from self._parts(argument)
+        elif isinstance(expression, MatMul):
+            _, factors = expression.as_coeff_matrices()
+            yield from self._parts(next((f for f in factors if not isinstance(f, Identity)), factors[-1]))
+        elif isinstance(expression, ElementwiseApplyFunction):
+            if not _is_phi(expression):
+                return
+            if self.linear:
+                yield from self._parts(expression.expr)
+            else:
+                yield "phi"
+        elif isinstance(expression, MatrixSymbol):
+            definitions = {symbol.name: meaning for symbol, meaning in self.equations.named}
+            if expression.name in definitions:
+                yield from self._parts(definitions[expression.name])
+            elif expression.name in self.states:
+                yield f"state {expression.name}"
+            else:
+                yield f"vector {expression.name}"
+
+    def _latent_keys(self) -> dict[tuple[str, str], str]:
+        """Return a key for the latents of each state along each carrier: the vector, and the state where that is not enough."""
+        along = [vector for vectors in self.carriers.values() for vector in vectors]
+        return {
+            (state, vector): vector if along.count(vector) == 1 else f"{vector}_{state}"
+            for state, vectors in self.carriers.items()
+            for vector in vectors
+        }
+
+    # Values -------------------------------------------------------------------------------------------------------
+
+    def neurons(self, expression: MatrixExpr) -> _Neurons:
+        """Return what a column of neurons is made of."""
+        value = self.value(expression)
+        assert isinstance(value, _Neurons)
+        return value
+
+    def column(self, expression: MatrixExpr) -> MatrixExpr:
+        """Return a short column in latents, inputs, projections, gates and constants."""
+        value = self.value(expression)
+        assert isinstance(value, MatrixExpr)
+        return value
+
+    def value(self, expression: MatrixExpr) -> _Neurons | MatrixExpr:
+        """Return the value of an expression with one column."""
+        if isinstance(expression, MatAdd):
+            values = [self.value(argument) for argument in expression.args]
+            total = values[0]
+            for value in values[1:]:
+                total = _plus(total, value)
+            return total
+        if isinstance(expression, MatMul):
+            return self._product(expression)
+        if isinstance(expression, MatrixSymbol):
+            return self._symbol(expression)
+        if isinstance(expression, ElementwiseApplyFunction):
+            return self._applied(expression)
+        if isinstance(expression, HadamardProduct):
+            return self._gated_product(expression, list(expression.args))
+        if isinstance(expression, ImmutableDenseMatrix) and expression.shape[1] == 1:
+            return self._constant(expression)
+        if isinstance(expression, Identity) and expression.shape == (1, 1):
+            return expression
+        self._refuse(expression, "symlow does not know this operation", "write sums, products and functions of columns")
+
+    def _product(self, product: MatMul) -> _Neurons | MatrixExpr:
+        number, factors = product.as_coeff_matrices()
+        value = self.value(factors[-1])
+        for factor in reversed(factors[:-1]):
+            value = self._applied_to(factor, value)
+        return _scale(number, value)
+
+    def _applied_to(self, factor: MatrixExpr, value: _Neurons | MatrixExpr) -> _Neurons | MatrixExpr:
+        """Return a matrix times a value."""
+        if isinstance(factor, MatAdd):
+            total = self._applied_to(factor.args[0], value)
+            for argument in factor.args[1:]:
+                total = _plus(total, self._applied_to(argument, value))
+            return total
+        if isinstance(factor, MatMul):
+            number, factors = factor.as_coeff_matrices()
+            for inner in reversed(factors):
+                value = self._applied_to(inner, value)
+            return _scale(number, value)
+        if isinstance(factor, Identity):
+            return value
+        if isinstance(factor, Transpose):
+            if isinstance(factor.arg, MatrixSymbol) and factor.arg.name in self.equations.vector_symbols:
+                return self._reading(factor.arg.name, value, factor)
+            inner = factor.doit()
+            if not isinstance(inner, Transpose):
+                return self._applied_to(inner, value)
+            self._refuse(factor, "only vectors read neurons", "write the transpose of a vector")
+        if (
+            isinstance(factor, MatrixSymbol)
+            and factor.name in self.equations.vector_symbols
+            and not isinstance(value, _Neurons)
+        ):
+            return _Neurons(self.equations.vector(factor.name).population, {factor.name: value})
+        if isinstance(factor, ImmutableDenseMatrix) and not isinstance(value, _Neurons) and factor.shape != (1, 1):
+            return MatMul(self._constant(factor), value).doit()
+        if factor.shape[1] == 1 and not isinstance(value, _Neurons):
+            return self._times(factor, value)
+        if isinstance(factor, MatrixSymbol) and factor.shape[0] == factor.shape[1]:
+            self._refuse(
+                MatMul(factor, MatrixSymbol("(...)", factor.shape[1], 1)),
+                f"{factor.name} is a full matrix, whose image of the state is no combination of the vectors",
+                f"write it as a product of vectors of few columns, such as U*V.T/N in place of {factor.name}, or simulate "
+                "the network of neurons (symlow.simulate.FullNetwork)",
+            )
+        self._refuse(factor, "symlow does not know this product", "write products that end in a column")
+
+    def _times(self, factor: MatrixExpr, scalar: MatrixExpr) -> _Neurons | MatrixExpr:
+        """Return a column times a column of one entry."""
+        left = self.value(factor)
+        if isinstance(scalar, Identity):
+            return left
+        if isinstance(left, _Neurons):
+            if left.states or left.activities:
+                self._refuse(
+                    factor,
+                    "a state outside of the span, or an activity, times something that changes in time",
+                    "multiply what vectors read of it",
+                )
+            return replace(left, span={name: self._gate_product([value, scalar]) for name, value in left.span.items()})
+        return self._gate_product([left, scalar])
+
+    def _symbol(self, symbol: MatrixSymbol) -> _Neurons | MatrixExpr:
+        name = symbol.name
+        if name in self.values:
+            return self.values[name]
+        if name == self.equations.inputs.name:
+            return symbol
+        if name in self.states:
+            state = self.states[name]
+            if state.population is None:
+                return _latent(name, symbol.shape[0])
+            if name in self.outside:
+                return _Neurons(state.population, states={name: sympy.Integer(1)})
+            vectors = self.carriers[name]
+            columns = {v: self.equations.vector(v).columns for v in vectors}
+            return _Neurons(state.population, {v: _latent(self.keys[name, v], columns[v]) for v in vectors})
+        if name in self.equations.vector_symbols:
+            return _Neurons(self.equations.vector(name).population, {name: Identity(1)})
+        self._refuse(symbol, "it is used before its definition", "define it first")
+
+    def _applied(self, applied: ElementwiseApplyFunction) -> _Neurons | MatrixExpr:
+        value = self.value(applied.expr)
+        if _is_phi(applied):
+            if not isinstance(value, _Neurons):
+                self._refuse(applied, "phi acts on columns of neurons", "write another function of short columns")
+            if self.linear:
+                return value
+            if value.states or value.activities:
+                names = ", ".join([*value.states, *("phi(...)" for _ in value.activities)])
+                self._refuse(
+                    applied,
+                    f"phi acts on {names}, which is not in the span of the vectors",
+                    "let vectors read it, as in phi(U*V.T*r/N + M*x), or write the current form h' = -h + U*V.T*phi(h)/N",
+                )
+            return _Neurons(value.population, activities={self._field(value): sympy.Integer(1)})
+        if isinstance(value, _Neurons):
+            self._refuse(
+                applied, "a function of neurons other than phi", "write phi, and give its formula as nonlinearity"
+            )
+        variable = applied.function.variables[0]
+        return self._gate(applied.function.expr, ((variable, value),))
+
+    def _gated_product(self, product: MatrixExpr, arguments: list[MatrixExpr]) -> MatrixExpr:
+        values = [self.value(argument) for argument in arguments]
+        if any(isinstance(value, _Neurons) for value in values):
+            self._refuse(
+                product,
+                "a product of columns of neurons, neuron by neuron, is no combination of the vectors",
+                "multiply what vectors read, such as hadamard(V.T*phi(h)/N, G.T*phi(h)/N)",
+            )
+        return self._gate_product([value for value in values if isinstance(value, MatrixExpr)])
+
+    # What is named ------------------------------------------------------------------------------------------------
+
+    def _field(self, value: _Neurons) -> int:
+        found = Field("", value.population, self._in_order(value.span))
+        for coefficient in found.coefficients.values():
+            self._checked(coefficient)
+        if found not in self.fields:
+            self.fields.append(found)
+        return self.fields.index(found)
+
+    def _reading(self, reader: str, value: _Neurons | MatrixExpr, factor: MatrixExpr) -> MatrixExpr:
+        if not isinstance(value, _Neurons):
+            self._refuse(factor, "a vector reads columns of neurons", "write the transpose before a state or phi")
+        columns = self.equations.vector(reader).columns
+        size = N if self.averages else sympy.Integer(1)  # what is read is a sum; symbols stand for averages
+        total: MatrixExpr = ZeroMatrix(columns, 1)
+        if value.span:
+            power, span = self._without_size(value.span)
+            read = Field("", value.population, self._in_order(span))
+            total = total + _scaled(size * power, self._projection(reader, read, linear=True))
+        for position, number in value.activities.items():
+            total = total + _scaled(size * number, self._projection(reader, self.fields[position], linear=False))
+        for name, number in value.states.items():
+            total = total + _scaled(size * number, self._state_reading(reader, name))
+        return total.doit()
+
+    def _without_size(self, span: Mapping[str, MatrixExpr]) -> tuple[sympy.Expr, Mapping[str, MatrixExpr]]:
+        """Return coefficients without the power of N that they share, and that power."""
+        powers = {
+            factor
+            for coefficient in span.values()
+            for term in summands(coefficient)
+            for factor in [_power_of_size(term)]
+        }
+        if len(powers) > 1:
+            raise SpecError(
+                f"{self.where}: found terms with {listing(sorted(map(str, powers)))} that are read together; "
+                "accepted: 1/N once for each Q.T*..., or nowhere"
+            )
+        power = powers.pop() if powers else sympy.Integer(1)
+        return power, {name: _scaled(1 / power, coefficient) for name, coefficient in span.items()}
+
+    def _in_order(self, span: Mapping[str, MatrixExpr]) -> Mapping[str, MatrixExpr]:
+        return MappingProxyType({v.name: span[v.name] for v in self.equations.vectors if v.name in span})
+
+    def _projection(self, reader: str, projected: Field, linear: bool) -> MatrixSymbol:
+        key = (reader, (projected.population, *projected.coefficients.items()), linear)
+        if key not in self.projections:
+            symbol = MatrixSymbol(self._free_name(f"a_{reader}"), self.equations.vector(reader).columns, 1)
+            self.projections[key] = Projection(symbol, reader, projected, linear)
+        return self.projections[key].symbol
+
+    def _state_reading(self, reader: str, state: str) -> MatrixSymbol:
+        if (state, reader) not in self.readings:
+            key = reader if len(self.outside) == 1 and reader not in self.keys.values() else f"{reader}_{state}"
+            self.readings[state, reader] = _latent(key, self.equations.vector(reader).columns)
+        return self.readings[state, reader]
+
+    def _gate_product(self, values: list[MatrixExpr]) -> MatrixExpr:
+        """Return a product of columns, entry by entry, with numbers in front of the gate."""
+        number, columns = sympy.Integer(1), []
+        for value in values:
+            if isinstance(value, Identity):
+                continue
+            coefficient, factors = (
+                value.as_coeff_matrices() if isinstance(value, MatMul) else (sympy.Integer(1), [value])
+            )
+            number, columns = number * coefficient, [*columns, MatMul(*factors).doit()]
+        if len(columns) == 1:
+            return _scaled(number, columns[0])
+        variables = sympy.symbols(f"s1:{len(columns) + 1}")
+        return _scaled(number, self._gate(sympy.Mul(*variables), tuple(zip(variables, columns, strict=True))))
+
+    def _gate(self, function: sympy.Expr, arguments: tuple[tuple[sympy.Symbol, MatrixExpr], ...]) -> MatrixSymbol:
+        sizes = {column.shape[0] for _, column in arguments} - {1} or {1}
+        if len(sizes) > 1:
+            raise SpecError(f"{self.where}: a product of columns of {sizes} entries; accepted: equal numbers, or one")
+        names = sympy.symbols(f"s1:{len(arguments) + 1}")
+        function = function.xreplace(dict(zip((variable for variable, _ in arguments), names, strict=True)))
+        columns = tuple(column for _, column in arguments)
+        if any(column.has(N) for column in columns):
+            raise SpecError(
+                f"{self.where}: found N in the argument of a function; accepted: 1/N with each Q.T*..., no other N"
+            )
+        if (function, columns) not in self.gates:
+            symbol = MatrixSymbol(self._free_name("w"), max(sizes), 1)
+            self.gates[function, columns] = Gate(symbol, function, tuple(zip(names, columns, strict=True)))
+        return self.gates[function, columns].symbol
+
+    def _constant(self, matrix: ImmutableDenseMatrix) -> MatrixSymbol:
+        if matrix not in self.constants:
+            self.constants[matrix] = MatrixSymbol(f"C_{len(self.constants) + 1}", *matrix.shape)
+        return self.constants[matrix]
+
+    def _free_name(self, name: str) -> str:
+        """Return a name that nothing has yet, numbered if need be."""
+        candidate, number = name, 1
+        while candidate in self.taken:
+            number += 1
+            candidate = f"{name}{number}"
+        self.taken.add(candidate)
+        return candidate
+
+    def define(self, symbol: MatrixSymbol, meaning: MatrixExpr) -> None:
+        """Evaluate a definition; a projection or gate that it is the first to mention gets its name."""
+        self.where = f"the definition of {symbol.name}"
+        known = {p.symbol for p in self.projections.values()} | {gate.symbol for gate in self.gates.values()}
+        value = self.value(meaning)
+        if isinstance(value, MatrixSymbol) and value not in known:
+            for key, projection in self.projections.items():
+                if projection.symbol == value:
+                    self.projections[key] = replace(projection, symbol=symbol)
+                    value = symbol
+            for place, gate in self.gates.items():
+                if gate.symbol == value:
+                    self.gates[place] = replace(gate, symbol=symbol)
+                    value = symbol
+        self.values[symbol.name] = value
+
+    # The network --------------------------------------------------------------------------------------------------
+
+    def latents(self) -> Iterator[Latent]:
+        """Give the latents of every state."""
+        for name, state in self.states.items():
+            self.where = f"the equation of {name}"
+            if state.population is None:
+                yield self._environment(name, state)
+            elif name not in self.outside:
+                yield from self._in_span(name, state)
+        done: set[tuple[str, str]] = set()
+        while set(self.readings) - done:
+            for name, reader in [pair for pair in self.readings if pair not in done]:
+                done.add((name, reader))
+                self.where = f"the equation of {name}"
+                yield self._read(name, reader)
+
+    def _environment(self, name: str, state: State) -> Latent:
+        symbol = _latent(name, state.symbol.shape[0])
+        right = self._checked(self.column(state.right))
+        return Latent(name, symbol, name, "", False, right, state.tau, ZeroMatrix(*symbol.shape))
+
+    def _in_span(self, name: str, state: State) -> Iterator[Latent]:
+        right = self.neurons(state.right)
+        initial = None if state.initial is None else self.neurons(state.initial)
+        for vector in self.carriers[name]:
+            key = self.keys[name, vector]
+            symbol = _latent(key, self.equations.vector(vector).columns)
+            zero = ZeroMatrix(*symbol.shape)
+            start = zero if initial is None else initial.span.get(vector, zero)
+            yield Latent(
+                key, symbol, name, vector, False, self._checked(right.span.get(vector, zero)), state.tau, start
+            )
+
+    def _read(self, name: str, reader: str) -> Latent:
+        state, symbol = self.states[name], self.readings[name, reader]
+        size = 1 / N if self.averages else sympy.Integer(1)
+        factor = self.equations.vector_symbols[reader].T
+        right = self._checked(self._reading(reader, self.neurons(state.right).scaled(size), factor))
+        start: MatrixExpr = ZeroMatrix(*symbol.shape)
+        if state.initial is not None:
+            start = self._checked(self._reading(reader, self.neurons(state.initial).scaled(size), factor))
+        return Latent(symbol.name.removeprefix("kappa_"), symbol, name, reader, True, right, state.tau, start)
+
+    def _checked(self, right: MatrixExpr) -> MatrixExpr:
+        if right.has(N):
+            raise SpecError(
+                f"{self.where}: found a factor {'N' if not right.has(1 / N) else '1/N'} left over in {right}; accepted: "
+                "1/N once for each Q.T*phi(...), or nowhere (linear networks)"
+            )
+        return right
+
+    def _refuse(self, term: MatrixExpr, why: str, mend: str) -> NoReturn:
+        raise ClosureError(f"{self.where}: the term {written(term)} does not close: {why}; {mend}")
+
+
+def find_network(
+    equations: Equations, nonlinearity: Nonlinearity, dt: sympy.Rational, tau: sympy.Rational, readout: str
+) -> Network:
+    """Return the network that equations make: latents, what moves them and what is read out.
+
+    Raises:
+        ClosureError: if a term leaves the span of the vectors; the message names it and says what could be done.
+        SpecError: if something else is wrong with the equations, such as a missing 1/N.
+    """
+    analysis = _Analysis(equations, nonlinearity.is_linear)
+    for symbol, meaning in equations.named:
+        analysis.define(symbol, meaning)
+    latents = tuple(analysis.latents())
+    analysis.where = "the read-out"
+    output = analysis._checked(analysis.column(equations.output))
+    if not nonlinearity.is_linear and not analysis.averages:
+        raise SpecError("nonlinear networks need projections that are averages; write (1/N) Q.T*phi(h) as Q.T*phi(h)/N")
+    network = Network(
+        equations,
+        nonlinearity,
+        dt,
+        tau,
+        readout,
+        latents,
+        *_with_names(analysis),
+        gates=tuple(analysis.gates.values()),
+        constants=MappingProxyType({symbol: matrix for matrix, symbol in analysis.constants.items()}),
+        output_right=output,
+    )
+    if network.reads_after_update and output.has(equations.inputs):
+        raise SpecError(
+            f"network.readout: found {readout!r} with the input in the read-out, which at that time is not yet known; "
+            "accepted: 'before_update'"
+        )
+    return network
+
+
+def _with_names(analysis: _Analysis) -> tuple[tuple[Field, ...], tuple[Projection, ...]]:
+    """Return fields and projections with names that tell the fields apart: populations where these do, else numbers."""
+    places = [known.population for known in analysis.fields]
+    if len(places) == 1:
+        names = [""]
+    elif len(set(places)) == len(places):
+        names = places
+    else:
+        names = [str(number) for number in range(1, len(places) + 1)]
+    fields = tuple(replace(known, name=name) for known, name in zip(analysis.fields, names, strict=True))
+    projections = tuple(
+        projection if projection.linear else replace(projection, field=fields[analysis.fields.index(projection.field)])
+        for projection in analysis.projections.values()
+    )
+    return fields, projections
+
+
+def _latent(key: str, entries: int) -> MatrixSymbol:
+    return MatrixSymbol(f"kappa_{key}", entries, 1)
+
+
+def _is_phi(applied: ElementwiseApplyFunction) -> bool:
+    return isinstance(applied.function.expr, PHI)
+
+
+def _scaled(number: sympy.Expr, column: MatrixExpr) -> MatrixExpr:
+    return (number * column).expand().doit()
+
+
+def _scale(number: sympy.Expr, value: _Neurons | MatrixExpr) -> _Neurons | MatrixExpr:
+    return value.scaled(number) if isinstance(value, _Neurons) else _scaled(number, value)
+
+
+def _plus(left: _Neurons | MatrixExpr, right: _Neurons | MatrixExpr) -> _Neurons | MatrixExpr:
+    if isinstance(left, _Neurons):
+        assert isinstance(right, _Neurons)
+        return left.plus(right)
+    assert isinstance(right, MatrixExpr)
+    return (left + right).doit()
+
+
+def _added(left: Mapping[Key, sympy.Expr], right: Mapping[Key, sympy.Expr]) -> dict[Key, sympy.Expr]:
+    total = dict(left)
+    for key, value in right.items():
+        total[key] = total.get(key, sympy.Integer(0)) + value
+    return {key: value for key, value in total.items() if value != 0}
+
+
+def _power_of_size(term: MatrixExpr) -> sympy.Expr:
+    """Return the power of N in front of a term."""
+    number = term.as_coeff_matrices()[0] if isinstance(term, MatMul) else sympy.Integer(1)
+    return number.as_independent(N)[1]
