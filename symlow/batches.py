@@ -62,11 +62,11 @@ def task_batches(
 def _check_carriers(teacher: Derivation, task: TeacherTask) -> None:
     """Check that real vectors can have the overlaps of the carriers; norms of readers are free, and can be large."""
     index = teacher.reduction.index
-    ones = teacher.network.ones
-    names = [*teacher.reduction.latents, *([ones] if ones else [])]
+    names = [*teacher.network.carriers, *teacher.network.ones]
     places = [k for name in names for k in range(index.slice(name).start, index.slice(name).stop)]
     entries = [[index.at(i, j).name for j in places] for i in places]
-    if any(name in teacher.invisible for row in entries for name in row if name != f"{ones}_{ones}"):
+    known = [f"{ones}_{ones}" for ones in teacher.network.ones]
+    if any(name in teacher.invisible for row in entries for name in row if name not in known):
         return  # the gain is constant: the output does not depend on them
     gram = [[task.overlaps.get(name, 1.0) for name in row] for row in entries]
     lowest = np.linalg.eigvalsh(gram)[0]

@@ -117,12 +117,12 @@ class ClosureVerification:
     @cached_property
     def _ones(self) -> int | None:
         ones = self.derivation.network.ones
-        return None if ones is None else self.derivation.reduction.index.slice(ones).start
+        return self.derivation.reduction.index.slice(ones[0]).start if ones else None
 
     @cached_property
     def _wide(self) -> tuple[tuple[FloatArray, FullNetwork], tuple[FloatArray, FullNetwork]]:
         """Networks of infinite width, on a coarse set of nodes and on a fine one, each with its nodes."""
-        places = [self.derivation.reduction.index.slice(carrier) for carrier in self.derivation.reduction.latents]
+        places = [self.derivation.reduction.index.slice(carrier) for carrier in self.derivation.network.carriers]
         carriers = [k for place in places for k in range(place.start, place.stop)]
         if len(carriers) in NODES:
             coarse, fine = (gaussian_nodes(self.gram, carriers, n, ones=self._ones) for n in NODES[len(carriers)])

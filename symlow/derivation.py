@@ -259,7 +259,7 @@ def _gaussian_statements(network: Network) -> Iterator[Statement]:
             "read-out by a term of order dt.",
             CLOSURE,
         )
-    if network.ones is None and not network.nonlinearity.is_odd:
+    if not network.has_means and not network.nonlinearity.is_odd:
         yield Statement(
             "The nonlinearity is not odd, so that learning gives the vectors means over neurons, which overlaps "
             "without a vector of ones do not hold: set means = true.",

@@ -34,8 +34,8 @@ def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int
             raise LearningError(f"{name}: found {value}; accepted: {accepted}")
     index = derivation.reduction.index
     weights = scale * np.random.default_rng(seed).standard_normal((neurons, len(index.columns)))
-    if derivation.network.ones is not None:
-        weights[:, index.slice(derivation.network.ones)] = 1.0
+    for ones in derivation.network.ones:
+        weights[:, index.slice(ones)] = 1.0
     return weights
 
 
@@ -61,7 +61,7 @@ def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: M
         GramMatrixError: if the overlaps are those of no network.
     """
     arrays = load_arrays(path)
-    vectors = [vector for vector in derivation.network.vectors if vector.name != derivation.network.ones]
+    vectors = [vector for vector in derivation.network.vectors if vector.name not in derivation.network.ones]
     try:
         if "sigma" in arrays:
             sigma = arrays["sigma"]
@@ -71,8 +71,9 @@ def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: M
         if missing:
             names = listing(vector.name for vector in vectors)
             raise FileError(f"{Path(path)}: no array {missing[0]!r}; accepted: an array sigma, or arrays {names}")
-        ones = derivation.network.ones
-        if ones in arrays and not np.all(arrays[ones] == 1):
+        for ones in derivation.network.ones:
+            if ones not in arrays or np.all(arrays[ones] == 1):
+                continue
             raise GramMatrixError(f"{ones}: found entries that are not 1; leave the array out, it is known")
         neurons = len(np.atleast_1d(arrays[vectors[0].name]))
         weights = {}
@@ -100,8 +101,7 @@ def check_overlaps(sigma: object, derivation: Derivation) -> FloatArray:
     if states and len(np.asarray(sigma, dtype=object)) == 0:
         raise ArrayError("sigma: found no state; accepted: at least one")
     array = check_array(sigma, "sigma", shape, f"({'states, ' if states else ''}{n} overlaps, see OVERLAPS)")
-    ones = derivation.network.ones
-    if ones is not None:
+    for ones in derivation.network.ones:
         square = array[..., derivation.overlaps.index(f"{ones}_{ones}")]
         if not np.allclose(square, 1, rtol=0, atol=1e-10):
             raise GramMatrixError(

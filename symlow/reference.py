@@ -165,7 +165,7 @@ class _AveragedGains:
 
 
 def _gains(reduction: Reduction) -> _ClosedGains | _AveragedGains:
-    nonlinearity, with_mean = reduction.network.nonlinearity, reduction.network.ones is not None
+    nonlinearity, with_mean = reduction.network.nonlinearity, reduction.network.has_means
     closed = [nonlinearity.gain_with_mean, nonlinearity.activity] if with_mean else [nonlinearity.gain]
     if not reduction.statistics:
         return _ClosedGains([sympy.Symbol("Delta")], [])

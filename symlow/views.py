@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from symlow.architectures import build_network
 from symlow.codegen.emit import compile_module, source
 from symlow.derivation import Derivation
 from symlow.errors import SpecError
 from symlow.explain import ClosureReport, Explanation, closure_report, explain
-from symlow.network import build_network
 from symlow.printing.latex import latex
 from symlow.printing.text import equations
 from symlow.spec import Spec

@@ -52,13 +52,13 @@ class Loop:
     body: list[str] = field(default_factory=list)
     _known: dict[str, str] = field(default_factory=dict)
 
-    def assign(self, target: str, terms: Iterable[Term], operator: str = "=") -> None:
-        """Add ``target = terms`` to the body, with all that is known before taken out."""
+    def assign(self, target: str, terms: Iterable[Term], operator: str = "=", extra: Iterable[str] = ()) -> None:
+        """Add ``target = terms + extra`` to the body, with all that is known before taken out of the terms."""
         fixed, moving = split(terms, self.live)
         parts = [self._fixed(fixed)] if fixed else []
         parts += self._inner_products([term for term in moving if term.dots])
         parts += self._products([term for term in moving if not term.dots])
-        self.body.append(f"{target} {operator} {' + '.join(parts)}")
+        self.body.append(f"{target} {operator} {' + '.join([*parts, *extra]) or '0.0'}")
 
     def _fixed(self, terms: tuple[Term, ...]) -> str:
         code = self.outside.total(terms)

@@ -17,9 +17,8 @@ from symlow.codegen.numpy_functions import SMALLEST_VARIANCE, GainFunction, gain
 from symlow.codegen.numpy_printer import NumpyMatrixPrinter
 from symlow.codegen.trials import TrialCode, lower_trials
 from symlow.derivation import Derivation
+from symlow.equations import Vector
 from symlow.expressions import summands
-from symlow.network import Vector
-from symlow.nonlinearity import MU
 from symlow.nonlinearity.mixture import Mixture
 from symlow.tasks.filters import FilterLoss
 
@@ -92,6 +91,14 @@ class FilterCode:
 
 
 @dataclass(frozen=True)
+class Members:
+    """The vectors of a population, that of ones (if there is one) last."""
+
+    ones: str | None
+    vectors: tuple[Vector, ...]
+
+
+@dataclass(frozen=True)
 class Lowered:
     """The content of a generated module.
 
@@ -104,10 +111,8 @@ class Lowered:
         cols: column of Sigma of each overlap.
         sizes: number of latents by carrier.
         latent_names: names of the latents, in order.
-        statistics: names of the statistics of the state that gains depend on.
-        gain_names: names of the gains.
-        gain_inputs: names of what the read-out needs of them.
         gains: the gains as functions.
+        constants: matrices of numbers in the equations, by name, as rows of numbers.
         trials: the code of trials.
         read: offset of the latents that the output reads.
         gain_at: offset of the state whose gain it has.
@@ -125,10 +130,8 @@ class Lowered:
     cols: tuple[int, ...]
     sizes: Mapping[str, int]
     latent_names: tuple[str, ...]
-    statistics: tuple[str, ...]
-    gain_names: tuple[str, ...]
-    gain_inputs: tuple[str, ...]
     gains: tuple[GainFunction, ...]
+    constants: tuple[tuple[str, str], ...]
     trials: TrialCode
     read: int
     gain_at: int
@@ -138,20 +141,42 @@ class Lowered:
     filter: FilterCode | None
 
     @property
+    def averages(self) -> bool:
+        """Whether overlaps are averages over neurons, rather than sums."""
+        return self.derivation.network.equations.averages
+
+    @property
+    def gram(self) -> str:
+        """The Gram matrix as text."""
+        return "P^T P / N" if self.averages else "P^T P"
+
+    @property
+    def populations(self) -> tuple[Members, ...]:
+        """The populations with their vectors."""
+        equations = self.derivation.network.equations
+        found = []
+        for population in equations.populations:
+            vectors = [v for v in equations.vectors if v.population == population.name]
+            ordered = sorted(vectors, key=lambda vector: vector.name == population.ones)
+            found.append(Members(population.ones, tuple(ordered)))
+        return tuple(found)
+
+    @property
     def read_of_state(self) -> tuple[str, ...]:
-        """Names for statistics and gains of the state, ``_`` for those that the read-out does not need."""
-        return tuple(name if name in self.gain_inputs else "_" for name in (*self.statistics, *self.gain_names))
+        """Names for what follows from the state, ``_`` for what the read-out does not need."""
+        return tuple(name if name in self.trials.output_needs else "_" for name in self.trials.known)
 
     @property
     def given(self) -> tuple[Vector, ...]:
         """The vectors whose weights are to be given: all but the ones, which are the last."""
         network = self.derivation.network
-        return tuple(vector for vector in network.vectors if vector.name != network.ones)
+        return tuple(vector for vector in network.vectors if vector.name not in network.ones)
 
     @property
     def needs_scipy(self) -> bool:
         """Whether a gain contains a function that NumPy lacks."""
-        return bool(self.mixtures) or any("erf(" in function.expression for function in self.gains)
+        lines = (*self.trials.loop, *self.trials.state, *(function.expression for function in self.gains))
+        return bool(self.mixtures) or any("erf(" in line for line in lines)
 
     @property
     def mixtures(self) -> tuple[Mixture, ...]:
@@ -171,10 +196,6 @@ def lower(derivation: Derivation) -> Lowered:
         for vector in network.vectors
         for place in [reduction.index.slice(vector.name)]
     )
-    statistics = tuple(symbol.name for symbol in reduction.statistics)
-    gain_names = tuple(gain.func.__name__ for gain in reduction.gains)
-    # With means the read-out contains the mean itself besides the gains.
-    gain_inputs = (*(name for name in statistics if network.ones is not None and name == MU.name), *gain_names)
     return Lowered(
         derivation=derivation,
         columns=columns,
@@ -184,10 +205,8 @@ def lower(derivation: Derivation) -> Lowered:
         cols=tuple(overlap.column for overlap in derivation.ordered),
         sizes={carrier: latent.rows for carrier, latent in reduction.latents.items()},
         latent_names=tuple(latent.name for latent in reduction.latents.values()),
-        statistics=statistics,
-        gain_names=gain_names,
-        gain_inputs=gain_inputs,
         gains=gain_functions(reduction),
+        constants=tuple((symbol.name, _rows(matrix)) for symbol, matrix in network.constants.items()),
         trials=lower_trials(derivation),
         read=1 if network.reads_after_update else 0,
         gain_at=1 if network.gain_after_update else 0,
@@ -201,12 +220,13 @@ def lower(derivation: Derivation) -> Lowered:
 def _filter(derivation: Derivation, loss: FilterLoss) -> FilterCode:
     reduction = derivation.reduction
     space = reduction.state_space
-    if any(block.atoms(MatrixSymbol) for block in space.B.values()):
+    blocks = set(reduction.index.blocks.values())
+    if any(block.atoms(MatrixSymbol) & blocks for block in space.B.values()):
         raise ValueError("the module's adjoint takes B to be free of overlaps, as it is where drives contain x alone")
     names = {
         symbol.name: f"Sigma[..., P_{a.upper()}, P_{b.upper()}]" for (a, b), symbol in reduction.index.blocks.items()
     }
-    names |= {"dt": "DT", "tau": "TAU"}
+    names |= {"dt": "DT", "tau": "TAU"} | {symbol.name: symbol.name for symbol in derivation.network.constants}
     latent = {carrier: f"K_{carrier.upper()}" for carrier in reduction.latents}
     blocks_a = [(latent[to], latent[source], block) for (to, source), block in space.A.items()]
     blocks_b = [(latent[to], ":", block) for to, block in space.B.items()]
@@ -214,13 +234,17 @@ def _filter(derivation: Derivation, loss: FilterLoss) -> FilterCode:
     return FilterCode(
         latents=tuple(_latent_slices(derivation)),
         matrices=(
-            _block_matrix("A", "N_LATENTS", "N_LATENTS", blocks_a, names),
-            _block_matrix("B", "N_LATENTS", "N_INPUTS", blocks_b, names),
-            _block_matrix("C", "N_OUTPUTS", "N_LATENTS", blocks_c, names),
+            _block_matrix("A", "N_LATENTS", "N_LATENTS", blocks_a, names, blocks),
+            _block_matrix("B", "N_LATENTS", "N_INPUTS", blocks_b, names, blocks),
+            _block_matrix("C", "N_OUTPUTS", "N_LATENTS", blocks_c, names, blocks),
         ),
         adjoint=tuple(_adjoint(derivation, names, latent)),
         target=_target(loss),
     )
+
+
+def _rows(matrix: sympy.ImmutableDenseMatrix) -> str:
+    return "[" + ", ".join("[" + ", ".join(number(entry) for entry in row) + "]" for row in matrix.tolist()) + "]"
 
 
 def number(value: sympy.Expr) -> str:
@@ -236,14 +260,19 @@ def _latent_slices(derivation: Derivation) -> Iterable[Slice]:
 
 
 def _block_matrix(
-    name: str, rows: str, columns: str, blocks: list[tuple[str, str, MatrixExpr]], names: dict[str, str]
+    name: str,
+    rows: str,
+    columns: str,
+    blocks: list[tuple[str, str, MatrixExpr]],
+    names: dict[str, str],
+    overlaps: set[MatrixSymbol],
 ) -> BlockMatrix:
     printer = NumpyMatrixPrinter(names)
     constant, dependent = [], []
     for row, column, block in blocks:
         terms = summands(block)
-        fixed = [term for term in terms if not term.atoms(MatrixSymbol)]
-        moving = [term for term in terms if term.atoms(MatrixSymbol)]
+        fixed = [term for term in terms if not term.atoms(MatrixSymbol) & overlaps]
+        moving = [term for term in terms if term.atoms(MatrixSymbol) & overlaps]
         if fixed:
             constant.append(Assignment(row, column, printer.doprint(MatAdd(*fixed).doit())))
         if moving:

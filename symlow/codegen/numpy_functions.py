@@ -7,7 +7,7 @@ for factors, and is taken as what it is far away, zero: else cotangents would gr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,19 +49,20 @@ class GainFunction:
 
 
 class NumpyFunctionPrinter(PythonCodePrinter):
-    """Print scalar expressions of mu and Delta; constants as one number."""
+    """Print scalar expressions of some variables, given with their code; constants as one number."""
 
-    def __init__(self) -> None:
+    def __init__(self, variables: Mapping[sympy.Symbol, str]) -> None:
         super().__init__({"fully_qualified_modules": False})
+        self._variables = dict(variables)
 
     def _print_Symbol(self, symbol: sympy.Symbol) -> str:  # noqa: N802 - SymPy's printers dispatch on class names
-        return symbol.name
+        return self._variables[symbol]
 
     def _print_Rational(self, value: sympy.Rational) -> str:  # noqa: N802
         return repr(float(sympy.N(value, 30)))
 
     def _print_Mul(self, product: sympy.Mul) -> str:  # noqa: N802
-        constant, rest = product.as_independent(DELTA, MU, as_Add=False)
+        constant, rest = product.as_independent(*self._variables, as_Add=False)
         if rest == 1:
             return repr(float(sympy.N(constant, 30)))
         above: list[sympy.Expr] = []
@@ -108,6 +109,10 @@ class NumpyFunctionPrinter(PythonCodePrinter):
             "cos": "np.cos",
             "sinh": "np.sinh",
             "cosh": "np.cosh",
+            "tanh": "np.tanh",
+            "atan": "np.arctan",
+            "asinh": "np.arcsinh",
+            "log": "np.log",
             "erf": "erf",
             "sign": "np.sign",
         }
@@ -117,7 +122,8 @@ class NumpyFunctionPrinter(PythonCodePrinter):
         """Print the function of a table of sigmoids, of derivative, mu and Delta."""
         return f"_{function.func.__name__}({', '.join(self._print(argument) for argument in function.args)})"
 
-    _print_sin = _print_cos = _print_sinh = _print_cosh = _print_erf = _print_sign = _print_Function
+    _print_sin = _print_cos = _print_sinh = _print_cosh = _print_tanh = _print_erf = _print_sign = _print_Function
+    _print_atan = _print_asinh = _print_log = _print_Function
 
 
 def gain_functions(reduction: Reduction) -> tuple[GainFunction, ...]:
@@ -129,7 +135,7 @@ def gain_functions(reduction: Reduction) -> tuple[GainFunction, ...]:
     if not reduction.statistics:
         return ()
     nonlinearity = reduction.network.nonlinearity
-    if reduction.network.ones is not None:
+    if reduction.network.has_means:
         return tuple(_with_mean(nonlinearity))
     if not nonlinearity.needs_series:
         forms = [("_g", nonlinearity.gain, _AT_ZERO), ("_g_Delta", sympy.diff(nonlinearity.gain, DELTA), "dg/dDelta")]
@@ -171,7 +177,7 @@ def _with_mean(nonlinearity: Nonlinearity) -> Iterator[GainFunction]:
 def _printed(
     name: str, form: sympy.Expr, meaning: str, arguments: tuple[str, ...], tables: tuple[Mixture, ...] = ()
 ) -> GainFunction:
-    code = str(NumpyFunctionPrinter().doprint(form))
+    code = str(NumpyFunctionPrinter({MU: MU.name, DELTA: DELTA.name}).doprint(form))
     if not form.has(DELTA, MU):
         code += " + 0 * Delta"  # of the shape of the statistics
     return GainFunction(name, arguments, meaning, code, _at_zero(form), mixtures=tables)
