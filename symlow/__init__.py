@@ -5,12 +5,14 @@
 The modules in the order of the data, each stage reading the one before it:
 
     nonlinearity    phi and its Gaussian gain
+    equations       a network of neurons as its user writes it
+    equation_text   equations as text
+    equation_parser equations read from text
     spec_tables     what tables of a specification share
     spec_trials     tables of tasks that are trials
     spec_tasks      the table of the task
+    spec_network    the table of the network
     spec            what the user wrote: validated, canonical, with a digest
-    equations       a network of neurons as its user writes it
-    equation_text   equations as text
     network         latents, fields, projections and read-out as data
     span            the network that equations make
     architectures   low-rank networks by their sizes, as equations

@@ -2,11 +2,13 @@
 
     tau dh/dt = -h + U a + M x + B,      a = (1/N) V^T phi(h),      y = (1/N) Z^T phi(h)
 
-M has a column for each input, U and V one for each rank, Z one for each output; B is the bias of the neurons, where they
-have one (math.md, section 1).
+M has a column for each input, U and V one for each rank, Z one for each output; B is the bias of the neurons, where
+they have one (math.md, section 1).
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import sympy
 from sympy import MatrixSymbol
@@ -31,12 +33,10 @@ ROLES = {
 }
 
 
-def low_rank(
-    rank: int, inputs: int, outputs: int, bias: bool = False, means: bool = False, frozen: tuple[str, ...] = ()
-) -> Equations:
+def low_rank(rank: int, inputs: int, outputs: int, bias: bool = False, means: bool = False) -> Equations:
     """Return the equations of a low-rank network of these sizes."""
     columns = {"m": inputs, "u": rank, **({"b": 1} if bias else {}), "v": rank, "z": outputs}
-    vectors = [Vector(name, n, sympy.Integer(name not in frozen), ROLES[name]) for name, n in columns.items()]
+    vectors = [Vector(name, n, sympy.Integer(1), ROLES[name]) for name, n in columns.items()]
     if means:
         vectors.append(Vector(ONES, 1, sympy.Integer(0), "ones: its overlap with a vector is that vector's mean"))
     matrix = {name: MatrixSymbol(name, N, n) for name, n in columns.items()}
@@ -64,14 +64,21 @@ def build_network(spec: Spec) -> Network:
     """
     size = spec.network
     phi_of_network = nonlinearity(size.nonlinearity)
-    equations = low_rank(size.rank, size.inputs, size.outputs, size.bias, size.means, spec.learning.frozen)
-    names = [vector.name for vector in equations.vectors if vector.name != ONES]
+    if size.rank is None:
+        equations = size.equations()
+    else:
+        equations = low_rank(size.rank, size.inputs, size.outputs, size.bias, size.means)
+    ones = [population.ones for population in equations.populations]
+    names = [vector.name for vector in equations.vectors if vector.name not in ones]
     for name in spec.learning.frozen:
         if name not in names:
             raise SpecError(
                 f"learning.frozen: unknown vector {name!r}{nearest(name, names)}; accepted: {listing(names)}"
             )
-    if phi_of_network.gain == 0 and not size.means:
+    frozen = spec.learning.frozen
+    vectors = (replace(v, rate=sympy.Integer(0)) if v.name in frozen else v for v in equations.vectors)
+    equations = replace(equations, vectors=tuple(vectors))
+    if phi_of_network.gain == 0 and not any(ones):
         raise SpecError(
             f"network.nonlinearity: {size.nonlinearity!r} is even, so that vectors of mean zero project nothing of it; "
             "accepted: means = true, or a nonlinearity with an odd part"

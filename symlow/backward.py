@@ -1,11 +1,12 @@
 """The adjoint of one time step of the reduced dynamics: backpropagation through the latents, as equations.
 
-    latents kappa[t], inputs x[t]  ->  statistics (mu, Delta)  ->  gains (g, phibar)  ->  columns  ->  kappa[t+1], output y
+    latents kappa[t], inputs x[t]  ->  statistics (mu, Delta)  ->  gains (g, phibar)  ->  columns
+                                   ->  kappa[t+1], output y
 
 Each arrow is differentiated by itself: from cotangents of what it gives (``ybar`` of the output, ``lambda_c`` of the
 next latents, ``gbar``, ``phibarbar`` of the gains, ``mubar``, ``Deltabar`` of the statistics, ``abar`` of a column a)
-follow those of what it reads: latents, gains, statistics, columns and the blocks of Sigma. Summed over time the last are
-dL/dSigma.
+follow those of what it reads: latents, gains, statistics, columns and the blocks of Sigma. Summed over time the last
+are dL/dSigma.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
     h = sum_c (columns of c) kappa_c,      a_q = (1/N) q^T phi(f),      f = sum_c (columns of c) coefficient_c
 
-A state of neurons is the columns of its *carriers* times *latents* kappa; or it leaves their span, and the latents are its
-*readings* (1/N) q^T r. Latents of either kind, and the entries of an environment, move by expressions in latents, inputs,
-projections a_q and gates, which are functions of these entry by entry. A *field* is what phi acts on, always in the span
-of vectors. Every network with equations of this form closes in overlaps; the stages that follow read nothing but this
-value and assume no vector's name. :mod:`symlow.span` finds it from the equations of the neurons.
+A state of neurons is the columns of its *carriers* times *latents* kappa; or it leaves their span, and the latents are
+its *readings* (1/N) q^T r. Latents of either kind, and the entries of an environment, move by expressions in latents,
+inputs, projections a_q and gates, which are functions of these entry by entry. A *field* is what phi acts on, always in
+the span of vectors. Every network with equations of this form closes in overlaps; the stages that follow read nothing
+but this value and assume no vector's name. :mod:`symlow.span` finds it from the equations of the neurons.
 """
 
 from __future__ import annotations

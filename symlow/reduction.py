@@ -3,7 +3,8 @@
 A field f = sum_c (columns of c) coefficient_c, such as the state h of neurons with the latents kappa_c as coefficients,
 is seen by a vector q as the projection
 
-    a_q = (1/N) q^T phi(f) = g(Delta) sum_c Sigma_qc coefficient_c,      Delta = sum_cd coefficient_c^T Sigma_cd coefficient_d,
+    a_q = (1/N) q^T phi(f) = g(Delta) sum_c Sigma_qc coefficient_c,
+    Delta = sum_cd coefficient_c^T Sigma_cd coefficient_d,
 
 with the gain g = E[phi'(sqrt(Delta) xi)], which is 1 in a linear network, for every N; in a nonlinear one these
 equations hold for N -> infinity where the rows of P are jointly Gaussian (Stein's lemma; math.md, section 1; Ger &
@@ -13,8 +14,8 @@ Barak 2026). Where P has a column of ones, vectors have means, Sigma_q1, and
     mu = sum_c Sigma_1c coefficient_c,      Delta = sum_cd coefficient_c^T Sigma_cd coefficient_d - mu^2
 
 (math.md, section 5). A population of alpha N neurons has a Gram matrix and statistics of its own, and its projections
-the factor alpha. Latents step by forward Euler, kappa[t+1] = kappa[t] + (dt/tau) right(kappa[t], x[t], a[t], ...), or to
-their next value.
+the factor alpha. Latents step by forward Euler, kappa[t+1] = kappa[t] + (dt/tau) right(kappa[t], x[t], a[t], ...), or
+to their next value.
 
 An overlap is *loss-visible* when the output depends on it through these equations, and *loss-invisible* when its symbol
 is in none of them.

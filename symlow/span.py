@@ -4,7 +4,7 @@ A column of neurons is a sum of vectors times columns, of states that have left 
 
     sum_c (columns of c) coefficient_c + sum_r (number) r + sum_f (number) phi(f),
 
-and a product is evaluated from the right, so that U (V^T phi(h) / N) is the vector U times the projection of phi(h) on V.
+and a product is evaluated from the right: U (V^T phi(h) / N) is the vector U times the projection of phi(h) on V.
 A state of which no activity is a part stays in the span of the vectors in its equation: its latents are their
 coefficients. Another one (r' = -r + phi(...)) leaves the span, but what vectors read of it obeys equations of its own,
 
@@ -18,10 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import sympy
 from sympy import (
+    HadamardPower,
     HadamardProduct,
     Identity,
     ImmutableDenseMatrix,
@@ -154,7 +155,7 @@ class _Analysis:
                 yield f"vector {expression.name}"
 
     def _latent_keys(self) -> dict[tuple[str, str], str]:
-        """Return a key for the latents of each state along each carrier: the vector, and the state where that is not enough."""
+        """Return a key for the latents of each state along each carrier: the vector, with the state if need be."""
         along = [vector for vectors in self.carriers.values() for vector in vectors]
         return {
             (state, vector): vector if along.count(vector) == 1 else f"{vector}_{state}"
@@ -192,11 +193,15 @@ class _Analysis:
             return self._applied(expression)
         if isinstance(expression, HadamardProduct):
             return self._gated_product(expression, list(expression.args))
+        if isinstance(expression, HadamardPower):
+            return self._gated_product(expression, [expression.base] * int(expression.exp))
         if isinstance(expression, ImmutableDenseMatrix) and expression.shape[1] == 1:
             return self._constant(expression)
         if isinstance(expression, Identity) and expression.shape == (1, 1):
             return expression
-        self._refuse(expression, "symlow does not know this operation", "write sums, products and functions of columns")
+        raise self._refused(
+            expression, "symlow does not know this operation", "write sums, products and functions of columns"
+        )
 
     def _product(self, product: MatMul) -> _Neurons | MatrixExpr:
         number, factors = product.as_coeff_matrices()
@@ -225,7 +230,7 @@ class _Analysis:
             inner = factor.doit()
             if not isinstance(inner, Transpose):
                 return self._applied_to(inner, value)
-            self._refuse(factor, "only vectors read neurons", "write the transpose of a vector")
+            raise self._refused(factor, "only vectors read neurons", "write the transpose of a vector")
         if (
             isinstance(factor, MatrixSymbol)
             and factor.name in self.equations.vector_symbols
@@ -237,13 +242,13 @@ class _Analysis:
         if factor.shape[1] == 1 and not isinstance(value, _Neurons):
             return self._times(factor, value)
         if isinstance(factor, MatrixSymbol) and factor.shape[0] == factor.shape[1]:
-            self._refuse(
+            raise self._refused(
                 MatMul(factor, MatrixSymbol("(...)", factor.shape[1], 1)),
                 f"{factor.name} is a full matrix, whose image of the state is no combination of the vectors",
                 f"write it as a product of vectors of few columns, such as U*V.T/N in place of {factor.name}, or simulate "
                 "the network of neurons (symlow.simulate.FullNetwork)",
             )
-        self._refuse(factor, "symlow does not know this product", "write products that end in a column")
+        raise self._refused(factor, "symlow does not know this product", "write products that end in a column")
 
     def _times(self, factor: MatrixExpr, scalar: MatrixExpr) -> _Neurons | MatrixExpr:
         """Return a column times a column of one entry."""
@@ -252,7 +257,7 @@ class _Analysis:
             return left
         if isinstance(left, _Neurons):
             if left.states or left.activities:
-                self._refuse(
+                raise self._refused(
                     factor,
                     "a state outside of the span, or an activity, times something that changes in time",
                     "multiply what vectors read of it",
@@ -277,25 +282,27 @@ class _Analysis:
             return _Neurons(state.population, {v: _latent(self.keys[name, v], columns[v]) for v in vectors})
         if name in self.equations.vector_symbols:
             return _Neurons(self.equations.vector(name).population, {name: Identity(1)})
-        self._refuse(symbol, "it is used before its definition", "define it first")
+        raise self._refused(symbol, "it is used before its definition", "define it first")
 
     def _applied(self, applied: ElementwiseApplyFunction) -> _Neurons | MatrixExpr:
         value = self.value(applied.expr)
         if _is_phi(applied):
             if not isinstance(value, _Neurons):
-                self._refuse(applied, "phi acts on columns of neurons", "write another function of short columns")
+                raise self._refused(
+                    applied, "phi acts on columns of neurons", "write another function of short columns"
+                )
             if self.linear:
                 return value
             if value.states or value.activities:
                 names = ", ".join([*value.states, *("phi(...)" for _ in value.activities)])
-                self._refuse(
+                raise self._refused(
                     applied,
                     f"phi acts on {names}, which is not in the span of the vectors",
                     "let vectors read it, as in phi(U*V.T*r/N + M*x), or write the current form h' = -h + U*V.T*phi(h)/N",
                 )
             return _Neurons(value.population, activities={self._field(value): sympy.Integer(1)})
         if isinstance(value, _Neurons):
-            self._refuse(
+            raise self._refused(
                 applied, "a function of neurons other than phi", "write phi, and give its formula as nonlinearity"
             )
         variable = applied.function.variables[0]
@@ -304,7 +311,7 @@ class _Analysis:
     def _gated_product(self, product: MatrixExpr, arguments: list[MatrixExpr]) -> MatrixExpr:
         values = [self.value(argument) for argument in arguments]
         if any(isinstance(value, _Neurons) for value in values):
-            self._refuse(
+            raise self._refused(
                 product,
                 "a product of columns of neurons, neuron by neuron, is no combination of the vectors",
                 "multiply what vectors read, such as hadamard(V.T*phi(h)/N, G.T*phi(h)/N)",
@@ -323,7 +330,9 @@ class _Analysis:
 
     def _reading(self, reader: str, value: _Neurons | MatrixExpr, factor: MatrixExpr) -> MatrixExpr:
         if not isinstance(value, _Neurons):
-            self._refuse(factor, "a vector reads columns of neurons", "write the transpose before a state or phi")
+            raise self._refused(
+                factor, "a vector reads columns of neurons", "write the transpose before a state or phi"
+            )
         columns = self.equations.vector(reader).columns
         size = N if self.averages else sympy.Integer(1)  # what is read is a sum; symbols stand for averages
         total: MatrixExpr = ZeroMatrix(columns, 1)
@@ -371,7 +380,8 @@ class _Analysis:
 
     def _gate_product(self, values: list[MatrixExpr]) -> MatrixExpr:
         """Return a product of columns, entry by entry, with numbers in front of the gate."""
-        number, columns = sympy.Integer(1), []
+        number: sympy.Expr = sympy.Integer(1)
+        columns: list[MatrixExpr] = []
         for value in values:
             if isinstance(value, Identity):
                 continue
@@ -482,8 +492,8 @@ class _Analysis:
             )
         return right
 
-    def _refuse(self, term: MatrixExpr, why: str, mend: str) -> NoReturn:
-        raise ClosureError(f"{self.where}: the term {written(term)} does not close: {why}; {mend}")
+    def _refused(self, term: MatrixExpr, why: str, mend: str) -> ClosureError:
+        return ClosureError(f"{self.where}: the term {written(term)} does not close: {why}; {mend}")
 
 
 def find_network(

@@ -20,9 +20,9 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_va
 
 from symlow.errors import SpecError
 from symlow.files import read_text
-from symlow.nonlinearity import nonlinearity
-from symlow.spec_messages import refusal, refused, spec_error, whole_refusal
-from symlow.spec_tables import PositiveNumber, Size, Switch, Table
+from symlow.spec_messages import refused, spec_error
+from symlow.spec_network import NetworkSpec
+from symlow.spec_tables import Table
 from symlow.spec_tasks import FiltersTask, FilterTask, TaskSpec
 from symlow.spec_trials import TEACHER_OVERLAPS, GeneratedTask, TeacherTask
 
@@ -34,44 +34,6 @@ RESERVED_NAMES = ("numpy", "symlow")
 
 MOST_STEPS = 1e9
 """The most time steps of a horizon; a longer one is infinite for every purpose."""
-
-
-class NetworkSpec(Table):
-    """The network: tau dh/dt = -h + U V^T phi(h) / N + M x,  y = Z^T phi(h) / N."""
-
-    rank: Size
-    """Rank R of the recurrent connectivity U V^T / N."""
-    inputs: Size = 1
-    """Number of inputs, the columns of M."""
-    outputs: Size = 1
-    """Number of outputs, the columns of Z."""
-    nonlinearity: str = "linear"
-    """Name of the nonlinearity phi, or an expression in x such as "tanh(x) + 0.1*x"."""
-    bias: Switch = False
-    """Whether neurons have a trainable bias: a vector b with a constant drive."""
-    means: Switch = False
-    """Whether vectors have means over neurons, as overlaps with a frozen vector of ones."""
-    dt: PositiveNumber = 0.05
-    """Time step of the forward Euler discretisation, in the unit of tau; dt = tau is a discrete-time network."""
-    tau: PositiveNumber = 1.0
-    """Time constant of the neurons."""
-    readout: Literal["before_update", "after_update", "updated_latents_previous_gain"] = "after_update"
-    """Which state the output at a time step reads: the one before or after the step's update, or the updated
-    latents with the gain of the previous state (the same as after_update where the gain is constant)."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        try:
-            nonlinearity(self.nonlinearity)
-        except SpecError as error:
-            raise whole_refusal("nonlinearity", str(error)) from None
-        if self.dt > self.tau:
-            raise refusal(
-                "dt",
-                f"found dt = {self.dt}, longer than tau = {self.tau}",
-                "0 < dt <= tau, for the Euler step overshoots beyond it",
-            )
-        return self
 
 
 class LearningSpec(Table):
@@ -147,9 +109,13 @@ class Spec(Table):
         return cls.model_validate(tables)
 
     def canonical(self) -> str:
-        """Return the canonical form: JSON with sorted keys and every default written out."""
+        """Return the canonical form: JSON with sorted keys and every default written out.
+
+        Keys that came later than format 1 are written where they say something.
+        """
+        tables = {**self.model_dump(mode="python"), "network": self.network.canonical()}
         # JSON has no infinity: the horizon is the one value that can be, and TOML's own word stands for it.
-        content = {"format": FORMAT, **_without_infinities(self.model_dump(mode="python"))}
+        content = {"format": FORMAT, **_without_infinities(tables)}
         if isinstance(self.task, FiltersTask):
             content["task"]["targets"].sort(key=lambda target: (target["output"], target["input"]))
         return json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)

@@ -1,8 +1,8 @@
 """Lowering of trials: the reduced dynamics stepped through time, forwards and backwards, as lines of NumPy code.
 
-Forwards only the recurrent latents are stepped in a loop with everything else known before it; all statistics, gains,
-columns and read-outs follow for all times at once. Backwards only the cotangents of the recurrent latents are, and those
-of the blocks of Sigma are sums over time of outer products, that is matrix products.
+Forwards only the recurrent latents are stepped in a loop with everything else known before it; all statistics,
+gains, columns and read-outs follow for all times at once. Backwards only the cotangents of the recurrent latents are,
+and those of the blocks of Sigma are sums over time of outer products, that is matrix products.
 """
 
 from __future__ import annotations
@@ -221,14 +221,15 @@ class TrialLowering:
         yield gains, list(node.definitions)
 
     def _rows(self, moment: str = "", cotangents: str = "", **names: str) -> Rows:
-        """Return how to print for all times, for those of a step (``now``), or those of the output (``read``, ``at``)."""
+        """Return how to print for all times, in a loop (``t``), for the steps (``now``) or the output (``read``, ``at``)."""
         latents = f"[{moment}]" if moment else ""
         scalars = {"": "", "t": "[t]", "now": "[now]", "read": "[at]", "at": "[at]"}[moment]
         with_inputs = "[t]" if moment == "t" else ""  # these have no value after the last step
         code = {name: f"{name}{latents}" for name in self.latents.values()}
         known = [*self.statistics, *self.gains, *self._slope_names(), *self.columns, *self._gate_slopes]
         code |= {
-            name: f"{self.columns.get(name, name)}{with_inputs if name in self._with_inputs else scalars}" for name in known
+            name: f"{self.columns.get(name, name)}{with_inputs if name in self._with_inputs else scalars}"
+            for name in known
         }
         code |= {f"{name}bar": f"{self.columns.get(name, name)}_bar" for name in known}
         code |= {f"lambda_{key}": f"kappa_{key}_bar{cotangents}" for key in self.latents}
@@ -333,7 +334,7 @@ class TrialLowering:
 
     @cached_property
     def _gate_slopes(self) -> dict[str, tuple[str, str, sympy.Expr]]:
-        """The derivatives of gates that depend on overlaps, by name: the gate, the argument's column, the expression."""
+        """The derivatives of gates that depend on overlaps, by name: gate, the argument's column, expression."""
         found = {}
         for gate, slopes in self.backward.gate_slopes.items():
             for number, (argument, slope) in enumerate(slopes, 1):
