@@ -1,32 +1,35 @@
 """The full network of N neurons, simulated and trained: the oracle that the derivation is checked against.
 
-    h[t+1] = h[t] + (dt/tau) (-h[t] + sum_c P_c drive_c(x[t], a[t])),      h[0] = 0,      P_c: the columns of carrier c
-    a_q = sum_i w_i P_iq phi(h_i),      y = sum_i w_i P_iz phi(h_i),      Sigma = sum_i w_i P_i P_i^T
+    s[t+1] = s[t] + (dt/tau_s) right_s(states[t], x[t])   or   right_s(states[t], x[t]),      for every state s
+    y[t] = readout(states[t], x[t])   or   readout(states[t+1])
+    Sigma_k = (1/alpha_k) sum_i w_i P_i P_i^T   over the neurons of population k, of weight alpha_k
     P_i+ = P_i - lr (1/w_i) dL/dP_i    for the trained columns of P
 
 w_i = 1/N, unless nodes of a quadrature stand for neurons: then w_i are their weights, and the network is the one of
-infinite width (:mod:`symlow.infinite_width`). Drives are affine in inputs and projections.
+infinite width (:mod:`symlow.infinite_width`). For equations without 1/N, in sums over neurons, w_i = 1.
 
 The gradient is computed twice over: by backpropagation through time, exact, and by central finite differences of the
-loss. Nothing here knows of overlaps, latents, gains or the generated code: it uses the network's data (which vectors
-there are, their drives, phi, dt and tau) and NumPy.
+loss. Nothing here knows of overlaps, latents, carriers, gains or the generated code: it computes what the equations
+say, with NumPy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import scipy.special
 import sympy
 from numpy.typing import NDArray
-from sympy import MatrixExpr, MatrixSymbol
 
 from symlow.arrays import FloatArray, Trials
-from symlow.network import Network
+from symlow.elementwise import elementwise
+from symlow.equations import Equations
 from symlow.optimizers import Optimizer, find_optimizer
+from symlow.passes import Weights
+from symlow.unrolled import Run, Unrolled, unroll
 
 DIFFERENCE_SPACING = 6e-6
 """Spacing of central differences: about the cube root of the machine epsilon, which balances truncation, growing with
@@ -45,7 +48,7 @@ class TrainingStep:
 
     Attributes:
         weights: P, shape (N, columns), before the step's update.
-        gram: sum_i w_i P_i P_i^T, shape (columns, columns); P^T P / N where all weights are 1/N.
+        gram: the Gram matrix as of :meth:`FullNetwork.gram`, shape (columns, columns).
         loss: the loss at these weights.
     """
 
@@ -54,120 +57,151 @@ class TrainingStep:
     loss: float
 
 
+class HasPhi(Protocol):
+    """A nonlinearity, as far as neurons have to do with it."""
+
+    @property
+    def phi(self) -> sympy.Expr:
+        """An expression in one symbol."""
+
+
+class HasEquations(Protocol):
+    """A network, as far as it is simulated."""
+
+    @property
+    def equations(self) -> Equations:
+        """Its equations."""
+
+    @property
+    def nonlinearity(self) -> HasPhi:
+        """What phi stands for in them."""
+
+    @property
+    def dt(self) -> sympy.Rational:
+        """The time step."""
+
+    @property
+    def tau(self) -> sympy.Rational:
+        """The unit of the states' time constants."""
+
+    @property
+    def readout(self) -> str:
+        """Which states the output reads."""
+
+
 class FullNetwork:
     """The N-neuron network, or the infinitely wide one on the nodes of a quadrature.
 
     Weights are given as P, shape (..., N, columns): the columns of the network's vectors side by side, in their order.
+    The rows of the populations follow one another in their order; entries of a vector outside its own population are
+    ignored.
 
     Args:
-        network: the network's data.
+        network: the network.
         reduction: "sum_dt" or "masked_mean", how squared errors of trials become the loss.
         factor: the factor in front of it.
-        node_weights: w, shape (N,), positive, of sum 1; by default 1/N for whatever N the weights P have.
+        node_weights: w, shape (N,), positive, whose sum over each population is its weight; by default 1/N for whatever
+            N the weights P have.
+        sizes: how many rows of P each population has; by default in proportion to their weights. Without node weights
+            nothing else is accepted.
 
     Raises:
-        ValueError: for a network that this simulator cannot do: drives that are not affine in inputs and projections,
-            a read-out that only the reduced model has, a phi that cannot be differentiated; or for wrong node weights.
+        ValueError: for equations that this simulator cannot do, a read-out that only the reduced model has or that sees
+            an input after the last update, a phi that cannot be differentiated; or for wrong node weights or sizes.
     """
 
-    def __init__(self, network: Network, reduction: str, factor: float, node_weights: FloatArray | None = None) -> None:
+    def __init__(
+        self,
+        network: HasEquations,
+        reduction: str,
+        factor: float,
+        node_weights: FloatArray | None = None,
+        sizes: Sequence[int] | None = None,
+    ) -> None:
+        self.equations = network.equations
         self.dt = float(network.dt)
-        self.leak = float(network.dt / network.tau)
         self.reduction = reduction
         self.factor = factor
-        self.phi, self.slope = _compile(network.nonlinearity.phi)
-        if network.readout == "updated_latents_previous_gain" and not network.nonlinearity.phi.is_Symbol:
+        self._phi = network.nonlinearity.phi
+        function = elementwise(self._phi)
+        self.phi, self.slope = function.value, function.slope
+        if network.readout == "updated_latents_previous_gain" and not self._phi.is_Symbol:
             raise ValueError(
                 f"the read-out {network.readout!r} is a convention of the reduced model, without a counterpart in a "
                 "network of nonlinear neurons; accepted: 'before_update', 'after_update'"
             )
         # Linear neurons have gain 1, now as at the step before: then that convention is to read after the update.
         self.reads_after_update = network.readout != "before_update"
-        self.node_weights = None if node_weights is None else _checked_weights(node_weights)
+        self._steps = {
+            state.symbol.name: None if state.tau is None else network.dt / (state.tau * network.tau)
+            for state in self.equations.states
+        }
         self.columns: dict[str, slice] = {}
         start = 0
-        for vector in network.vectors:
+        for vector in self.equations.vectors:
             self.columns[vector.name] = slice(start, start + vector.columns)
             start += vector.columns
-        self.rates = np.concatenate([np.full(vector.columns, float(vector.rate)) for vector in network.vectors])
-        self.reader = self.columns[network.output.reader]
-        # The drive of every column of P, as one affine map of the inputs and of phi(h) projected on every column.
-        self._constant = np.zeros(start)
-        self._input_map = np.zeros((start, network.inputs.shape[0]))
-        self._feedback_map = np.zeros((start, start))
-        variables = [network.inputs, *(projection.symbol for projection in network.projections)]
-        for carrier in network.carriers:
-            constant, matrices = _affine_map(carrier.drive, variables)
-            rows = self.columns[carrier.vector]
-            self._constant[rows] += constant
-            self._input_map[rows] += matrices[0]
-            for projection, matrix in zip(network.projections, matrices[1:], strict=True):
-                self._feedback_map[rows, self.columns[projection.reader]] += matrix
-        # Most columns do one thing only; arrays over time are of the columns that do it.
-        everything = np.arange(start)
-        carriers = [everything[self.columns[carrier.vector]] for carrier in network.carriers]
-        self._carriers = np.unique(np.concatenate(carriers))
-        readers = [everything[self.columns[projection.reader]] for projection in (*network.projections, network.output)]
-        self._readers = np.unique(np.concatenate(readers))
-        self._outputs = np.searchsorted(self._readers, everything[self.reader])
-        self._constant = self._constant[self._carriers]
-        self._input_map = self._input_map[self._carriers]
-        self._feedback_map = self._feedback_map[np.ix_(self._carriers, self._readers)]
+        self.rates = np.concatenate([np.full(vector.columns, float(vector.rate)) for vector in self.equations.vectors])
+        # The weight of all populations together: P has so many times N rows.
+        self._total = sympy.Add(*(population.weight for population in self.equations.populations))
+        self._sizes = sizes
+        self.node_weights = None if node_weights is None else np.asarray(node_weights, dtype=float)
+        self._compiled: dict[sympy.Rational, Unrolled] = {}
+        unrolled = self._unrolled(sympy.Integer(1))
+        if self.node_weights is not None:
+            self._check_node_weights(self.node_weights)
+            if unrolled != self._unrolled(sympy.Integer(2)):
+                raise ValueError(
+                    "node weights: the equations have a sum over neurons without 1/N, or 1/N without such a sum; "
+                    "accepted with node weights: averages over neurons, such as V.T*phi(h)/N"
+                )
 
     def gram(self, P: FloatArray) -> FloatArray:
-        """Return the Gram matrix sum_i w_i P_i P_i^T, shape (columns, columns), of one set of weights."""
-        root = np.sqrt(self._weights(P)) * P
-        return root.T @ root
+        """Return the Gram matrix of one set of weights, shape (columns, columns), zero between populations.
+
+        The block of population k is (1/alpha_k) sum_i w_i P_i P_i^T over its neurons: P^T P / N where there is one
+        population and all w_i are 1/N; for equations without 1/N it is P^T P.
+        """
+        w, gram = self._weights(P), np.zeros((P.shape[-1], P.shape[-1]))
+        for rows, columns, alpha in self._parts(P):
+            root = np.sqrt(w[rows] / alpha) * P[rows, columns]
+            gram[np.ix_(columns, columns)] = root.T @ root
+        return gram
 
     def outputs(self, P: FloatArray, x: FloatArray) -> FloatArray:
         """Return the outputs for inputs x of shape (batch, time, inputs); shape (..., batch, time, outputs)."""
-        return np.moveaxis(np.array(list(self._readouts(P, x))), 0, -2)
+        outputs = np.empty((*P.shape[:-2], *x.shape[:2], int(self.equations.output.shape[0])))
+        for t, output in enumerate(self._run(P, x).outputs()):
+            outputs[..., t, :] = output
+        return outputs
 
     def loss(self, P: FloatArray, trials: Trials) -> FloatArray:
         """Return the loss of trials (x, y, mask), shape (...)."""
         x, y, _ = trials
         weight = self._error_weight(trials)
         total = np.zeros(P.shape[:-2])
-        for t, output in enumerate(self._readouts(P, x)):
+        for t, output in enumerate(self._run(P, x).outputs()):
             total += np.sum(weight[:, t] * (output - y[:, t]) ** 2, axis=(-2, -1))
         return total
 
     def gradient(self, P: FloatArray, trials: Trials) -> FloatArray:
         """Return dL/dP of one set of weights, shape (N, columns), by backpropagation through time.
 
-        Its memory is three arrays of shape (time + 1, batch, N).
+        Its memory is what products and functions need on the way back, at every step: for the conventional network
+        phi(h) and phi'(h), two arrays of shape (time, batch, N).
         """
         x, y, _ = trials
-        w = self._weights(P)
-        steps, read = x.shape[1], int(self.reads_after_update)
-        activity = np.empty((steps + 1, len(x), len(P)))
-        slope = np.empty_like(activity)
-        projections = np.empty((steps + 1, len(x), len(self._readers)))
-        for t, (h, phi, projected) in enumerate(self._states(P, x)):
-            activity[t], slope[t], projections[t] = phi, self.slope(h), projected
-        drives = self._drives(np.swapaxes(x, 0, 1), projections[:-1])
-        error = projections[read : steps + read, :, self._outputs] - np.swapaxes(y, 0, 1)
-        weight = np.swapaxes(self._error_weight(trials), 0, 1)
-        # A bar is the derivative of the loss; those of a neuron's state and drive are in units of its weight w_i.
-        projections_bar = np.zeros_like(projections)
-        projections_bar[read : steps + read, :, self._outputs] = 2 * weight * error
-        pulled = np.empty((steps, len(x), len(P)))
-        readers, carriers = np.ascontiguousarray(P[:, self._readers].T), w * P[:, self._carriers]
-        h_bar = np.zeros((len(x), len(P)))
-        for t in range(steps, 0, -1):
-            h_bar += slope[t] * (projections_bar[t] @ readers)
-            pulled[t - 1] = self.leak * h_bar
-            projections_bar[t - 1] += pulled[t - 1] @ carriers @ self._feedback_map
-            h_bar *= 1 - self.leak
-        P_bar = np.zeros_like(P)
-        P_bar[:, self._readers] += _summed_products(activity, projections_bar)
-        P_bar[:, self._carriers] += _summed_products(pulled, drives)
-        return w * P_bar
+        weight, run = self._error_weight(trials), self._run(P, x)
+        bars = [2 * weight[:, t] * (output - y[:, t]) for t, output in enumerate(run.outputs(keep=True))]
+        return run.gradient(bars)
 
     def flow(self, P: FloatArray, trials: Trials) -> FloatArray:
         """Return dSigma/dt of gradient flow dP_i/dt = -(1/w_i) dL/dP_i by :meth:`gradient`, (columns, columns)."""
-        half = -(self.gradient(P, trials) * self.rates).T @ P
-        return half + half.T
+        moved, flow = self.gradient(P, trials) * self.rates, np.zeros((P.shape[-1], P.shape[-1]))
+        for rows, columns, alpha in self._parts(P):
+            half = -moved[rows, columns].T @ P[rows, columns] / alpha
+            flow[np.ix_(columns, columns)] = half + half.T
+        return flow
 
     def finite_difference_gradient(
         self,
@@ -209,6 +243,7 @@ class FullNetwork:
 
             dSigma_ij/dt = -(rate_i D_ij + rate_j D_ji),     D_ij = dL/de at P_i + e P_j in place of P_i
 
+        (of columns of one population, divided by its weight)
         so columns^2 directional derivatives take the place of N columns. Each is a central difference at spacings e,
         2e and 4e, extrapolated twice. The estimate of the error is the distance of the two values extrapolated once:
         far above the truncation error of the result, and of the size of its rounding. Where phi' jumps (ReLU), each
@@ -226,15 +261,15 @@ class FullNetwork:
         p = P.shape[1]
         sizes = spacing * np.array([1.0, 2.0, 4.0])
         slopes, errors = np.zeros((p, p)), np.zeros((p, p))
-        for i in np.flatnonzero(self.rates):
-            for j in range(p):
+        for rows, columns, alpha in self._parts(P):
+            for i, j in itertools.product(columns[self.rates[columns] > 0], columns):
                 moved = np.repeat(P[None], 6, axis=0)
-                moved[:, :, i] += np.concatenate([sizes, -sizes])[:, None] * P[:, j]
+                moved[:, rows, i] += np.concatenate([sizes, -sizes])[:, None] * P[rows, j]
                 losses = self.loss(moved, trials)
                 second = (losses[:3] - losses[3:]) / (2 * sizes)
                 fourth = (4 * second[:-1] - second[1:]) / 3
-                slopes[i, j] = self.rates[i] * (16 * fourth[0] - fourth[1]) / 15
-                errors[i, j] = self.rates[i] * abs(fourth[0] - fourth[1])
+                slopes[i, j] = self.rates[i] / alpha * (16 * fourth[0] - fourth[1]) / 15
+                errors[i, j] = self.rates[i] / alpha * abs(fourth[0] - fourth[1])
         return -(slopes + slopes.T), errors + errors.T
 
     def train(
@@ -269,38 +304,52 @@ class FullNetwork:
             if k < steps:
                 P -= lr * direction(scale * gradient(P, batch))
 
-    def _readouts(self, P: FloatArray, x: FloatArray) -> Iterator[FloatArray]:
-        """Give the output at every step, shape (..., batch, outputs)."""
-        shift = int(self.reads_after_update)
-        for t, (_, _, projected) in enumerate(self._states(P, x)):
-            if 0 <= t - shift < x.shape[1]:
-                yield projected[..., self._outputs]
-
-    def _states(self, P: FloatArray, x: FloatArray) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
-        """Give h[t], phi(h[t]) and its projections on the readers for t = 0 to the number of steps, both included."""
-        readers = self._weights(P) * P[..., self._readers]
-        carriers = np.ascontiguousarray(np.swapaxes(P[..., self._carriers], -1, -2))
-        h = np.zeros((*P.shape[:-2], len(x), P.shape[-2]))
-        for t in range(x.shape[1] + 1):
-            activity = self.phi(h)
-            projected = activity @ readers
-            yield h, activity, projected
-            if t < x.shape[1]:
-                # One array of the size of h is new, for whoever holds on to the one before.
-                h = (1 - self.leak) * h
-                h += (self.leak * self._drives(x[:, t], projected)) @ carriers
-
-    def _drives(self, x: FloatArray, projected: FloatArray) -> FloatArray:
-        return x @ self._input_map.T + projected @ self._feedback_map.T + self._constant
-
-    def _weights(self, P: FloatArray) -> FloatArray:
-        """Return w as a column, shape (N, 1)."""
+    def _run(self, P: FloatArray, x: FloatArray) -> Run:
+        """Return the network of weights P, about to run."""
         n = P.shape[-2]
         if self.node_weights is None:
-            return np.full((n, 1), 1 / n)
+            neurons = n / self._total
+            w = np.full((n, 1), float(1 / neurons))
+        else:
+            neurons, w = sympy.Integer(1), self._weights(P)
+        names = (population.name for population in self.equations.populations)
+        return Run(self._unrolled(neurons), Weights(P, w, dict(zip(names, self._rows(n), strict=True))), x)
+
+    def _unrolled(self, neurons: sympy.Rational) -> Unrolled:
+        """Return the compiled equations for N neurons."""
+        if neurons not in self._compiled:
+            compiled = unroll(self.equations, self._phi, self._steps, neurons, self.reads_after_update)
+            self._compiled[neurons] = compiled
+        return self._compiled[neurons]
+
+    def _weights(self, P: FloatArray) -> FloatArray:
+        """Return w, as Sigma and learning have it, as a column, shape (N, 1)."""
+        n = P.shape[-2]
+        if self.node_weights is None:
+            return np.full((n, 1), float(self._total / n) if self.equations.averages else 1.0)
         if len(self.node_weights) != n:
             raise ValueError(f"found {n} rows of P for {len(self.node_weights)} node weights; accepted: as many")
         return self.node_weights[:, None]
+
+    def _rows(self, n: int) -> list[slice]:
+        """Return the rows of each population, of n rows of P."""
+        shares = [population.weight * n / self._total for population in self.equations.populations]
+        sizes = shares if self._sizes is None else list(self._sizes)
+        in_proportion = sizes == shares or self.node_weights is not None
+        if len(sizes) != len(shares) or sum(sizes) != n or any(size % 1 for size in sizes) or not in_proportion:
+            found, wanted = (", ".join(map(str, numbers)) for numbers in (sizes, shares))
+            raise ValueError(
+                f"sizes of populations: found {found} for {n} rows of P; accepted: whole numbers of that sum, and in "
+                f"proportion to the populations' weights, {wanted}, unless there are node weights"
+            )
+        ends = [int(end) for end in itertools.accumulate(sizes)]
+        return [slice(start, end) for start, end in itertools.pairwise([0, *ends])]
+
+    def _parts(self, P: FloatArray) -> Iterator[tuple[slice, NDArray[np.intp], float]]:
+        """Give the rows, the columns and the weight of each population."""
+        owner = np.concatenate([[vector.population] * vector.columns for vector in self.equations.vectors])
+        for population, rows in zip(self.equations.populations, self._rows(P.shape[-2]), strict=True):
+            yield rows, np.flatnonzero(owner == population.name), float(population.weight)
 
     def _error_weight(self, trials: Trials) -> FloatArray:
         """Return the weight of each squared error, shape (batch, time, outputs)."""
@@ -310,112 +359,16 @@ class FullNetwork:
             return self.factor * self.dt * weight / len(y)
         return self.factor * weight / weight.sum()
 
-
-def _summed_products(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Return the sum over time and batch of left_i right_j, shape (N, columns), for (time, batch, ...) of either."""
-    return left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1])
-
-
-def _checked_weights(node_weights: FloatArray) -> FloatArray:
-    w = np.asarray(node_weights, dtype=float)
-    if w.ndim != 1 or not (w > 0).all() or abs(w.sum() - 1) > 1e-10:
-        raise ValueError(
-            f"node weights: found shape {w.shape} and sum {w.sum():.12g}; accepted: shape (N,), positive, of sum 1"
-        )
-    return w
-
-
-def _affine_map(drive: MatrixExpr, variables: list[MatrixSymbol]) -> tuple[FloatArray, list[FloatArray]]:
-    """Return the constant of a drive, and its matrix for each variable, read off at zero and at unit vectors.
-
-    Raises:
-        ValueError: if the drive, but for its constant, is not linear in all variables together.
-    """
-    zero = [np.zeros(variable.shape[0]) for variable in variables]
-
-    def value(point: list[FloatArray]) -> FloatArray:
-        exact = {
-            variable: sympy.ImmutableDenseMatrix(entries) for variable, entries in zip(variables, point, strict=True)
-        }
-        return np.array(drive.subs(exact).doit().as_explicit(), dtype=float)[:, 0]
-
-    constant = value(zero)
-    rng = np.random.default_rng(0)
-    left, right = ([rng.standard_normal(variable.shape[0]) for variable in variables] for _ in range(2))
-    together = [one - 3 * other for one, other in zip(left, right, strict=True)]
-    parts = value(left) - constant - 3 * (value(right) - constant)
-    if not np.allclose(value(together) - constant, parts, rtol=1e-12, atol=1e-12):
-        names = ", ".join(variable.name for variable in variables)
-        raise ValueError(f"the drive {drive} is not linear in {names}, but for a constant")
-    matrices = [
-        np.stack([value([*zero[:k], unit, *zero[k + 1 :]]) - constant for unit in np.eye(len(zero[k]))], axis=1)
-        for k in range(len(variables))
-    ]
-    return constant, matrices
-
-
-class _Softplus(sympy.Function):
-    """log(1 + exp(x)), which NumPy is asked for in a form that does not overflow."""
-
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        return _Expit(self.args[0])
-
-
-class _Expit(sympy.Function):
-    """1 / (1 + exp(-x)), likewise."""
-
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        return self * (1 - self)
-
-
-class _Step(sympy.Function):
-    """1 for x > 0, 0 for x < 0, and half at 0."""
-
-
-NUMERIC = {
-    "_Softplus": lambda x: np.logaddexp(0, x),
-    "_Expit": scipy.special.expit,
-    "_Step": lambda x: np.heaviside(x, 0.5),
-}
-
-
-def _compile(phi: sympy.Expr) -> tuple[Callable[[FloatArray], FloatArray], Callable[[FloatArray], FloatArray]]:
-    """Return phi and its derivative as functions of arrays, the derivative at a jump of phi or phi' being the mean.
-
-    Of a jump of phi itself the derivative has no part: the gradient of sign(x) is zero.
-
-    Raises:
-        ValueError: if phi is no function of one symbol, or SymPy cannot differentiate it.
-    """
-    if len(phi.free_symbols) != 1:
-        raise ValueError(f"phi = {phi}: accepted: an expression in one symbol")
-    x = sympy.Symbol("x", real=True)
-    phi = phi.xreplace({phi.free_symbols.pop(): x})
-    phi = phi.replace(_overflows, _rewritten)
-    slope = sympy.diff(phi, x).replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))
-    if slope.has(sympy.Derivative, sympy.Subs):
-        raise ValueError(f"phi = {phi}: accepted: a function that SymPy differentiates")
-    return _on_arrays(x, phi), _on_arrays(x, slope)
-
-
-def _overflows(expression: sympy.Expr) -> bool:
-    """Whether this is log(1 + exp(u)) or 1 / (1 + exp(u)), which for large u are inf in floating point, or warn."""
-    if isinstance(expression, sympy.log):
-        return isinstance(expression.args[0] - 1, sympy.exp)
-    return bool(expression.is_Pow and expression.exp == -1 and isinstance(expression.base - 1, sympy.exp))
-
-
-def _rewritten(expression: sympy.Expr) -> sympy.Expr:
-    exponent = (expression.args[0] - 1).args[0]
-    return _Softplus(exponent) if isinstance(expression, sympy.log) else _Expit(-exponent)
-
-
-def _on_arrays(x: sympy.Symbol, expression: sympy.Expr) -> Callable[[FloatArray], FloatArray]:
-    steps = expression.replace(sympy.Heaviside, lambda argument, *_: _Step(argument))
-    function = sympy.lambdify(x, steps, [NUMERIC, "scipy", "numpy"])
-
-    def evaluate(values: FloatArray) -> FloatArray:
-        # Constants and select(...) give no array of this shape, or integers.
-        return np.broadcast_to(np.asarray(function(values), dtype=float), values.shape)
-
-    return evaluate
+    def _check_node_weights(self, w: FloatArray) -> None:
+        total = float(self._total)
+        if w.ndim != 1 or not (w > 0).all() or abs(w.sum() - total) > 1e-10:
+            raise ValueError(
+                f"node weights: found shape {w.shape} and sum {w.sum():.12g}; accepted: shape (N,), positive, of sum "
+                f"{total:.12g}"
+            )
+        for population, rows in zip(self.equations.populations, self._rows(len(w)), strict=True):
+            if abs(w[rows].sum() - float(population.weight)) > 1e-10:
+                raise ValueError(
+                    f"node weights of population {population.name!r}: found the sum {w[rows].sum():.12g}; accepted: its "
+                    f"weight, {population.weight}"
+                )

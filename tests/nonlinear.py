@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import sympy
 from sympy import MatrixSymbol
 
-from symlow.network import Carrier, Network, Projection, Vector
+from symlow.equations import Equations, N, State, Vector, phi
 from symlow.nonlinearity import Nonlinearity
 
 X = sympy.Symbol("x", real=True)
@@ -31,37 +33,42 @@ def nonlinearity(phi):
     return Nonlinearity("of a test", phi)
 
 
-def low_rank(phi, rank=1, inputs=1, outputs=1, readout="after_update", bias=False, ones=False, frozen=()):
-    """The network of vectors m, u, v, z, and where asked for a bias vector b and a frozen vector of ones."""
-    x, a = MatrixSymbol("x", inputs, 1), MatrixSymbol("a", rank, 1)
-    columns = {"m": inputs, "u": rank, "v": rank, "z": outputs}
-    carriers = [Carrier("m", x), Carrier("u", a)]
-    if bias:
-        columns["b"] = 1
-        carriers.append(Carrier("b", sympy.Identity(1)))
-    if ones:
-        columns["one"] = 1
-    return Network(
-        vectors=tuple(
-            Vector(name, n, sympy.Integer(name not in (*frozen, "one")), "of a test") for name, n in columns.items()
-        ),
-        inputs=x,
-        carriers=tuple(carriers),
-        projections=(Projection(a, "v"),),
-        output=Projection(MatrixSymbol("y", outputs, 1), "z"),
-        nonlinearity=nonlinearity(phi),
-        dt=sympy.Rational(1, 5),
-        tau=sympy.Integer(1),
-        readout=readout,
+def vector_blocks(columns, frozen=(), populations=None):
+    """Vectors with these names and numbers of columns."""
+    return tuple(
+        Vector(name, n, sympy.Integer(name not in frozen), "of a test", (populations or {}).get(name, ""))
+        for name, n in columns.items()
     )
 
 
+def network(equations, function, readout="after_update", dt=sympy.Rational(1, 5), tau=sympy.Integer(1)):
+    """What the simulator reads of a network."""
+    return SimpleNamespace(equations=equations, nonlinearity=nonlinearity(function), dt=dt, tau=tau, readout=readout)
+
+
+def low_rank(function, rank=1, inputs=1, outputs=1, readout="after_update", bias=False, ones=False, frozen=()):
+    """The network of vectors m, u, v, z, and where asked for a bias vector b and a frozen vector of ones."""
+    x, a, h = MatrixSymbol("x", inputs, 1), MatrixSymbol("a", rank, 1), MatrixSymbol("h", N, 1)
+    columns = {"m": inputs, "u": rank, "v": rank, "z": outputs} | ({"b": 1} if bias else {}) | ({"one": 1} if ones else {})
+    P = {name: MatrixSymbol(name, N, n) for name, n in columns.items()}
+    right = -h + P["u"] * a + P["m"] * x
+    equations = Equations(
+        vectors=vector_blocks(columns, (*frozen, "one")),
+        inputs=x,
+        states=(State(h, right + P["b"] if bias else right),),
+        output=MatrixSymbol("y", outputs, 1),
+        readout=P["z"].T * phi(h) / N,
+        definitions=((a, P["v"].T * phi(h) / N),),
+    )
+    return network(equations, function, readout)
+
+
 def columns_of(network):
-    return sum(vector.columns for vector in network.vectors)
+    return sum(vector.columns for vector in network.equations.vectors)
 
 
 def trials_of(network, batch=2, steps=12, seed=0):
     rng = np.random.default_rng(seed)
-    x = rng.standard_normal((batch, steps, network.inputs.shape[0]))
-    y = rng.standard_normal((batch, steps, network.output.symbol.shape[0]))
+    x = rng.standard_normal((batch, steps, int(network.equations.inputs.shape[0])))
+    y = rng.standard_normal((batch, steps, int(network.equations.output.shape[0])))
     return x, y, (rng.random(y.shape) < 0.7) * rng.random(y.shape)
