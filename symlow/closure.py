@@ -10,6 +10,7 @@ N neurons. The exponent is fitted to the root mean square error over overlaps an
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -21,8 +22,9 @@ from symlow.arrays import FloatArray, Trials
 from symlow.certificate import Check, Measurement, check, relative_error
 from symlow.derivation import Derivation
 from symlow.drift import TRUSTED, Drift
+from symlow.equations import Population
 from symlow.infinite_width import gaussian_nodes, realise_weights, sobol_nodes
-from symlow.initial import sample_weights
+from symlow.initial import gram_of_weights, least_neurons, population_parts, sample_weights
 from symlow.learn import Track
 from symlow.simulate import DIFFERENCE_SPACING, FLOW_SPACING, FullNetwork
 
@@ -73,16 +75,16 @@ class ClosureVerification:
         """Return the size of the error at finite N."""
         if self.derivation.network.nonlinearity.has_jumps or not self.flow.any():
             return []
-        prefactor = float(np.exp(np.mean(np.log(self.errors) + 0.5 * np.log(NEURONS))))
+        prefactor = float(np.exp(np.mean(np.log(self.errors) + 0.5 * np.log(self._neurons))))
         meaning = "the flow's relative rms error at N neurons is about this / sqrt(N)"
         return [Measurement("prefactor of the flow's error in N", prefactor, meaning)]
 
     @cached_property
     def gram(self) -> FloatArray:
         """A Gram matrix with all overlaps of order one."""
-        columns = len(self.derivation.reduction.index.columns)
-        weights = sample_weights(self.derivation, 8 * columns, 1.0, self.seed)
-        return weights.T @ weights / len(weights)
+        columns, least = len(self.derivation.reduction.index.columns), least_neurons(self.derivation.network.equations)
+        weights = sample_weights(self.derivation, 8 * columns * least, 1.0, self.seed)
+        return gram_of_weights(self.derivation, weights)
 
     @cached_property
     def sigma(self) -> FloatArray:
@@ -104,7 +106,7 @@ class ClosureVerification:
         squares = np.zeros((len(NEURONS), SEEDS))
         for position in self.track(range(squares.size)):
             size, k = divmod(position, SEEDS)
-            weights = realise_weights(self.gram, NEURONS[size], self.seed + k, self._ones)
+            weights = self._realised(self._neurons[size], self.seed + k)
             found, _ = network.finite_difference_flow(weights, self.trials, spacing)
             squares[size, k] = np.mean((found - self.flow) ** 2)
         return squares / np.mean(self.flow**2)
@@ -115,24 +117,52 @@ class ClosureVerification:
         return np.sqrt(self.squares.mean(axis=1))
 
     @cached_property
-    def _ones(self) -> int | None:
-        ones = self.derivation.network.ones
-        return self.derivation.reduction.index.slice(ones[0]).start if ones else None
+    def _neurons(self) -> tuple[int, ...]:
+        """The numbers of neurons, rounded so that populations have whole numbers of them."""
+        least = least_neurons(self.derivation.network.equations)
+        return tuple(max(round(n / least), 1) * least for n in NEURONS)
+
+    def _parts(self, neurons: int) -> Iterator[tuple[Population, slice, list[int], int | None, list[int]]]:
+        """Give each population's rows and columns of P, and among its columns that of ones and those of carriers."""
+        index, network = self.derivation.reduction.index, self.derivation.network
+        for population, rows, columns in population_parts(self.derivation, neurons):
+            names = [index.columns[k].vector for k in columns]
+            ones = None if population.ones is None else names.index(population.ones)
+            yield population, rows, columns, ones, [k for k, name in enumerate(names) if name in network.carriers]
+
+    def _realised(self, neurons: int, seed: int) -> FloatArray:
+        """Return weights with exactly the Gram matrix, shape (neurons, columns)."""
+        weights = np.zeros((neurons, len(self.gram)))
+        for k, (_, rows, columns, ones, _) in enumerate(self._parts(neurons)):
+            gram, size = self.gram[np.ix_(columns, columns)], rows.stop - rows.start
+            weights[rows, columns] = realise_weights(gram, size, seed + 1000 * k, ones)
+        return weights
 
     @cached_property
     def _wide(self) -> tuple[tuple[FloatArray, FullNetwork], tuple[FloatArray, FullNetwork]]:
         """Networks of infinite width, on a coarse set of nodes and on a fine one, each with its nodes."""
-        places = [self.derivation.reduction.index.slice(carrier) for carrier in self.derivation.network.carriers]
-        carriers = [k for place in places for k in range(place.start, place.stop)]
-        if len(carriers) in NODES:
-            coarse, fine = (gaussian_nodes(self.gram, carriers, n, ones=self._ones) for n in NODES[len(carriers)])
-        else:
-            coarse, fine = (sobol_nodes(self.gram, carriers, SOBOL_NODES, self.seed + k, self._ones) for k in range(2))
-        return (coarse[0], self._network(coarse[1])), (fine[0], self._network(fine[1]))
+        return self._nodes(0), self._nodes(1)
 
-    def _network(self, node_weights: FloatArray | None = None) -> FullNetwork:
+    def _nodes(self, fine: int) -> tuple[FloatArray, FullNetwork]:
+        """Return the nodes of all populations, one after the other, and the network on them."""
+        parts = list(self._parts(least_neurons(self.derivation.network.equations)))
+        blocks, masses = [], []
+        for k, (population, _, columns, ones, carriers) in enumerate(parts):
+            gram = self.gram[np.ix_(columns, columns)]
+            if len(carriers) in NODES:
+                nodes, weights = gaussian_nodes(gram, carriers, NODES[len(carriers)][fine], ones=ones)
+            else:
+                nodes, weights = sobol_nodes(gram, carriers, SOBOL_NODES, self.seed + fine + 1000 * k, ones)
+            block = np.zeros((len(nodes), len(self.gram)))
+            block[:, columns] = nodes
+            blocks.append(block)
+            masses.append(float(population.weight) * weights)
+        network = self._network(np.concatenate(masses), [len(block) for block in blocks])
+        return np.concatenate(blocks), network
+
+    def _network(self, node_weights: FloatArray | None = None, sizes: Sequence[int] | None = None) -> FullNetwork:
         loss = self.derivation.loss
-        return FullNetwork(self.derivation.network, loss.reduction, float(loss.factor), node_weights)
+        return FullNetwork(self.derivation.network, loss.reduction, float(loss.factor), node_weights, sizes)
 
     def _outputs(self) -> Check:
         coarse, fine = (network.outputs(nodes, self.trials[0]) for nodes, network in self._wide)
@@ -146,12 +176,12 @@ class ClosureVerification:
     def _exponent(self) -> Check:
         name = "exponent in N of the flow's error / finite differences"
         why = (
-            f"-1/2 and {STANDARD_ERRORS:g} standard errors of a fit over N = {NEURONS[0]} to {NEURONS[-1]}, "
+            f"-1/2 and {STANDARD_ERRORS:g} standard errors of a fit over N = {self._neurons[0]} to {self._neurons[-1]}, "
             f"{SEEDS} networks each"
         )
         if not self.flow.any():  # where nothing is trained nothing moves, and there is no error to have an exponent
             return check(name, EXPONENT, EXPONENT, why)
-        sizes = np.log(NEURONS) - np.mean(np.log(NEURONS))
+        sizes = np.log(self._neurons) - np.mean(np.log(self._neurons))
         exponent = float(sizes @ np.log(self.errors) / (sizes @ sizes))
         scatter = np.log(self.squares).std(axis=1, ddof=1) / 2 / np.sqrt(SEEDS)
         margin = STANDARD_ERRORS * float(np.sqrt(np.sum((sizes * scatter) ** 2)) / (sizes @ sizes))

@@ -25,7 +25,7 @@ from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
 from symlow.errors import LearningError
 from symlow.files import write_whole
-from symlow.initial import overlaps_of_weights
+from symlow.initial import overlaps_of_weights, population_parts
 from symlow.learn import Track, check_run
 from symlow.simulate import FullNetwork
 from symlow.tasks.filters import FilterLoss
@@ -133,7 +133,7 @@ def drift(
             losses.append((float(module.loss(sigma, batch)), moment.loss))
             if not (np.isfinite(losses[-1]).all() and np.isfinite(simulated[-1]).all()):
                 raise LearningError(f"learning diverged at step {k} at lr = {lr}; lower the learning rate")
-            shapes.append((_kurtosis(moment.weights), _quantile_correlation(moment.weights)))
+            shapes.append(_shapes(derivation, moment.weights))
             if k < steps:
                 sigma = module.step(sigma, lr, batch)
     theory_loss, network_loss = np.array(losses).T
@@ -183,6 +183,15 @@ def drift_trials(derivation: Derivation, seed: int, batch: int | None = None, tr
 def _relative(deviation: FloatArray, size: FloatArray) -> FloatArray:
     """Return deviation / size, 0 where both are 0."""
     return deviation / np.where(size > 0, size, 1.0)
+
+
+def _shapes(derivation: Derivation, weights: FloatArray) -> FloatArray:
+    """Return excess kurtosis and correlation with normal quantiles of each column over its own neurons, (2, columns)."""
+    shapes = np.zeros((2, weights.shape[1]))
+    for _, rows, columns in population_parts(derivation, len(weights)):
+        part = weights[rows, columns]
+        shapes[:, columns] = _kurtosis(part), _quantile_correlation(part)
+    return shapes
 
 
 def _kurtosis(weights: FloatArray) -> FloatArray:

@@ -5,7 +5,9 @@ Sigma = P^T P / N must be positive semidefinite: overlaps that are not are those
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +15,7 @@ import numpy as np
 
 from symlow.arrays import FloatArray, check_array, load_arrays
 from symlow.derivation import Derivation
+from symlow.equations import Equations, Population
 from symlow.errors import ArrayError, FileError, GramMatrixError, LearningError, listing
 from symlow.overlaps import OverlapIndex
 
@@ -20,7 +23,9 @@ from symlow.overlaps import OverlapIndex
 def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int) -> FloatArray:
     """Return P with independent Gaussian entries of standard deviation ``scale``, shape (neurons, columns).
 
-    The column of ones, where there is one, is all ones.
+    The column of ones, where there is one, is all ones. The rows of populations follow one another, in proportion to
+    their weights; a column has zeros in the rows of the others. Where overlaps are sums over neurons, not averages,
+    entries are shorter by sqrt(neurons).
 
     Raises:
         LearningError: if an argument is out of range.
@@ -32,17 +37,57 @@ def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int
     ):
         if not good:
             raise LearningError(f"{name}: found {value}; accepted: {accepted}")
-    index = derivation.reduction.index
-    weights = scale * np.random.default_rng(seed).standard_normal((neurons, len(index.columns)))
-    for ones in derivation.network.ones:
-        weights[:, index.slice(ones)] = 1.0
+    index, equations = derivation.reduction.index, derivation.network.equations
+    drawn = scale * np.random.default_rng(seed).standard_normal((neurons, len(index.columns)))
+    weights = np.zeros_like(drawn)
+    for population, rows, columns in population_parts(derivation, neurons):
+        weights[rows, columns] = drawn[rows, columns] / (1.0 if equations.averages else np.sqrt(neurons))
+        if population.ones is not None:
+            weights[rows, index.slice(population.ones)] = 1.0
     return weights
+
+
+def population_parts(derivation: Derivation, neurons: int) -> Iterator[tuple[Population, slice, list[int]]]:
+    """Give each population with its rows and its columns of P, of so many neurons in all.
+
+    Raises:
+        LearningError: if the populations' weights do not divide the neurons into whole numbers.
+    """
+    index, equations = derivation.reduction.index, derivation.network.equations
+    least = least_neurons(equations)
+    if neurons % least:
+        raise LearningError(
+            f"neurons: found {neurons}; accepted: a multiple of {least}, which the weights of the populations divide"
+        )
+    total = sum(population.weight for population in equations.populations)
+    start = 0
+    for population in equations.populations:
+        stop = start + int(population.weight * neurons / total)
+        owned = [vector.name for vector in equations.vectors if vector.population == population.name]
+        yield population, slice(start, stop), [k for k, column in enumerate(index.columns) if column.vector in owned]
+        start = stop
+
+
+def least_neurons(equations: Equations) -> int:
+    """Return the smallest number of neurons that the weights of the populations divide into whole numbers."""
+    total = sum(population.weight for population in equations.populations)
+    return math.lcm(*(int((population.weight / total).q) for population in equations.populations))
+
+
+def gram_of_weights(derivation: Derivation, weights: FloatArray) -> FloatArray:
+    """Return the Gram matrix of P, shape (neurons, columns), with a block for each population; (columns, columns)."""
+    gram = np.zeros((weights.shape[1], weights.shape[1]))
+    for _, rows, columns in population_parts(derivation, len(weights)):
+        part = weights[rows, columns]
+        size = len(part) if derivation.network.equations.averages else 1
+        gram[np.ix_(columns, columns)] = part.T @ part / size
+    return gram
 
 
 def overlaps_of_weights(derivation: Derivation, weights: FloatArray) -> FloatArray:
     """Return the overlaps of P, shape (neurons, columns), in the order of sigma; shape (n_overlaps,)."""
     with np.errstate(over="ignore", invalid="ignore"):  # overlaps that are not finite are reported by who uses them
-        gram = weights.T @ weights / len(weights)
+        gram = gram_of_weights(derivation, weights)
     return np.array([gram[overlap.row, overlap.column] for overlap in derivation.ordered])
 
 

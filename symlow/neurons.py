@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sympy
+from sympy import sympify
 from sympy import ImmutableDenseMatrix, MatrixExpr, MatrixSymbol, Transpose
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
@@ -184,7 +185,7 @@ class _Compiler:
 
     def new_slot(self, rows: sympy.Expr) -> int:
         """Return a slot for a column of so many rows."""
-        self.widths.append(int(rows) if rows.is_Integer else 0)
+        self.widths.append(int(rows) if sympify(rows).is_Integer else 0)
         return len(self.widths) - 1
 
     def given(self, symbol: MatrixSymbol) -> int:
@@ -209,7 +210,7 @@ class _Compiler:
             return self._symbol(expression)
         if isinstance(expression, sympy.ZeroMatrix):
             return ()
-        if rows.is_Integer and not expression.has(MatrixSymbol):
+        if sympify(rows).is_Integer and not expression.has(MatrixSymbol):
             entries = tuple(float(self._number(entry)) for entry in self._explicit(expression))
             return (Term(sympy.S.One, self._constant(entries)),)
         if isinstance(expression, sympy.MatAdd):
@@ -258,7 +259,7 @@ class _Compiler:
         if isinstance(factor, sympy.MatMul):
             coefficient, factors = factor.as_coeff_matrices()
             return self._multiplied(coefficient, factors, form, inner)
-        if rows.is_Integer and inner.is_Integer and not factor.has(MatrixSymbol):
+        if sympify(rows).is_Integer and sympify(inner).is_Integer and not factor.has(MatrixSymbol):
             matrix = self._explicit(factor).applyfunc(self._number)
             return tuple(Term(matrix * term.coefficient, term.column) for term in form)
         if isinstance(factor, MatrixSymbol) and factor.name in self._places:
@@ -326,7 +327,7 @@ class _Compiler:
             slot = self.new_slot(rows)
             self._known[key] = self._added(
                 ShortSum(slot, tuple(self._part(term, 0, int(rows)) for term in form), int(rows))
-                if rows.is_Integer
+                if sympify(rows).is_Integer
                 else self._neurons(slot, form, self._populations[rows])
             )
         return self._known[key]

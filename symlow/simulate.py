@@ -195,9 +195,13 @@ class FullNetwork:
         bars = [2 * weight[:, t] * (output - y[:, t]) for t, output in enumerate(run.outputs(keep=True))]
         return run.gradient(bars)
 
-    def flow(self, P: FloatArray, trials: Trials) -> FloatArray:
-        """Return dSigma/dt of gradient flow dP_i/dt = -(1/w_i) dL/dP_i by :meth:`gradient`, (columns, columns)."""
-        moved, flow = self.gradient(P, trials) * self.rates, np.zeros((P.shape[-1], P.shape[-1]))
+    def flow(self, P: FloatArray, trials: Trials, gradient: FloatArray | None = None) -> FloatArray:
+        """Return dSigma/dt of gradient flow dP_i/dt = -(1/w_i) dL/dP_i, shape (columns, columns).
+
+        dL/dP is given, shape (N, columns), or that of :meth:`gradient`.
+        """
+        gradient = self.gradient(P, trials) if gradient is None else gradient
+        moved, flow = gradient * self.rates, np.zeros((P.shape[-1], P.shape[-1]))
         for rows, columns, alpha in self._parts(P):
             half = -moved[rows, columns].T @ P[rows, columns] / alpha
             flow[np.ix_(columns, columns)] = half + half.T

@@ -11,6 +11,7 @@ more or less than it should, and the run by the sum over its steps (times a marg
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +27,7 @@ from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
 from symlow.drift import drift, has_no_network
 from symlow.errors import LearningError
-from symlow.initial import overlaps_of_weights, sample_weights
+from symlow.initial import least_neurons, overlaps_of_weights, sample_weights
 from symlow.learn import Track, check_run
 from symlow.reference import DIGITS, ReferenceModel
 from symlow.simulate import DIFFERENCE_SPACING, FullNetwork
@@ -78,7 +79,9 @@ def verify(
             simulated: it is infinite, or the horizon too long.
     """
     linear = derivation.network.nonlinearity.is_linear
-    neurons = (24 if linear else 600) if neurons is None else neurons
+    if neurons is None:
+        least = least_neurons(derivation.network.equations)
+        neurons = math.ceil((24 if linear else 600) / least) * least
     steps = (20 if linear else 100) if steps is None else steps
     check_run(lr, steps)
     module = compile_module(derivation) if module is None else module
@@ -216,8 +219,8 @@ class _Comparison:
         return in_overlaps, in_loss
 
     def flow(self) -> Check:
-        half = -(self.differences[0] * self.network.rates).T @ self.weights
-        full, reduced = half + half.T, self.module.gram(self.module.rhs(0.0, self.sigma, self.trials))
+        full = self.network.flow(self.weights, self.trials, self.differences[0])
+        reduced = self.module.gram(self.module.rhs(0.0, self.sigma, self.trials))
         why = "the error of the finite differences"
         return check("dSigma/dt, rhs / finite differences", np.abs(full - reduced).max(), self.overlap_error, why)
 
@@ -278,8 +281,9 @@ class _Comparison:
 
     @property
     def overlap_error(self) -> float:
-        """What that error does to the rate of an overlap, at most: (|P_i|_1 + |P_j|_1) delta."""
-        return float(2 * np.abs(self.weights).sum(axis=0).max() * self.difference_error)
+        """What that error does to the rate of an overlap, at most: (|P_i|_1 + |P_j|_1) delta / (weight of a population)."""
+        smallest = min(population.weight for population in self.derivation.network.equations.populations)
+        return float(2 * np.abs(self.weights).sum(axis=0).max() * self.difference_error / smallest)
 
 
 def _random_trials(derivation: Derivation, seed: int) -> Trials:

@@ -23,7 +23,7 @@ import sympy
 
 from symlow.arrays import FloatArray
 from symlow.expressions import exact
-from symlow.spec import NetworkSpec
+from symlow.spec_network import NetworkSpec
 from symlow.spec_tasks import FiltersTask, FilterTask, TargetTable
 
 T = sympy.Symbol("t", nonnegative=True)

@@ -17,7 +17,7 @@ import sympy
 from symlow.arrays import Trials, check_array, load_arrays
 from symlow.errors import ArrayError, FileError, nearest
 from symlow.expressions import exact
-from symlow.spec import NetworkSpec
+from symlow.spec_network import NetworkSpec
 from symlow.spec_trials import GeneratedTask, TrialsTask
 
 
