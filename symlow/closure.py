@@ -91,8 +91,8 @@ class ClosureVerification:
 
     @cached_property
     def flow(self) -> FloatArray:
-        """dSigma/dt of the theory, as a matrix."""
-        return np.asarray(self.module.gram(self.module.rhs(0.0, self.sigma, self.trials)))
+        """dSigma/dt of gradient flow by the theory, as a matrix."""
+        return gradient_flow(self.derivation, self.module, self.sigma, self.trials)
 
     @cached_property
     def squares(self) -> FloatArray:
@@ -156,6 +156,19 @@ class ClosureVerification:
         scatter = np.log(self.squares).std(axis=1, ddof=1) / 2 / np.sqrt(SEEDS)
         margin = STANDARD_ERRORS * float(np.sqrt(np.sum((sizes * scatter) ** 2)) / (sizes @ sizes))
         return check(name, exponent, min(EXPONENT + margin, SLOWEST_EXPONENT), why)
+
+
+def gradient_flow(derivation: Derivation, module: ModuleType, sigma: FloatArray, trials: Trials) -> FloatArray:
+    """Return -2 (D S Sigma + Sigma S D) as a module's ``rhs`` has it, shape (columns, columns).
+
+    What the learning rule does to it, clipping and weight decay, is undone; the steps of the rule are compared as a
+    whole.
+    """
+    flow, gram, rule = module.gram(module.rhs(0.0, sigma, trials)), module.gram(sigma), derivation.rule
+    if rule.weight_decay:
+        decay = float(rule.weight_decay) * module.RATES * gram
+        flow = flow + decay + decay.T
+    return np.asarray(flow / module.clip_factor(sigma, trials) if rule.clip else flow)
 
 
 def _against_quadrature(name: str, found: FloatArray, coarse: FloatArray, fine: FloatArray) -> Check:

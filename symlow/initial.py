@@ -15,12 +15,13 @@ from symlow.arrays import FloatArray, check_array, load_arrays
 from symlow.derivation import Derivation
 from symlow.errors import ArrayError, FileError, GramMatrixError, LearningError, listing
 from symlow.overlaps import OverlapIndex
+from symlow.rules import Velocity
 
 
 def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int) -> FloatArray:
     """Return P with independent Gaussian entries of standard deviation ``scale``, shape (neurons, columns).
 
-    The column of ones, where there is one, is all ones.
+    The column of ones, where there is one, is all ones. Velocities are zero, and change nothing for the others.
 
     Raises:
         LearningError: if an argument is out of range.
@@ -33,7 +34,10 @@ def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int
         if not good:
             raise LearningError(f"{name}: found {value}; accepted: {accepted}")
     index = derivation.reduction.index
-    weights = scale * np.random.default_rng(seed).standard_normal((neurons, len(index.columns)))
+    velocities = [vector.name for vector in derivation.network.vectors if isinstance(vector, Velocity)]
+    drawn = [k for k, column in enumerate(index.columns) if column.vector not in velocities]
+    weights = np.zeros((neurons, len(index.columns)))
+    weights[:, drawn] = scale * np.random.default_rng(seed).standard_normal((neurons, len(drawn)))
     if derivation.network.ones is not None:
         weights[:, index.slice(derivation.network.ones)] = 1.0
     return weights
@@ -51,7 +55,8 @@ def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: M
 
     Args:
         path: a file with ``sigma`` of shape (n_overlaps,) or (states, n_overlaps), or with an array of shape
-            (N, columns) for each vector of the network, by its name, or a saved run, which is continued.
+            (N, columns) for each vector of the network, by its name, or a saved run, which is continued. Velocities
+            that are not given are zero.
         derivation: the derivation whose overlaps these are.
         module: its generated module.
 
@@ -67,6 +72,7 @@ def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: M
             sigma = arrays["sigma"]
             # A saved run continues from its last step.
             return check_overlaps(sigma[-1] if "method" in arrays and sigma.size else sigma, derivation)
+        vectors = [vector for vector in vectors if vector.name in arrays or not isinstance(vector, Velocity)]
         missing = [vector.name for vector in vectors if vector.name not in arrays]
         if missing:
             names = listing(vector.name for vector in vectors)

@@ -186,8 +186,8 @@ def build_network(spec: Spec) -> Network:
     """Return the low-rank network of a specification: vectors M, U, V, Z of math.md, section 1, and B and ones of 5.
 
     Raises:
-        SpecError: if ``learning.frozen`` names a vector that the network does not have, or the nonlinearity is even
-            and vectors have no means.
+        SpecError: if ``learning.frozen`` or ``learning.rates`` names a vector that the network does not have, or the
+            nonlinearity is even and vectors have no means.
     """
     size = spec.network
     shapes = {"m": size.inputs, "u": size.rank}
@@ -200,10 +200,12 @@ def build_network(spec: Spec) -> Network:
         "v": "input side of the recurrent connectivity: select what is fed back",
         "z": "read-out vectors: select the output",
     }
-    for name in spec.learning.frozen:
+    rates = dict.fromkeys(shapes, 1.0) | dict(spec.learning.rates) | dict.fromkeys(spec.learning.frozen, 0.0)
+    for name in rates:
         if name not in shapes:
+            key = "frozen" if name in spec.learning.frozen else "rates"
             raise SpecError(
-                f"learning.frozen: unknown vector {name!r}{nearest(name, shapes)}; accepted: {listing(shapes)}"
+                f"learning.{key}: unknown vector {name!r}{nearest(name, shapes)}; accepted: {listing(shapes)}"
             )
     phi = nonlinearity(size.nonlinearity)
     if phi.gain == 0 and not size.means:
@@ -213,10 +215,7 @@ def build_network(spec: Spec) -> Network:
         )
     x = MatrixSymbol("x", size.inputs, 1)
     a = MatrixSymbol("a", size.rank, 1)
-    vectors = [
-        Vector(name, columns, sympy.Integer(name not in spec.learning.frozen), roles[name])
-        for name, columns in shapes.items()
-    ]
+    vectors = [Vector(name, columns, exact(rates[name]), roles[name]) for name, columns in shapes.items()]
     if size.means:
         vectors.append(Vector(ONES, 1, sympy.Integer(0), "ones: its overlap with a vector is that vector's mean"))
     carriers = [Carrier("m", drive=x), Carrier("u", drive=a)]

@@ -2,7 +2,7 @@
 
     h[t+1] = h[t] + (dt/tau) (-h[t] + sum_c P_c drive_c(x[t], a[t])),      h[0] = 0,      P_c: the columns of carrier c
     a_q = sum_i w_i P_iq phi(h_i),      y = sum_i w_i P_iz phi(h_i),      Sigma = sum_i w_i P_i P_i^T
-    P_i+ = P_i - lr (1/w_i) dL/dP_i    for the trained columns of P
+    P_i+ = P_i - lr (1/w_i) dL/dP_i    for the trained columns of P, or as another optimizer says
 
 w_i = 1/N, unless nodes of a quadrature stand for neurons: then w_i are their weights, and the network is the one of
 infinite width (:mod:`symlow.infinite_width`). Drives are affine in inputs and projections.
@@ -27,6 +27,7 @@ from sympy import MatrixExpr, MatrixSymbol
 from symlow.arrays import FloatArray, Trials
 from symlow.network import Network
 from symlow.optimizers import Optimizer, find_optimizer
+from symlow.rules import Velocity
 
 DIFFERENCE_SPACING = 6e-6
 """Spacing of central differences: about the cube root of the machine epsilon, which balances truncation, growing with
@@ -90,6 +91,8 @@ class FullNetwork:
             self.columns[vector.name] = slice(start, start + vector.columns)
             start += vector.columns
         self.rates = np.concatenate([np.full(vector.columns, float(vector.rate)) for vector in network.vectors])
+        velocities = [isinstance(vector, Velocity) for vector in network.vectors for _ in range(vector.columns)]
+        self.velocities = np.flatnonzero(velocities)
         self.reader = self.columns[network.output.reader]
         # The drive of every column of P, as one affine map of the inputs and of phi(h) projected on every column.
         self._constant = np.zeros(start)
@@ -249,25 +252,30 @@ class FullNetwork:
         """Train, and give every moment of the run, the last one included: steps + 1 of them.
 
         Args:
-            P: initial weights, shape (N, columns).
+            P: initial weights, shape (N, columns), with the initial velocities if the network has columns for them.
             trials: the trials, or what gives those of a step for stochastic gradient descent.
-            lr: learning rate, in the scaling P_i+ = P_i - lr (1/w_i) dL/dP_i.
+            lr: learning rate, in the scaling P_i+ = P_i - lr (1/w_i) dL/dP_i; that of a vector is lr times its rate.
             steps: number of steps.
             gradient: how gradients dL/dP are computed; by default :meth:`gradient`.
-            optimizer: "gradient_descent", "adam" or an optimizer; it is given the gradients (1/w_i) dL/dP_i.
+            optimizer: "gradient_descent", "momentum", "nesterov", "adam" or an optimizer; it is given the gradients
+                (1/w_i) dL/dP_i of the trained columns.
 
         Raises:
             UnknownNameError: for an unknown name of an optimizer.
         """
         gradient = gradient or self.gradient
-        direction = find_optimizer(optimizer).start()
-        scale = self.rates / self._weights(P)
+        w = self._weights(P)
+        trained = np.flatnonzero(self.rates)
         P = P.copy()
+        run = find_optimizer(optimizer).start(w, P[:, self.velocities] if len(self.velocities) else None)
         for k in range(steps + 1):
             batch = trials(k) if callable(trials) else trials
             yield TrainingStep(P.copy(), self.gram(P), float(self.loss(P, batch)))
             if k < steps:
-                P -= lr * direction(scale * gradient(P, batch))
+                direction = run(gradient(P, batch)[:, trained] / w, P[:, trained])
+                P[:, trained] -= lr * self.rates[trained] * direction
+                if len(self.velocities) and run.velocity is not None:
+                    P[:, self.velocities] = run.velocity
 
     def _readouts(self, P: FloatArray, x: FloatArray) -> Iterator[FloatArray]:
         """Give the output at every step, shape (..., batch, outputs)."""

@@ -1,8 +1,9 @@
 """The specification: what the user wrote, validated, in canonical form, with a digest.
 
 A specification has three tables: ``[network]``, ``[task]`` and ``[learning]``. Its *canonical form* is JSON with
-sorted keys and every default written out; the SHA-256 of the canonical form is the *digest* that generated files
-carry, so that a file tells which specification it was made from.
+sorted keys and every default written out (of keys that came later than the format, only what is set); the SHA-256 of
+the canonical form is the *digest* that generated files carry, so that a file tells which specification it was made
+from.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from symlow.errors import SpecError
 from symlow.files import read_text
 from symlow.nonlinearity import nonlinearity
+from symlow.spec_learning import LearningSpec
 from symlow.spec_messages import refusal, refused, spec_error, whole_refusal
 from symlow.spec_tables import PositiveNumber, Size, Switch, Table
 from symlow.spec_tasks import FiltersTask, FilterTask, TaskSpec
@@ -74,20 +76,6 @@ class NetworkSpec(Table):
         return self
 
 
-class LearningSpec(Table):
-    """The learning rule."""
-
-    rule: Literal["gradient_descent"] = "gradient_descent"
-    """Gradient descent of all weights, dP/dt = -N grad_P L; its finite step P+ = P - lr N grad_P L."""
-    frozen: tuple[str, ...] = ()
-    """Names of the vectors that are not trained, in any order."""
-
-    @field_validator("frozen")
-    @classmethod
-    def _canonical(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(sorted(dict.fromkeys(names)))
-
-
 class Spec(Table):
     """A network, a task and a learning rule: everything that a derivation depends on."""
 
@@ -112,6 +100,12 @@ class Spec(Table):
             _check_horizon(spec.task, spec.network)
             _check_pairs(spec.task, spec.network)
             _check_frequencies(spec.task, spec.network.dt)
+            if spec.learning.label_noise:
+                raise refused(
+                    "learning.label_noise",
+                    f"found {spec.learning.label_noise} with task.kind {spec.task.kind!r}, which has no trials",
+                    "a task of trials, whose targets can have noise",
+                )
         if isinstance(spec.task, GeneratedTask):
             _check_channels(spec.task, spec.network)
             spec.task.check(spec.network.dt)
@@ -147,9 +141,13 @@ class Spec(Table):
         return cls.model_validate(tables)
 
     def canonical(self) -> str:
-        """Return the canonical form: JSON with sorted keys and every default written out."""
+        """Return the canonical form: JSON with sorted keys and every default written out.
+
+        Of the learning rule, keys that came later than format 1 are written where they say something.
+        """
+        tables = {**self.model_dump(mode="python"), "learning": self.learning.canonical()}
         # JSON has no infinity: the horizon is the one value that can be, and TOML's own word stands for it.
-        content = {"format": FORMAT, **_without_infinities(self.model_dump(mode="python"))}
+        content = {"format": FORMAT, **_without_infinities(tables)}
         if isinstance(self.task, FiltersTask):
             content["task"]["targets"].sort(key=lambda target: (target["output"], target["input"]))
         return json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
