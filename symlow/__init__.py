@@ -12,16 +12,18 @@ The modules in the order of the data, each stage reading the one before it:
     spec_trials     tables of tasks that are trials
     spec_tasks      the table of the task
     spec_network    the table of the network
+    spec_learning   the table of the learning rule
     spec            what the user wrote: validated, canonical, with a digest
     network         latents, fields, projections and read-out as data
     span            the network that equations make
     architectures   low-rank networks by their sizes, as equations
+    rules           learning rules, and the velocities that they need
     overlaps        the distinct entries of the Gram matrix, their names and order
     reduction       latents, step map and the loss-visible set that follows from them
     backward        the adjoint of a time step
     tasks           losses: target filters and trials
     closed_form     filter losses as formulas, and their minimum
-    learning        the Gram flow, its metric and the exact finite step
+    learning        the Gram flow, its metric and the exact finite step of a rule
     derivation      the frozen result
     explain         the closure report
     printing        text and LaTeX
@@ -31,7 +33,7 @@ The modules in the order of the data, each stage reading the one before it:
     scaffold        a commented specification to start from
     generate        generated files, written and checked for drift
     initial         initial overlaps and weights
-    optimizers      gradient descent and Adam
+    optimizers      gradient descent, with momentum or not, and Adam
     simulate        the full network of N neurons: the independent oracle
     infinite_width  the network of infinite width, on the nodes of a quadrature
     learn           learning runs

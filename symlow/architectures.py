@@ -70,13 +70,14 @@ def build_network(spec: Spec) -> Network:
         equations = low_rank(size.rank, size.inputs, size.outputs, size.bias, size.means)
     ones = [population.ones for population in equations.populations]
     names = [vector.name for vector in equations.vectors if vector.name not in ones]
-    for name in spec.learning.frozen:
+    rates = dict.fromkeys(names, 1.0) | dict(spec.learning.rates) | dict.fromkeys(spec.learning.frozen, 0.0)
+    for name in rates:
         if name not in names:
+            key = "frozen" if name in spec.learning.frozen else "rates"
             raise SpecError(
-                f"learning.frozen: unknown vector {name!r}{nearest(name, names)}; accepted: {listing(names)}"
+                f"learning.{key}: unknown vector {name!r}{nearest(name, names)}; accepted: {listing(names)}"
             )
-    frozen = spec.learning.frozen
-    vectors = (replace(v, rate=sympy.Integer(0)) if v.name in frozen else v for v in equations.vectors)
+    vectors = (replace(v, rate=exact(rates[v.name])) if v.name in rates else v for v in equations.vectors)
     equations = replace(equations, vectors=tuple(vectors))
     if phi_of_network.gain == 0 and not any(ones):
         raise SpecError(

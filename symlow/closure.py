@@ -93,8 +93,8 @@ class ClosureVerification:
 
     @cached_property
     def flow(self) -> FloatArray:
-        """dSigma/dt of the theory, as a matrix."""
-        return np.asarray(self.module.gram(self.module.rhs(0.0, self.sigma, self.trials)))
+        """dSigma/dt of gradient flow by the theory, as a matrix."""
+        return gradient_flow(self.derivation, self.module, self.sigma, self.trials)
 
     @cached_property
     def squares(self) -> FloatArray:
@@ -133,8 +133,8 @@ class ClosureVerification:
     def _realised(self, neurons: int, seed: int) -> FloatArray:
         """Return weights with exactly the Gram matrix, shape (neurons, columns)."""
         weights = np.zeros((neurons, len(self.gram)))
-        for k, (_, rows, columns, ones, _) in enumerate(self._parts(neurons)):
-            gram, size = self.gram[np.ix_(columns, columns)], rows.stop - rows.start
+        for k, (population, rows, columns, ones, _) in enumerate(self._parts(neurons)):
+            gram, size = self.gram[np.ix_(columns, columns)] / float(population.weight), rows.stop - rows.start
             weights[rows, columns] = realise_weights(gram, size, seed + 1000 * k, ones)
         return weights
 
@@ -148,7 +148,7 @@ class ClosureVerification:
         parts = list(self._parts(least_neurons(self.derivation.network.equations)))
         blocks, masses = [], []
         for k, (population, _, columns, ones, carriers) in enumerate(parts):
-            gram = self.gram[np.ix_(columns, columns)]
+            gram = self.gram[np.ix_(columns, columns)] / float(population.weight)
             if len(carriers) in NODES:
                 nodes, weights = gaussian_nodes(gram, carriers, NODES[len(carriers)][fine], ones=ones)
             else:
@@ -186,6 +186,19 @@ class ClosureVerification:
         scatter = np.log(self.squares).std(axis=1, ddof=1) / 2 / np.sqrt(SEEDS)
         margin = STANDARD_ERRORS * float(np.sqrt(np.sum((sizes * scatter) ** 2)) / (sizes @ sizes))
         return check(name, exponent, min(EXPONENT + margin, SLOWEST_EXPONENT), why)
+
+
+def gradient_flow(derivation: Derivation, module: ModuleType, sigma: FloatArray, trials: Trials) -> FloatArray:
+    """Return -2 (D S Sigma + Sigma S D) as a module's ``rhs`` has it, shape (columns, columns).
+
+    What the learning rule does to it, clipping and weight decay, is undone; the steps of the rule are compared as a
+    whole.
+    """
+    flow, gram, rule = module.gram(module.rhs(0.0, sigma, trials)), module.gram(sigma), derivation.rule
+    if rule.weight_decay:
+        decay = float(rule.weight_decay) * module.RATES * gram
+        flow = flow + decay + decay.T
+    return np.asarray(flow / module.clip_factor(sigma, trials) if rule.clip else flow)
 
 
 def _against_quadrature(name: str, found: FloatArray, coarse: FloatArray, fine: FloatArray) -> Check:

@@ -26,6 +26,7 @@ from symlow.learning import GramFlow, Metric
 from symlow.network import Network
 from symlow.overlaps import Overlap
 from symlow.reduction import DT, TAU, Reduction
+from symlow.rules import Rule, build_rule
 from symlow.spec import Spec
 from symlow.tasks import Loss
 from symlow.tasks.filters import FilterLoss
@@ -92,7 +93,12 @@ class Derivation:
     @cached_property
     def learning(self) -> GramFlow:
         """The Gram flow."""
-        return GramFlow(self.reduction.index, self.reduction.visible, self.reduction.invisible)
+        return GramFlow(self.reduction.index, self.reduction.visible, self.reduction.invisible, self.rule)
+
+    @cached_property
+    def rule(self) -> Rule:
+        """The learning rule."""
+        return build_rule(self.spec.learning)
 
     @cached_property
     def backward(self) -> Backward:
@@ -136,7 +142,7 @@ class Derivation:
 
     @cached_property
     def finite_step(self) -> ByOverlap:
-        """The overlap after one step of gradient descent with learning rate ``eta``, by name; exact if linear."""
+        """The overlap after one step of the learning rule with learning rate ``eta``, by name; exact if linear."""
         return ByOverlap(self.ordered, self.learning.finite_step)
 
     @cached_property
@@ -197,11 +203,12 @@ class Derivation:
     @property
     def statements(self) -> tuple[Statement, ...]:
         """What the derivation claims, each claim with its validity."""
-        return _exact_statements() if self.network.nonlinearity.is_linear else tuple(_gaussian_statements(self.network))
+        return tuple((_exact_statements if self.network.nonlinearity.is_linear else _gaussian_statements)(self))
 
 
-def _exact_statements() -> tuple[Statement, ...]:
-    return (
+def _exact_statements(derivation: Derivation) -> Iterator[Statement]:
+    rule = derivation.rule
+    yield from (
         Statement(
             "The latents obey the same forward Euler steps as the N neurons, so the reduced output equals the "
             "network's output for every N, from h(0) = 0.",
@@ -213,19 +220,29 @@ def _exact_statements() -> tuple[Statement, ...]:
             EXACT,
         ),
         Statement(
-            "Gradient flow of all trained weights, dP/dt = -N grad L, moves the overlaps by the equations given; "
-            "they close.",
+            f"{'Gradient flow' if rule.is_plain else 'The flow'} of all trained weights, {rule.flow}, moves the "
+            "overlaps by the equations given; they close.",
             EXACT,
         ),
         Statement(
-            "A step of gradient descent with any learning rate maps the Gram matrix by the congruence given, "
-            "for every N.",
+            f"A step of {rule.words} with any learning rate maps the Gram matrix by the congruence given, for every N.",
             EXACT,
         ),
     )
+    yield from _velocity_statements(rule)
 
 
-def _gaussian_statements(network: Network) -> Iterator[Statement]:
+def _velocity_statements(rule: Rule) -> Iterator[Statement]:
+    if rule.has_velocity:
+        yield Statement(
+            "As the learning rate eta falls at fixed beta, steps from velocities of zero follow the flow, each "
+            "advancing its time by eta / (1 - beta), up to an error of order eta.",
+            ASYMPTOTIC,
+        )
+
+
+def _gaussian_statements(derivation: Derivation) -> Iterator[Statement]:
+    network, rule = derivation.network, derivation.rule
     # With a convention of the reduced model in it, nothing tends to what a network does.
     conventional = network.readout == "updated_latents_previous_gain" and not network.has_constant_gain
     limit = CLOSURE if conventional else ASYMPTOTIC
@@ -243,10 +260,17 @@ def _gaussian_statements(network: Network) -> Iterator[Statement]:
         limit,
     )
     yield Statement(
-        "At a Gaussian state gradient flow, dP/dt = -N grad L, moves the overlaps by the equations given, up to that "
-        "error; the equations close.",
+        f"At a Gaussian state {'gradient flow' if rule.is_plain else 'the flow'}, {rule.flow}, moves the overlaps by "
+        f"the equations given{' at the same c' if rule.clip else ''}, up to that error; the equations close.",
         limit,
     )
+    if rule.clip:
+        yield Statement(
+            "The norm of the gradient, and so the factor c of clipping, is that of the part of the gradient within the "
+            "span of P: the gradient of a nonlinear network is longer, for phi'(h) takes it out of the span.",
+            CLOSURE,
+        )
+    yield from _velocity_statements(rule)
     if network.nonlinearity.has_jumps:
         yield Statement(
             "The nonlinearity jumps: a network of finitely many neurons has no gradient with respect to its carriers, "
@@ -270,6 +294,12 @@ def _gaussian_statements(network: Network) -> Iterator[Statement]:
         "term is the flow; its second-order term is not that of a nonlinear network, but part of the closure.",
         CLOSURE,
     )
+    if rule.has_velocity:
+        yield Statement(
+            "Velocities are made of gradients, which leave the span of P in a nonlinear network, and whose rows are "
+            "not Gaussian: overlaps with velocities are part of the closure.",
+            CLOSURE,
+        )
     yield Statement(
         "Over a learning run the rows of P do not stay Gaussian, for phi'(h) moves each neuron by its own amount: "
         "the equations then are a closure, whose error verification and simulation tell.",

@@ -1,6 +1,6 @@
 """The drift of a closure: learning in overlap space beside learning of a network of N neurons, on the same trials.
 
-    theory    Sigma[k+1] = K^T Sigma[k] K         network    P[k+1] = P[k] - lr N grad_P L
+    theory    Sigma[k+1] = K^T Sigma[k] K         network    P[k+1] = P[k] - lr N grad_P L, or another rule's step
 
 Both start from the same weights. For a nonlinear network the rows of P, Gaussian at first, do not stay so: the gradient
 with respect to the state of neuron i contains phi'(h_i). The drift of overlaps and loss, and the kurtosis and QQ
@@ -27,6 +27,7 @@ from symlow.errors import LearningError
 from symlow.files import write_whole
 from symlow.initial import overlaps_of_weights, population_parts
 from symlow.learn import Track, check_run
+from symlow.optimizers import rule_optimizer
 from symlow.simulate import FullNetwork
 from symlow.tasks.filters import FilterLoss
 
@@ -105,7 +106,7 @@ def drift(
         derivation: what is learned.
         weights: initial weights P, shape (neurons, columns).
         lr: learning rate.
-        steps: number of steps of gradient descent.
+        steps: number of steps of the learning rule.
         trials: the trials of each step.
         module: the generated module, if it is at hand.
         track: wraps the iteration over steps, for a progress bar.
@@ -122,7 +123,7 @@ def drift(
         )
     module = compile_module(derivation) if module is None else module
     network = FullNetwork(derivation.network, derivation.loss.reduction, float(derivation.loss.factor))
-    run = network.train(weights, trials, lr, steps)
+    run = network.train(weights, trials, lr, steps, optimizer=rule_optimizer(derivation.rule))
     sigma = overlaps_of_weights(derivation, weights)
     theory, simulated, losses, shapes = [], [], [], []
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported, not warned of

@@ -6,11 +6,13 @@ A term of d sigma_ij/dt comes from one movement: learning moves a trained column
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import sympy
 
 from symlow.derivation import Derivation
+from symlow.learning import Term
 from symlow.overlaps import Overlap
 
 
@@ -65,10 +67,20 @@ def closure_report(derivation: Derivation) -> ClosureReport:
         f"{len(derivation.visible)} of them are in an equation on which the output depends: loss-visible.",
         f"The other {len(derivation.invisible)} are in none: loss-invisible.",
         "Every right-hand side is a product of loss gradients and overlaps, so the system closes.",
+        *_velocities(derivation),
         *(f"{statement.validity.capitalize()}: {statement.text}" for statement in derivation.statements),
     )
     explanations = tuple(explain(derivation, name) for name in derivation.overlaps)
     return ClosureReport(summary, explanations)
+
+
+def _velocities(derivation: Derivation) -> Iterator[str]:
+    learning = derivation.learning
+    if learning.velocities:
+        yield (
+            f"{len(learning.velocities)} columns are velocities of the trained ones, sums of their gradients: "
+            f"{len(derivation.overlaps) - len(learning.weights)} overlaps are with them."
+        )
 
 
 def explain(derivation: Derivation, name: str) -> Explanation:
@@ -83,7 +95,7 @@ def explain(derivation: Derivation, name: str) -> Explanation:
     left, right = (index.columns[k].label for k in (overlap.row, overlap.column))
     meaning = f"squared norm of {left}, divided by N" if overlap.is_norm else f"{left} . {right} / N"
     terms = tuple(
-        TermExplanation(term.expression, _movement(derivation, overlap, term.moving, term.along))
+        TermExplanation(term.expression, _movement(derivation, overlap, term))
         for term in derivation.learning.terms(overlap)
     )
     return Explanation(name, meaning, name in derivation.visible, _reason(derivation, name), terms)
@@ -101,8 +113,10 @@ def _reason(derivation: Derivation, name: str) -> str:
     return f"d {why.where}{moment} / d sigma_{name} = {why.derivative}, which is not zero; way to the output: {way}"
 
 
-def _movement(derivation: Derivation, overlap: Overlap, moving: int, along: int) -> str:
-    columns = derivation.reduction.index.columns
+def _movement(derivation: Derivation, overlap: Overlap, term: Term) -> str:
+    columns, moving, along = derivation.reduction.index.columns, term.moving, term.along
+    if term.gradient is None:
+        return f"weight decay shrinks {columns[moving].label}"
     other = overlap.column if moving == overlap.row else overlap.row
     a, b, c = (columns[k].label for k in (moving, along, other))
     return f"learning moves {a} along {b}, and {b} . {c} / N is {derivation.reduction.index.at(along, other).name}"

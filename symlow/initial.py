@@ -18,14 +18,15 @@ from symlow.derivation import Derivation
 from symlow.equations import Equations, Population
 from symlow.errors import ArrayError, FileError, GramMatrixError, LearningError, listing
 from symlow.overlaps import OverlapIndex
+from symlow.rules import Velocity
 
 
 def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int) -> FloatArray:
     """Return P with independent Gaussian entries of standard deviation ``scale``, shape (neurons, columns).
 
-    The column of ones, where there is one, is all ones. The rows of populations follow one another, in proportion to
-    their weights; a column has zeros in the rows of the others. Where overlaps are sums over neurons, not averages,
-    entries are shorter by sqrt(neurons).
+    The column of ones, where there is one, is all ones. Velocities are zero, and change nothing for the others. The
+    rows of populations follow one another, in proportion to their weights; a column has zeros in the rows of the
+    others. Where overlaps are sums over neurons, not averages, entries are shorter by sqrt(neurons).
 
     Raises:
         LearningError: if an argument is out of range.
@@ -38,7 +39,10 @@ def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int
         if not good:
             raise LearningError(f"{name}: found {value}; accepted: {accepted}")
     index, equations = derivation.reduction.index, derivation.network.equations
-    drawn = scale * np.random.default_rng(seed).standard_normal((neurons, len(index.columns)))
+    velocities = [vector.name for vector in derivation.network.vectors if isinstance(vector, Velocity)]
+    places = [k for k, column in enumerate(index.columns) if column.vector not in velocities]
+    drawn = np.zeros((neurons, len(index.columns)))
+    drawn[:, places] = scale * np.random.default_rng(seed).standard_normal((neurons, len(places)))
     weights = np.zeros_like(drawn)
     for population, rows, columns in population_parts(derivation, neurons):
         weights[rows, columns] = drawn[rows, columns] / (1.0 if equations.averages else np.sqrt(neurons))
@@ -77,9 +81,9 @@ def least_neurons(equations: Equations) -> int:
 def gram_of_weights(derivation: Derivation, weights: FloatArray) -> FloatArray:
     """Return the Gram matrix of P, shape (neurons, columns), with a block for each population; (columns, columns)."""
     gram = np.zeros((weights.shape[1], weights.shape[1]))
-    for _, rows, columns in population_parts(derivation, len(weights)):
+    for population, rows, columns in population_parts(derivation, len(weights)):
         part = weights[rows, columns]
-        size = len(part) if derivation.network.equations.averages else 1
+        size = len(part) / float(population.weight) if derivation.network.equations.averages else 1.0
         gram[np.ix_(columns, columns)] = part.T @ part / size
     return gram
 
@@ -96,7 +100,8 @@ def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: M
 
     Args:
         path: a file with ``sigma`` of shape (n_overlaps,) or (states, n_overlaps), or with an array of shape
-            (N, columns) for each vector of the network, by its name, or a saved run, which is continued.
+            (N, columns) for each vector of the network, by its name, or a saved run, which is continued. Velocities
+            that are not given are zero.
         derivation: the derivation whose overlaps these are.
         module: its generated module.
 
@@ -112,6 +117,7 @@ def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: M
             sigma = arrays["sigma"]
             # A saved run continues from its last step.
             return check_overlaps(sigma[-1] if "method" in arrays and sigma.size else sigma, derivation)
+        vectors = [vector for vector in vectors if vector.name in arrays or not isinstance(vector, Velocity)]
         missing = [vector.name for vector in vectors if vector.name not in arrays]
         if missing:
             names = listing(vector.name for vector in vectors)
@@ -146,12 +152,15 @@ def check_overlaps(sigma: object, derivation: Derivation) -> FloatArray:
     if states and len(np.asarray(sigma, dtype=object)) == 0:
         raise ArrayError("sigma: found no state; accepted: at least one")
     array = check_array(sigma, "sigma", shape, f"({'states, ' if states else ''}{n} overlaps, see OVERLAPS)")
-    for ones in derivation.network.ones:
+    for population in derivation.network.equations.populations:
+        ones, right = population.ones, float(population.weight)
+        if ones is None:
+            continue
         square = array[..., derivation.overlaps.index(f"{ones}_{ones}")]
-        if not np.allclose(square, 1, rtol=0, atol=1e-10):
+        if not np.allclose(square, right, rtol=0, atol=1e-10):
             raise GramMatrixError(
-                f"sigma: found {ones}_{ones} = {np.ravel(square)[np.argmax(np.abs(np.ravel(square) - 1))]:.6g}; "
-                "accepted: 1, the mean square of ones"
+                f"sigma: found {ones}_{ones} = {np.ravel(square)[np.argmax(np.abs(np.ravel(square) - right))]:.6g}; "
+                f"accepted: {right:.6g}, the mean square of ones"
             )
     for k, state in enumerate(array if states else array[None]):
         _check_positive(state, derivation, derivation.reduction.index, f"sigma[{k}]" if states else "sigma")

@@ -2,8 +2,9 @@
 
     descent:  Sigma[k+1] = K^T Sigma[k] K,  K = 1 - 2 lr S D        flow:  dSigma/dt = -2 (D S Sigma + Sigma S D)
 
-A step of descent with learning rate lr advances the time of the flow by lr. Where trials are drawn anew for each step,
-S is that of the step's own batch: stochastic gradient descent.
+or K and the flow of another rule (:mod:`symlow.rules`). A step of descent with learning rate lr advances the time of
+the flow by lr; a step with momentum beta does by lr / (1 - beta), to which it tends as lr falls. Where trials are drawn
+anew for each step, S is that of the step's own batch: stochastic gradient descent.
 """
 
 from __future__ import annotations
@@ -100,8 +101,8 @@ def learn(
         steps: number of steps, >= 1.
         trials: (x, y, mask); or a function that returns those of each step by its number. Needed for tasks of kind
             ``trials``; by default tasks that are drawn at random are drawn, others have a closed form.
-        method: "step", gradient descent; "flow", gradient flow over the time lr * steps, which wants the same trials
-            at all times.
+        method: "step", steps of the learning rule; "flow", its flow over the time lr * steps, with momentum beta
+            lr * steps / (1 - beta), which wants the same trials at all times.
         module: its generated module, if it is at hand; by default it is compiled.
         track: wraps the iteration over steps, for a progress bar.
         seed: seed of the trials that are drawn.
@@ -119,8 +120,10 @@ def learn(
     start = check_overlaps(sigma, derivation)
     at_step = _trials_by_step(derivation, trials, method, seed)
     _check_initial_loss(derivation, module, start, at_step(0))
-    run = _descend if method == "step" else _flow
-    course = run(module, start, lr, steps, at_step, track)
+    if method == "step":
+        course = _descend(module, start, lr, steps, at_step, track)
+    else:
+        course = _flow(module, start, lr / float(1 - derivation.rule.momentum), steps, at_step, track)
     losses = np.array([module.loss(state, at_step(k)) for k, state in enumerate(course)])
     return LearningRun(derivation.overlaps, len(derivation.visible), course, losses, lr, method, derivation.spec.digest)
 

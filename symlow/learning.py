@@ -1,4 +1,4 @@
-"""Learning in overlap space: the Gram flow, its metric and the exact finite step.
+"""Learning in overlap space: the Gram flow, its metric and the exact finite step of a rule.
 
 With the symmetric gradient S (S_ij = (1/2) dL/dsigma_ij off the diagonal, S_ii = dL/dsigma_ii, zero where invisible)
 and D = diag(rates), 1 for trained columns and 0 for frozen ones unless a vector has another rate, gradient flow
@@ -10,9 +10,16 @@ and gradient descent P+ = P - lr N grad_P L = P K with K = I - 2 lr S D gives, f
 
     Sigma+ = K^T Sigma K = Sigma - 2 lr (D S Sigma + Sigma S D) + 4 lr^2 D S Sigma S D
 
-(math.md, section 2; expanded at rank 1 the ten equations of Ger & Barak 2026). Both are exact in a linear network. In a
-nonlinear one S is the gradient of the reduced loss, and they are asymptotically exact and a closure
-(:attr:`symlow.derivation.Derivation.statements`).
+(math.md, section 2; expanded at rank 1 the ten equations of Ger & Barak 2026). Other rules (:mod:`symlow.rules`) have
+another K: with clipping, weight decay rho and, in the columns of velocities, momentum. Their flow is what their steps
+tend to as lr -> 0,
+
+    dP/dt = -(c N grad_P L + rho P) D,    dSigma/dt = -2 c (D S Sigma + Sigma S D) - rho (D Sigma + Sigma D),
+
+where a step advances the time by lr, and with momentum, at fixed beta, by lr / (1 - beta): Q follows the gradient,
+Q = g / (1 - beta), within some 1 / (1 - beta) steps. Velocities have rate 0 and stand still in the flow. All are
+exact in a linear network. In a nonlinear one S is the gradient of the reduced loss, and they are asymptotically exact
+and a closure (:attr:`symlow.derivation.Derivation.statements`).
 """
 
 from __future__ import annotations
@@ -25,25 +32,29 @@ from types import MappingProxyType
 import sympy
 from sympy import ImmutableSparseMatrix, MatrixExpr, MatrixSymbol, ZeroMatrix
 
+from symlow.errors import SpecError, listing
 from symlow.overlaps import Overlap, OverlapIndex
+from symlow.rules import CLIP, CLIP_FACTOR, LR, PLAIN, WEIGHT_DECAY, Rule, Velocity
 
-LR = sympy.Symbol("eta", positive=True)
+__all__ = ["LR", "GramFlow", "Metric", "Term"]
 
 
 @dataclass(frozen=True)
 class Term:
-    """One term of an overlap's equation: coefficient * dL/d(gradient) * overlap.
+    """One term of an overlap's equation: coefficient * factor * dL/d(gradient) * overlap.
 
     Attributes:
         coefficient: an exact number.
-        gradient: the visible overlap whose gradient drives the term.
+        factor: 1, c where gradients are clipped, or rho in a term of weight decay.
+        gradient: the visible overlap whose gradient drives the term; None in a term of weight decay.
         overlap: the overlap that multiplies it.
         moving: position of the column of P that learning moves.
         along: position of the column along which it moves.
     """
 
     coefficient: sympy.Rational
-    gradient: Overlap
+    factor: sympy.Expr
+    gradient: Overlap | None
     overlap: Overlap
     moving: int
     along: int
@@ -51,7 +62,8 @@ class Term:
     @property
     def expression(self) -> sympy.Expr:
         """The term in overlaps and loss gradients."""
-        return self.coefficient * self.gradient.gradient_symbol * self.overlap.symbol
+        gradient = sympy.Integer(1) if self.gradient is None else self.gradient.gradient_symbol
+        return self.coefficient * self.factor * gradient * self.overlap.symbol
 
 
 class Metric(ImmutableSparseMatrix):
@@ -73,31 +85,55 @@ class Metric(ImmutableSparseMatrix):
 
 @dataclass(frozen=True, eq=False)
 class GramFlow:
-    """The flow of the Gram matrix under gradient descent of the trained vectors.
+    """How a learning rule of the trained vectors moves the Gram matrix.
 
     Attributes:
         index: all overlaps.
         visible: the loss-visible overlaps.
         invisible: the loss-invisible overlaps.
+        rule: the learning rule.
+
+    Raises:
+        SpecError: if the rule has velocities and the network has none, or the other way round.
     """
 
     index: OverlapIndex
     visible: tuple[Overlap, ...]
     invisible: tuple[Overlap, ...]
+    rule: Rule = PLAIN
+
+    def __post_init__(self) -> None:
+        """Check that there are velocities where the rule moves them."""
+        vectors = self.index.network.vectors
+        trained = [vector.name for vector in vectors if vector.trainable]
+        moving = [vector.of for vector in vectors if isinstance(vector, Velocity)]
+        accepted = trained if self.rule.has_velocity else []
+        if moving != accepted:
+            raise SpecError(
+                f"learning.rule: found {self.rule.name!r}, and velocities of {listing(moving) or 'no vectors'} in the "
+                f"network; accepted: of {listing(accepted) or 'no vectors'}, as symlow.rules.with_velocities gives them"
+            )
 
     @cached_property
     def rates(self) -> tuple[sympy.Rational, ...]:
-        """The diagonal of D: the relative learning rate of each column of P, 0 where frozen.
-
-        Divided by the weight of the column's population: dP/dt = -N grad_P L moves the overlaps of a population of
-        alpha N neurons by 1/alpha times the gradient with respect to them (math.md, section 5).
-        """
+        """The diagonal of D: the relative learning rate of each column of P, 0 where frozen."""
         return tuple(self._rate_of[column.vector] for column in self.index.columns)
 
     @cached_property
     def _rate_of(self) -> Mapping[str, sympy.Rational]:
-        equations = self.index.network.equations
-        return {v.name: v.rate / equations.population(v.population).weight for v in equations.vectors}
+        return {vector.name: vector.rate for vector in self.index.network.vectors}
+
+    @cached_property
+    def trained(self) -> tuple[int, ...]:
+        """Positions of the trained columns."""
+        return tuple(k for k, rate in enumerate(self.rates) if rate)
+
+    @cached_property
+    def velocities(self) -> tuple[int, ...]:
+        """Positions of their velocities, in the same order; none where the rule has none."""
+        moving = {vector.of: vector.name for vector in self.index.network.vectors if isinstance(vector, Velocity)}
+        places = [self.index.slice(moving[name]) for name in moving]
+        return tuple(k for place in places for k in range(place.start, place.stop))
 
     @cached_property
     def _gradients(self) -> tuple[dict[int, Overlap], ...]:
@@ -106,6 +142,12 @@ class GramFlow:
         for overlap in self.visible:
             rows[overlap.row][overlap.column] = rows[overlap.column][overlap.row] = overlap
         return tuple(dict(sorted(row.items())) for row in rows)
+
+    @cached_property
+    def weights(self) -> tuple[Overlap, ...]:
+        """The overlaps of weights with one another, without velocities: those that the flow is about, visible first."""
+        standing = set(self.velocities)
+        return tuple(o for o in (*self.visible, *self.invisible) if not {o.row, o.column} & standing)
 
     def terms(self, overlap: Overlap) -> tuple[Term, ...]:
         """Return the terms of d(overlap)/dt, in the order of the columns that they move along."""
@@ -117,43 +159,97 @@ class GramFlow:
     def _moving(self, moving: int, other: int, doubled: bool = False) -> Iterator[Term]:
         if not self.rates[moving]:
             return
+        factor = CLIP_FACTOR if self.rule.clip else sympy.Integer(1)
         for along, gradient in self._gradients[moving].items():
             # S_ij is half the gradient off the diagonal and the whole of it on the diagonal.
             coefficient = -self.rates[moving] * (2 if gradient.is_norm else 1) * (2 if doubled else 1)
-            yield Term(coefficient, gradient, self.index.at(along, other), moving, along)
+            yield Term(coefficient, factor, gradient, self.index.at(along, other), moving, along)
+        if self.rule.weight_decay:
+            coefficient = -self.rates[moving] * (2 if doubled else 1)
+            yield Term(coefficient, WEIGHT_DECAY, None, self.index.at(moving, other), moving, moving)
 
     def equation(self, overlap: Overlap) -> sympy.Expr:
-        """Return d(overlap)/dt in overlaps and loss gradients."""
+        """Return d(overlap)/dt in overlaps and loss gradients, ``c`` if these are clipped, and ``rho`` of a decay."""
         return sympy.Add(*(term.expression for term in self.terms(overlap)))
 
     def by_gradient(self, overlap: Overlap) -> dict[Overlap, sympy.Expr]:
-        """Return the equation's terms collected by gradient: d(overlap)/dt = sum of value * dL/d(key)."""
+        """Return the equation's terms collected by gradient: d(overlap)/dt = sum of value * dL/d(key).
+
+        Without weight decay (:meth:`decay`), and before clipping.
+        """
         collected: dict[Overlap, sympy.Expr] = {gradient: sympy.Integer(0) for gradient in self.visible}
         for term in self.terms(overlap):
-            collected[term.gradient] += term.coefficient * term.overlap.symbol
+            if term.gradient is not None:
+                collected[term.gradient] += term.coefficient * term.overlap.symbol
         return {gradient: value for gradient, value in collected.items() if value != 0}
 
+    def decay(self, overlap: Overlap) -> sympy.Expr:
+        """Return the part of d(overlap)/dt that is weight decay."""
+        return sympy.Add(*(term.expression for term in self.terms(overlap) if term.gradient is None))
+
+    def stepped(self, column: int) -> dict[int, sympy.Expr]:
+        """Return a column of K: the column of P after a step of the rule, in the columns before it, by their position.
+
+        The entries are in ``eta``, loss gradients and the rule's parameters.
+        """
+        if column not in self._stepped:
+            self._stepped[column] = self._step(column)
+        return self._stepped[column]
+
+    @cached_property
+    def _stepped(self) -> dict[int, dict[int, sympy.Expr]]:
+        return {}
+
+    def _step(self, column: int) -> dict[int, sympy.Expr]:
+        weights = self.trained[self.velocities.index(column)] if column in self.velocities else column
+        if not self.rates[weights]:
+            return {column: sympy.Integer(1)}
+        # The rule acts on columns as symbols, and what it makes of them is linear in these.
+        gradients = self._gradients[weights]
+        velocity = self.velocities[self.trained.index(weights)] if self.velocities else None
+        positions = sorted({weights, *gradients, *([] if velocity is None else [velocity])})
+        columns = {k: sympy.Symbol(f"P_{k}") for k in positions}
+        gradient = sympy.Add(*(2 * _halved(overlap) * columns[k] for k, overlap in gradients.items()))
+        moved = self.rule.step(
+            columns[weights],
+            sympy.Integer(0) if velocity is None else columns[velocity],
+            gradient,
+            self.rates[weights],
+        )
+        combination = sympy.expand(moved[column == velocity])
+        entries = {k: combination.coeff(symbol) for k, symbol in columns.items()}
+        return {k: entry for k, entry in entries.items() if entry != 0}
+
     def finite_step(self, overlap: Overlap) -> sympy.Expr:
-        """Return the overlap after one step of gradient descent with learning rate ``eta``: exact, quadratic in it."""
-        i, j = overlap.row, overlap.column
-        second = sympy.Integer(0)
-        if self.rates[i] and self.rates[j]:
-            second = (
-                self.rates[i]
-                * self.rates[j]
-                * sympy.Add(
-                    *(
-                        _halved(left) * self.index.at(k, l_).symbol * _halved(right)
-                        for k, left in self._gradients[i].items()
-                        for l_, right in self._gradients[j].items()
-                    )
-                )
+        """Return the overlap after one step with learning rate ``eta``, an entry of K^T Sigma K: exact if linear."""
+        return sympy.Add(
+            *(
+                sympy.expand(left * right) * self.index.at(k, l_).symbol
+                for k, left in self.stepped(overlap.row).items()
+                for l_, right in self.stepped(overlap.column).items()
             )
-        return overlap.symbol + LR * self.equation(overlap) + 4 * LR**2 * second
+        )
+
+    @cached_property
+    def square_of_gradient(self) -> sympy.Expr:
+        """|N grad_P L|^2 = 4 tr(S Sigma S) over trained columns, by the norm with which gradients are clipped."""
+        return 4 * sympy.Add(
+            *(
+                _halved(left) * self.index.at(k, l_).symbol * _halved(right)
+                for column in self.trained
+                for k, left in self._gradients[column].items()
+                for l_, right in self._gradients[column].items()
+            )
+        )
+
+    @property
+    def clip_factor(self) -> sympy.Expr:
+        """What clipping leaves of the gradient, c = min(1, C / |N grad_P L|); 1 without clipping."""
+        return sympy.Min(1, CLIP / sympy.sqrt(self.square_of_gradient)) if self.rule.clip else sympy.Integer(1)
 
     @cached_property
     def metric(self) -> Metric:
-        """The metric G, shape (n_overlaps, n_visible)."""
+        """The metric G, shape (n_overlaps, n_visible): of the gradient before clipping, and without weight decay."""
         columns = {overlap.name: k for k, overlap in enumerate(self.visible)}
         entries: dict[tuple[int, int], sympy.Expr] = {}
         for row, overlap in enumerate((*self.visible, *self.invisible)):
@@ -179,13 +275,16 @@ class GramFlow:
         block = self.index.block(left, right)
         rate, population = self._rate_of, self.index.network.vector(left).population
         total: MatrixExpr = ZeroMatrix(*block.shape)
+        factor = CLIP_FACTOR if self.rule.clip else sympy.Integer(1)
         for vector in self.index.network.vectors:
             if vector.population != population:
                 continue
             if rate[left] and (gradient := self._gradient_block(left, vector.name)) is not None:
-                total = total - 2 * rate[left] * gradient * self.index.block(vector.name, right)
+                total = total - 2 * factor * rate[left] * gradient * self.index.block(vector.name, right)
             if rate[right] and (gradient := self._gradient_block(vector.name, right)) is not None:
-                total = total - 2 * rate[right] * self.index.block(left, vector.name) * gradient
+                total = total - 2 * factor * rate[right] * self.index.block(left, vector.name) * gradient
+        if self.rule.weight_decay and (rate[left] or rate[right]):
+            total = total - (rate[left] + rate[right]) * WEIGHT_DECAY * block
         return total.doit()
 
     def _gradient_block(self, left: str, right: str) -> MatrixExpr | None:

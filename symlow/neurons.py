@@ -17,8 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sympy
-from sympy import sympify
-from sympy import ImmutableDenseMatrix, MatrixExpr, MatrixSymbol, Transpose
+from sympy import ImmutableDenseMatrix, MatrixExpr, MatrixSymbol, Transpose, sympify
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
 from symlow.elementwise import elementwise

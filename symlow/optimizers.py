@@ -5,34 +5,83 @@
 
 g_i = (1/w_i) dL/dP_i is the gradient for neuron i in units of its weight w_i: N dL/dP_i where all are 1/N. It is of
 order one at every N, so that eps means the same at every N; in dL/dP, which falls as 1/N, eps would come to rule.
+
+Gradient descent has the options of PyTorch's SGD (torch.optim.SGD, with dampening 0): first the gradient is clipped,
+as by torch.nn.utils.clip_grad_norm_ but without its 1e-6, then weight decay is added, then momentum:
+
+    g <- g min(1, clip / |g|),  |g|^2 = sum_i w_i |g_i|^2;    g <- g + weight_decay P;    v <- momentum v + g;    d = v
+
+or d = g + momentum v (nesterov). Each vector has its own lr, as a parameter group has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from symlow.arrays import FloatArray
 from symlow.errors import check_name
+from symlow.rules import Rule
+
+
+class Run(Protocol):
+    """The optimizer of one run, called once a step."""
+
+    @property
+    def velocity(self) -> FloatArray | None:
+        """The velocities v of the trained columns after the last step, shape (N, trained); None if it has none."""
+
+    def __call__(self, gradient: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return the direction d of descent, given the gradient g and the trained columns, all (N, trained)."""
 
 
 class Optimizer(Protocol):
     """How successive gradients become successive directions of descent."""
 
-    def start(self) -> Callable[[FloatArray], FloatArray]:
-        """Begin a run: return the function from each step's gradient g to its direction d, called once a step."""
+    def start(self, node_weights: FloatArray, velocity: FloatArray | None = None) -> Run:
+        """Begin a run of neurons of weights w, shape (N, 1), from given velocities, or from zero."""
 
 
 @dataclass(frozen=True)
 class GradientDescent:
-    """Gradient descent, stochastic where the trials are."""
+    """Gradient descent, stochastic where the trials are.
 
-    def start(self) -> Callable[[FloatArray], FloatArray]:
-        """Begin a run: the direction is the gradient."""
-        return lambda gradient: gradient
+    Attributes:
+        momentum: how much of the velocity is kept at a step; without momentum there is none.
+        nesterov: whether the momentum is Nesterov's.
+        weight_decay: how much of the weights is added to the gradient.
+        clip: the largest norm of the gradient.
+    """
+
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    clip: float | None = None
+
+    def start(self, node_weights: FloatArray, velocity: FloatArray | None = None) -> Run:
+        """Begin a run."""
+        return _Descent(self, node_weights, velocity if self.momentum else None)
+
+
+@dataclass
+class _Descent:
+    settings: GradientDescent
+    node_weights: FloatArray
+    velocity: FloatArray | None
+
+    def __call__(self, gradient: FloatArray, weights: FloatArray) -> FloatArray:
+        settings = self.settings
+        if settings.clip is not None:
+            norm = np.sqrt(np.sum(self.node_weights * gradient**2))
+            gradient = gradient * (settings.clip / norm if norm > settings.clip else 1.0)
+        gradient = gradient + settings.weight_decay * weights
+        if not settings.momentum:
+            return gradient
+        before = np.zeros_like(gradient) if self.velocity is None else self.velocity
+        self.velocity = settings.momentum * before + gradient
+        return gradient + settings.momentum * self.velocity if settings.nesterov else self.velocity
 
 
 @dataclass(frozen=True)
@@ -49,24 +98,34 @@ class Adam:
     beta2: float = 0.999
     eps: float = 1e-8
 
-    def start(self) -> Callable[[FloatArray], FloatArray]:
-        """Begin a run with both means at zero."""
-        mean: FloatArray | float = 0.0
-        square: FloatArray | float = 0.0
-        step = 0
-
-        def direction(gradient: FloatArray) -> FloatArray:
-            nonlocal mean, square, step
-            step += 1
-            mean = self.beta1 * mean + (1 - self.beta1) * gradient
-            square = self.beta2 * square + (1 - self.beta2) * gradient**2
-            unbiased = mean / (1 - self.beta1**step), square / (1 - self.beta2**step)
-            return unbiased[0] / (np.sqrt(unbiased[1]) + self.eps)
-
-        return direction
+    def start(self, node_weights: FloatArray, velocity: FloatArray | None = None) -> Run:
+        """Begin a run with both means at zero; it has no velocities."""
+        return _AdamRun(self)
 
 
-OPTIMIZERS: dict[str, Optimizer] = {"gradient_descent": GradientDescent(), "adam": Adam()}
+@dataclass
+class _AdamRun:
+    settings: Adam
+    mean: FloatArray | float = 0.0
+    square: FloatArray | float = 0.0
+    step: int = 0
+    velocity: None = field(default=None, init=False)
+
+    def __call__(self, gradient: FloatArray, weights: FloatArray) -> FloatArray:
+        beta1, beta2 = self.settings.beta1, self.settings.beta2
+        self.step += 1
+        self.mean = beta1 * self.mean + (1 - beta1) * gradient
+        self.square = beta2 * self.square + (1 - beta2) * gradient**2
+        unbiased = self.mean / (1 - beta1**self.step), self.square / (1 - beta2**self.step)
+        return unbiased[0] / (np.sqrt(unbiased[1]) + self.settings.eps)
+
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "gradient_descent": GradientDescent(),
+    "momentum": GradientDescent(momentum=0.9),
+    "nesterov": GradientDescent(momentum=0.9, nesterov=True),
+    "adam": Adam(),
+}
 """The optimizers by name, with their usual settings."""
 
 
@@ -80,3 +139,9 @@ def find_optimizer(optimizer: str | Optimizer) -> Optimizer:
         check_name(optimizer, OPTIMIZERS, "optimizer")
         return OPTIMIZERS[optimizer]
     return optimizer
+
+
+def rule_optimizer(rule: Rule) -> Optimizer:
+    """Return the optimizer that does to weights what a derivation's rule says."""
+    clip = None if rule.clip is None else float(rule.clip)
+    return GradientDescent(float(rule.momentum), rule.name == "nesterov", float(rule.weight_decay), clip)

@@ -13,8 +13,9 @@ Barak 2026). Where P has a column of ones, vectors have means, Sigma_q1, and
     a_q = g(mu, Delta) (sum_c Sigma_qc coefficient_c - mu Sigma_q1) + phibar(mu, Delta) Sigma_q1,
     mu = sum_c Sigma_1c coefficient_c,      Delta = sum_cd coefficient_c^T Sigma_cd coefficient_d - mu^2
 
-(math.md, section 5). A population of alpha N neurons has a Gram matrix and statistics of its own, and its projections
-the factor alpha. Latents step by forward Euler, kappa[t+1] = kappa[t] + (dt/tau) right(kappa[t], x[t], a[t], ...), or
+(math.md, section 5). Each population has a Gram matrix and statistics of its own. As all overlaps are divided by N,
+the number of all neurons, means and covariances over the alpha N neurons of a population are overlaps divided by alpha:
+mu and the sum of Delta then have the factor 1/alpha. Latents step by forward Euler, kappa[t+1] = kappa[t] + (dt/tau) right(kappa[t], x[t], a[t], ...), or
 to their next value.
 
 An overlap is *loss-visible* when the output depends on it through these equations, and *loss-invisible* when its symbol
@@ -154,17 +155,17 @@ class Reduction:
         return self.network.equations.population(field.population).ones
 
     def _statistics_of(self, field: Field) -> Statistics:
-        ones = self._ones(field)
+        ones, weight = self._ones(field), self.network.equations.population(field.population).weight
         mu, delta = (of_field(symbol, field) for symbol in (MU, DELTA))
         parts = list(field.coefficients.items())
         second_moment = [
-            (1 if k == j else 2) * left.T * self.index.block(a, b) * right
+            (1 if k == j else 2) / weight * left.T * self.index.block(a, b) * right
             for k, (a, left) in enumerate(parts)
             for j, (b, right) in enumerate(parts[k:], k)
         ]
         if ones is None:
             return Statistics(field, MappingProxyType({delta: _total(second_moment)}), GAIN(delta), None)
-        means = [self.index.block(ones, vector) * column for vector, column in parts]
+        means = [1 / weight * self.index.block(ones, vector) * column for vector, column in parts]
         both = {mu: _total(means), delta: _total([*second_moment, -(mu**2) * Identity(1)])}
         return Statistics(field, MappingProxyType(both), GAIN(mu, delta), ACTIVITY(mu, delta))
 
@@ -188,8 +189,7 @@ class Reduction:
 
     def _project(self, projection: Projection) -> MatrixExpr:
         network, field, reader = self.network, projection.field, projection.reader
-        weight = network.equations.population(field.population).weight
-        terms = [weight * self.index.block(reader, vector) * column for vector, column in field.coefficients.items()]
+        terms = [self.index.block(reader, vector) * column for vector, column in field.coefficients.items()]
         if projection.linear:  # a linear projection does not see how the field is distributed
             return _total(terms)
         found = next((one for one in self.statistics_of if one.field == field), None)
@@ -198,9 +198,7 @@ class Reduction:
         terms = [found.gain * term for term in terms]
         if found.activity is not None:
             mu = next(iter(found.definitions))
-            terms.append(
-                weight * (found.activity - found.gain * mu) * self.index.block(reader, self._ones(field) or "")
-            )
+            terms.append((found.activity - found.gain * mu) * self.index.block(reader, self._ones(field) or ""))
         return _total(terms)
 
     @cached_property

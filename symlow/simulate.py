@@ -2,8 +2,8 @@
 
     s[t+1] = s[t] + (dt/tau_s) right_s(states[t], x[t])   or   right_s(states[t], x[t]),      for every state s
     y[t] = readout(states[t], x[t])   or   readout(states[t+1])
-    Sigma_k = (1/alpha_k) sum_i w_i P_i P_i^T   over the neurons of population k, of weight alpha_k
-    P_i+ = P_i - lr (1/w_i) dL/dP_i    for the trained columns of P
+    Sigma = sum_i w_i P_i P_i^T,   where columns of different populations of neurons have no neuron in common
+    P_i+ = P_i - lr (1/w_i) dL/dP_i    for the trained columns of P, or as another optimizer says
 
 w_i = 1/N, unless nodes of a quadrature stand for neurons: then w_i are their weights, and the network is the one of
 infinite width (:mod:`symlow.infinite_width`). For equations without 1/N, in sums over neurons, w_i = 1.
@@ -29,6 +29,7 @@ from symlow.elementwise import elementwise
 from symlow.equations import Equations
 from symlow.optimizers import Optimizer, find_optimizer
 from symlow.passes import Weights
+from symlow.rules import Velocity
 from symlow.unrolled import Run, Unrolled, unroll
 
 DIFFERENCE_SPACING = 6e-6
@@ -142,6 +143,8 @@ class FullNetwork:
             self.columns[vector.name] = slice(start, start + vector.columns)
             start += vector.columns
         self.rates = np.concatenate([np.full(vector.columns, float(vector.rate)) for vector in self.equations.vectors])
+        velocities = [isinstance(vector, Velocity) for vector in self.equations.vectors for _ in range(vector.columns)]
+        self.velocities = np.flatnonzero(velocities)
         # The weight of all populations together: P has so many times N rows.
         self._total = sympy.Add(*(population.weight for population in self.equations.populations))
         self._sizes = sizes
@@ -159,12 +162,11 @@ class FullNetwork:
     def gram(self, P: FloatArray) -> FloatArray:
         """Return the Gram matrix of one set of weights, shape (columns, columns), zero between populations.
 
-        The block of population k is (1/alpha_k) sum_i w_i P_i P_i^T over its neurons: P^T P / N where there is one
-        population and all w_i are 1/N; for equations without 1/N it is P^T P.
+        It is sum_i w_i P_i P_i^T: P^T P / N where all w_i are 1/N; for equations without 1/N it is P^T P.
         """
         w, gram = self._weights(P), np.zeros((P.shape[-1], P.shape[-1]))
-        for rows, columns, alpha in self._parts(P):
-            root = np.sqrt(w[rows] / alpha) * P[rows, columns]
+        for rows, columns in self._parts(P):
+            root = np.sqrt(w[rows]) * P[rows, columns]
             gram[np.ix_(columns, columns)] = root.T @ root
         return gram
 
@@ -202,8 +204,8 @@ class FullNetwork:
         """
         gradient = self.gradient(P, trials) if gradient is None else gradient
         moved, flow = gradient * self.rates, np.zeros((P.shape[-1], P.shape[-1]))
-        for rows, columns, alpha in self._parts(P):
-            half = -moved[rows, columns].T @ P[rows, columns] / alpha
+        for rows, columns in self._parts(P):
+            half = -moved[rows, columns].T @ P[rows, columns]
             flow[np.ix_(columns, columns)] = half + half.T
         return flow
 
@@ -247,8 +249,7 @@ class FullNetwork:
 
             dSigma_ij/dt = -(rate_i D_ij + rate_j D_ji),     D_ij = dL/de at P_i + e P_j in place of P_i
 
-        (of columns of one population, divided by its weight)
-        so columns^2 directional derivatives take the place of N columns. Each is a central difference at spacings e,
+        (for columns of one population) so columns^2 directional derivatives take the place of N columns. Each is a central difference at spacings e,
         2e and 4e, extrapolated twice. The estimate of the error is the distance of the two values extrapolated once:
         far above the truncation error of the result, and of the size of its rounding. Where phi' jumps (ReLU), each
         state within e of a jump adds an error of order 1/N, of either sign: some sqrt(e/N) in all, of which the
@@ -265,15 +266,15 @@ class FullNetwork:
         p = P.shape[1]
         sizes = spacing * np.array([1.0, 2.0, 4.0])
         slopes, errors = np.zeros((p, p)), np.zeros((p, p))
-        for rows, columns, alpha in self._parts(P):
+        for rows, columns in self._parts(P):
             for i, j in itertools.product(columns[self.rates[columns] > 0], columns):
                 moved = np.repeat(P[None], 6, axis=0)
                 moved[:, rows, i] += np.concatenate([sizes, -sizes])[:, None] * P[rows, j]
                 losses = self.loss(moved, trials)
                 second = (losses[:3] - losses[3:]) / (2 * sizes)
                 fourth = (4 * second[:-1] - second[1:]) / 3
-                slopes[i, j] = self.rates[i] / alpha * (16 * fourth[0] - fourth[1]) / 15
-                errors[i, j] = self.rates[i] / alpha * abs(fourth[0] - fourth[1])
+                slopes[i, j] = self.rates[i] * (16 * fourth[0] - fourth[1]) / 15
+                errors[i, j] = self.rates[i] * abs(fourth[0] - fourth[1])
         return -(slopes + slopes.T), errors + errors.T
 
     def train(
@@ -288,25 +289,30 @@ class FullNetwork:
         """Train, and give every moment of the run, the last one included: steps + 1 of them.
 
         Args:
-            P: initial weights, shape (N, columns).
+            P: initial weights, shape (N, columns), with the initial velocities if the network has columns for them.
             trials: the trials, or what gives those of a step for stochastic gradient descent.
-            lr: learning rate, in the scaling P_i+ = P_i - lr (1/w_i) dL/dP_i.
+            lr: learning rate, in the scaling P_i+ = P_i - lr (1/w_i) dL/dP_i; that of a vector is lr times its rate.
             steps: number of steps.
             gradient: how gradients dL/dP are computed; by default :meth:`gradient`.
-            optimizer: "gradient_descent", "adam" or an optimizer; it is given the gradients (1/w_i) dL/dP_i.
+            optimizer: "gradient_descent", "momentum", "nesterov", "adam" or an optimizer; it is given the gradients
+                (1/w_i) dL/dP_i of the trained columns.
 
         Raises:
             UnknownNameError: for an unknown name of an optimizer.
         """
         gradient = gradient or self.gradient
-        direction = find_optimizer(optimizer).start()
-        scale = self.rates / self._weights(P)
+        w = self._weights(P)
+        trained = np.flatnonzero(self.rates)
         P = P.copy()
+        run = find_optimizer(optimizer).start(w, P[:, self.velocities] if len(self.velocities) else None)
         for k in range(steps + 1):
             batch = trials(k) if callable(trials) else trials
             yield TrainingStep(P.copy(), self.gram(P), float(self.loss(P, batch)))
             if k < steps:
-                P -= lr * direction(scale * gradient(P, batch))
+                direction = run(gradient(P, batch)[:, trained] / w, P[:, trained])
+                P[:, trained] -= lr * self.rates[trained] * direction
+                if len(self.velocities) and run.velocity is not None:
+                    P[:, self.velocities] = run.velocity
 
     def _run(self, P: FloatArray, x: FloatArray) -> Run:
         """Return the network of weights P, about to run."""
@@ -349,11 +355,11 @@ class FullNetwork:
         ends = [int(end) for end in itertools.accumulate(sizes)]
         return [slice(start, end) for start, end in itertools.pairwise([0, *ends])]
 
-    def _parts(self, P: FloatArray) -> Iterator[tuple[slice, NDArray[np.intp], float]]:
-        """Give the rows, the columns and the weight of each population."""
+    def _parts(self, P: FloatArray) -> Iterator[tuple[slice, NDArray[np.intp]]]:
+        """Give the rows and the columns of each population."""
         owner = np.concatenate([[vector.population] * vector.columns for vector in self.equations.vectors])
         for population, rows in zip(self.equations.populations, self._rows(P.shape[-2]), strict=True):
-            yield rows, np.flatnonzero(owner == population.name), float(population.weight)
+            yield rows, np.flatnonzero(owner == population.name)
 
     def _error_weight(self, trials: Trials) -> FloatArray:
         """Return the weight of each squared error, shape (batch, time, outputs)."""

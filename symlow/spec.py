@@ -1,8 +1,9 @@
 """The specification: what the user wrote, validated, in canonical form, with a digest.
 
 A specification has three tables: ``[network]``, ``[task]`` and ``[learning]``. Its *canonical form* is JSON with
-sorted keys and every default written out; the SHA-256 of the canonical form is the *digest* that generated files
-carry, so that a file tells which specification it was made from.
+sorted keys and every default written out (of keys that came later than the format, only what is set); the SHA-256 of
+the canonical form is the *digest* that generated files carry, so that a file tells which specification it was made
+from.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import math
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from symlow.errors import SpecError
 from symlow.files import read_text
+from symlow.spec_learning import LearningSpec
 from symlow.spec_messages import refused, spec_error
 from symlow.spec_network import NetworkSpec
 from symlow.spec_tables import Table
@@ -34,20 +36,6 @@ RESERVED_NAMES = ("numpy", "symlow")
 
 MOST_STEPS = 1e9
 """The most time steps of a horizon; a longer one is infinite for every purpose."""
-
-
-class LearningSpec(Table):
-    """The learning rule."""
-
-    rule: Literal["gradient_descent"] = "gradient_descent"
-    """Gradient descent of all weights, dP/dt = -N grad_P L; its finite step P+ = P - lr N grad_P L."""
-    frozen: tuple[str, ...] = ()
-    """Names of the vectors that are not trained, in any order."""
-
-    @field_validator("frozen")
-    @classmethod
-    def _canonical(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(sorted(dict.fromkeys(names)))
 
 
 class Spec(Table):
@@ -74,6 +62,12 @@ class Spec(Table):
             _check_horizon(spec.task, spec.network)
             _check_pairs(spec.task, spec.network)
             _check_frequencies(spec.task, spec.network.dt)
+            if spec.learning.label_noise:
+                raise refused(
+                    "learning.label_noise",
+                    f"found {spec.learning.label_noise} with task.kind {spec.task.kind!r}, which has no trials",
+                    "a task of trials, whose targets can have noise",
+                )
         if isinstance(spec.task, GeneratedTask):
             _check_channels(spec.task, spec.network)
             spec.task.check(spec.network.dt)
@@ -111,9 +105,10 @@ class Spec(Table):
     def canonical(self) -> str:
         """Return the canonical form: JSON with sorted keys and every default written out.
 
-        Keys that came later than format 1 are written where they say something.
+        Of the network and the learning rule, keys that came later than format 1 are written where they say something.
         """
-        tables = {**self.model_dump(mode="python"), "network": self.network.canonical()}
+        later = {"network": self.network.canonical(), "learning": self.learning.canonical()}
+        tables = {**self.model_dump(mode="python"), **later}
         # JSON has no infinity: the horizon is the one value that can be, and TOML's own word stands for it.
         content = {"format": FORMAT, **_without_infinities(tables)}
         if isinstance(self.task, FiltersTask):

@@ -6,7 +6,8 @@ entry of the gradient is off by at most delta, a step moves an overlap by at mos
 
     lr (|P_i|_1 + |P_j|_1) delta
 
-more or less than it should, and the run by the sum over its steps (times a margin of ten, as errors may grow).
+more or less than it should, and the run by the sum over its steps (times a margin of ten, as errors may grow). Momentum
+beta makes errors last for 1 / (1 - beta) steps, and overlaps with velocities have them without the factor lr.
 """
 
 from __future__ import annotations
@@ -14,21 +15,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from types import ModuleType
 
 import numpy as np
+from scipy.integrate import solve_ivp
 
 from symlow.arrays import FloatArray, Trials
 from symlow.batches import task_batches
 from symlow.certificate import Certificate, Check, Measurement, check, relative_error
-from symlow.closure import ClosureVerification, drift_measurements
+from symlow.closure import ClosureVerification, drift_measurements, gradient_flow
 from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
 from symlow.drift import drift, has_no_network
 from symlow.errors import LearningError
 from symlow.initial import least_neurons, overlaps_of_weights, sample_weights
 from symlow.learn import Track, check_run
+from symlow.optimizers import rule_optimizer
 from symlow.reference import DIGITS, ReferenceModel
 from symlow.simulate import DIFFERENCE_SPACING, FullNetwork
 from symlow.tasks.filters import FilterLoss
@@ -45,6 +48,9 @@ REFERENCE_TRIALS = (2, 10)
 
 DRIFT_TRIALS = 16
 """Trials of a batch in the learning run of a closure."""
+
+MOMENTUM_STEPS = 20
+"""The fewest steps of a run that is compared with the flow, in times 1 / (1 - beta) that velocities need to settle."""
 
 MOST_REFERENCE_DERIVATIVES = 12
 """How many visible overlaps are differentiated at 50 digits; spread evenly over all of them where there are more."""
@@ -169,7 +175,7 @@ class _Comparison:
             *self.backpropagation_run(steps, lr),
             *self.finite_difference_run(steps, lr, track),
             self.flow(),
-            self.order_of_euler_step(lr),
+            self.order(lr),
         ]
 
     def gradient(self) -> list[Check]:
@@ -191,7 +197,8 @@ class _Comparison:
         ]
 
     def finite_difference_run(self, steps: int, lr: float, track: Track) -> list[Check]:
-        bound = 10 * steps * lr * self.overlap_error
+        rule, rate = self.derivation.rule, max(self.network.rates.max(), 1.0)
+        bound = 10 * (steps * lr * rate + rule.has_velocity) * self.overlap_error / float(1 - rule.momentum)
         slope = np.abs(self.module.loss_gradient(self.sigma, self.trials)).sum()
         sizes = np.abs(self.sigma).max(), float(self.module.loss(self.sigma, self.trials))
         errors = self._run(steps, lr, self.network.finite_difference_gradient, track)
@@ -206,7 +213,8 @@ class _Comparison:
     ) -> tuple[float, float]:
         """Return the largest deviations of overlaps and loss along a run, relative to the largest of each."""
         sigma, in_overlaps, in_loss, scale = self.sigma, 0.0, 0.0, 0.0
-        run = self.network.train(self.weights, self.trials, lr, steps, gradient)
+        optimizer = rule_optimizer(self.derivation.rule)
+        run = self.network.train(self.weights, self.trials, lr, steps, gradient, optimizer)
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported, not warned of
             for _ in track(range(steps + 1)):
                 moment = next(run)
@@ -220,9 +228,12 @@ class _Comparison:
 
     def flow(self) -> Check:
         full = self.network.flow(self.weights, self.trials, self.differences[0])
-        reduced = self.module.gram(self.module.rhs(0.0, self.sigma, self.trials))
+        reduced = gradient_flow(self.derivation, self.module, self.sigma, self.trials)
         why = "the error of the finite differences"
         return check("dSigma/dt, rhs / finite differences", np.abs(full - reduced).max(), self.overlap_error, why)
+
+    def order(self, lr: float) -> Check:
+        return self.order_of_momentum(lr) if self.derivation.rule.has_velocity else self.order_of_euler_step(lr)
 
     def order_of_euler_step(self, lr: float) -> Check:
         rates = lr * 2.0 ** -np.arange(4)
@@ -233,6 +244,24 @@ class _Comparison:
         order = np.log2(deviations[:-1] / deviations[1:]) if self.network.rates.any() else np.array([2.0])
         why = "Euler's step of rhs differs from step by O(lr^2)"
         return check("order of Euler's error per step, minus 2", np.abs(order - 2).max(), 1e-3, why)
+
+    def order_of_momentum(self, lr: float) -> Check:
+        """Compare runs of ever shorter steps with the flow, which they tend to; velocities are not in it."""
+        learning, left = self.derivation.learning, float(1 - self.derivation.rule.momentum)
+        ordered = self.derivation.ordered
+        weights = [ordered.index(overlap) for overlap in learning.weights]
+        time, errors = 20 * lr, []
+        flow = partial(self.module.rhs, trials=self.trials)
+        limit = solve_ivp(flow, (0.0, time), self.sigma, method="DOP853", rtol=1e-12, atol=1e-13).y[weights, -1]
+        for steps in round(MOMENTUM_STEPS / left) * 2 ** np.arange(3):
+            sigma = self.sigma
+            for _ in range(steps):
+                sigma = self.module.step(sigma, time * left / steps, self.trials)
+            errors.append(np.abs(sigma[weights] - limit).max())
+        # Where nothing is trained nothing moves, and there is no deviation to have an order.
+        order = np.log2(np.divide(errors[:-1], errors[1:])) if self.network.rates.any() else np.array([1.0])
+        why = "runs of small steps differ from the flow by O(lr)"
+        return check("order of the run's distance to the flow, minus 1", np.abs(order - 1).max(), 0.1, why)
 
     def gradient_at_many_digits(self) -> Check:
         count = len(self.derivation.visible)
@@ -281,9 +310,12 @@ class _Comparison:
 
     @property
     def overlap_error(self) -> float:
-        """What that error does to the rate of an overlap, at most: (|P_i|_1 + |P_j|_1) delta / (weight of a population)."""
-        smallest = min(population.weight for population in self.derivation.network.equations.populations)
-        return float(2 * np.abs(self.weights).sum(axis=0).max() * self.difference_error / smallest)
+        """What that error does to the rate of an overlap, at most: (|P_i|_1 + |P_j|_1) delta, velocities included."""
+        longest = np.abs(self.weights).sum(axis=0).max()
+        if self.derivation.rule.has_velocity:
+            gradients = len(self.weights) * np.abs(self.differences[0]).sum(axis=0)
+            longest = max(longest, gradients.max() / float(1 - self.derivation.rule.momentum))
+        return float(2 * longest * self.difference_error)
 
 
 def _random_trials(derivation: Derivation, seed: int) -> Trials:

@@ -96,6 +96,7 @@ def test_generated_module_runs_without_symlow(path):
         f"spec = importlib.util.spec_from_file_location('m', {str(path)!r})\n"
         "m = importlib.util.module_from_spec(spec); spec.loader.exec_module(m)\n"
         "import numpy as np; P = np.random.default_rng(0).standard_normal((30, m.N_COLUMNS))\n"
+        "P[:, np.array(getattr(m, '_VELOCITIES', []), dtype=int)] = 0\n"
         "sigma = (P.T @ P / 30)[m._ROWS, m._COLUMNS]\n"
         f"x, y = np.ones((2, 9, m.N_INPUTS)), np.ones((2, 9, m.N_OUTPUTS)); trials = {trials}\n"
         "assert m.loss(m.step(sigma, 1e-3, trials), trials) < m.loss(sigma, trials)\n"

@@ -13,9 +13,10 @@ from types import ModuleType
 
 import jinja2
 
-from symlow.codegen.lowering import lower
+from symlow.codegen.lowering import lower, number
 from symlow.derivation import Derivation
 from symlow.errors import check_name
+from symlow.printing.rules import rule_equations
 from symlow.printing.text import gain_equations, network_equations
 from symlow.spec import FORMAT
 from symlow.version import MARK, __version__
@@ -37,6 +38,7 @@ def source(derivation: Derivation, backend: str = "numpy") -> str:
         module=lower(derivation),
         network_equations=network_equations(derivation.network),
         gain_equations=gain_equations(derivation),
+        rule_equations=rule_equations(derivation.rule),
         version=__version__,
         format=FORMAT,
         mark=MARK,
@@ -53,6 +55,7 @@ def render(template: str, **values: object) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"wrapped": _wrapped, "docstring": _in_docstring, "code": _code, "prose": _prose}
+    environment.filters["number"] = number
     return environment.get_template(template).render(**values)
 
 

@@ -20,6 +20,7 @@ from symlow.derivation import Derivation
 from symlow.equations import Vector
 from symlow.expressions import summands
 from symlow.nonlinearity.mixture import Mixture
+from symlow.rules import Velocity
 from symlow.tasks.filters import FilterLoss
 
 
@@ -92,8 +93,9 @@ class FilterCode:
 
 @dataclass(frozen=True)
 class Members:
-    """The vectors of a population, that of ones (if there is one) last."""
+    """The vectors of a population, that of ones (if there is one) last, and its weight."""
 
+    weight: str
     ones: str | None
     vectors: tuple[Vector, ...]
 
@@ -158,7 +160,7 @@ class Lowered:
         for population in equations.populations:
             vectors = [v for v in equations.vectors if v.population == population.name]
             ordered = sorted(vectors, key=lambda vector: vector.name == population.ones)
-            found.append(Members(population.ones, tuple(ordered)))
+            found.append(Members(number(population.weight), population.ones, tuple(ordered)))
         return tuple(found)
 
     @property
@@ -171,6 +173,26 @@ class Lowered:
         """The vectors whose weights are to be given: all but the ones, which are the last."""
         network = self.derivation.network
         return tuple(vector for vector in network.vectors if vector.name not in network.ones)
+
+    @property
+    def velocities(self) -> tuple[str, ...]:
+        """Names of the vectors that are velocities of others."""
+        return tuple(vector.name for vector in self.given if isinstance(vector, Velocity))
+
+    @property
+    def given_arguments(self) -> str:
+        """The same as arguments of a function; velocities may be left out."""
+        return ", ".join(f"{v.name}=None" if v.name in self.velocities else v.name for v in self.given)
+
+    @property
+    def rates(self) -> tuple[str, ...]:
+        """Code of the learning rate of each column."""
+        return tuple(str(rate) if rate.is_Integer else number(rate) for rate in self.derivation.learning.rates)
+
+    @property
+    def has_rates(self) -> bool:
+        """Whether some trained vector has another rate than 1."""
+        return any(rate not in (0, 1) for rate in self.derivation.learning.rates)
 
     @property
     def needs_scipy(self) -> bool:

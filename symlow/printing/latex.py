@@ -20,8 +20,10 @@ from symlow.network import Carrier, Network
 from symlow.printing.latex_dynamics import Dynamics
 from symlow.printing.latex_lines import aligned, bracketed, escaped, listed, matrix, width
 from symlow.printing.notation import Notation
+from symlow.printing.rules import LATEX, rule_congruence, rule_step
 from symlow.printing.tasks import task_batches, task_name, task_parameters, task_summary
 from symlow.reduction import Visibility
+from symlow.rules import WEIGHT_DECAY, Velocity
 from symlow.spec import FORMAT
 from symlow.spec_trials import GeneratedTask
 from symlow.tasks.filters import FilterLoss
@@ -37,11 +39,18 @@ WIDEST_ENTRIES = 20
 FORMULAS = {
     "h(0) = 0": "h(0)=0",
     "dP/dt = -N grad L": r"\mathrm{d}P/\mathrm{d}t=-N\,\nabla_P L",
+    "dP/dt = -c N grad L": r"\mathrm{d}P/\mathrm{d}t=-cN\,\nabla_P L",
+    "dP/dt = -(N grad L + rho P)": r"\mathrm{d}P/\mathrm{d}t=-(N\,\nabla_P L+\rho P)",
+    "dP/dt = -(c N grad L + rho P)": r"\mathrm{d}P/\mathrm{d}t=-(cN\,\nabla_P L+\rho P)",
+    "eta / (1 - beta)": r"\eta/(1-\beta)",
     "N^(-1/2)": "N^{-1/2}",
     "phi'(h)": r"\phi'(h)",
     "order dt": r"\text{order }\mathrm{d}t",
 }
-"""What formulas in the text of statements are in LaTeX; N and P are letters of their own."""
+"""What formulas in the text of statements are in LaTeX."""
+
+LETTERS = {"N": "N", "P": "P", "c": "c", "eta": r"\eta", "beta": r"\beta"}
+"""Letters that are formulas where they stand alone."""
 
 WIDEST_METRIC = 4
 """The largest number of visible overlaps for which the metric is printed as a matrix on one page."""
@@ -71,7 +80,7 @@ def latex(derivation: Derivation, fragment: bool = False, scalars: bool | None =
     environment.filters["tex"] = escaped
     environment.filters["statement"] = _statement
     environment.filters["dollars"] = lambda code: f"${code}$"
-    document = _Document(derivation, len(derivation.overlaps) <= MOST_SCALARS if scalars is None else scalars)
+    document = _Document(derivation, len(derivation.learning.weights) <= MOST_SCALARS if scalars is None else scalars)
     return environment.get_template("fragment.tex.jinja" if fragment else "document.tex.jinja").render(
         document=document, d=derivation, version=__version__, format=FORMAT, mark=MARK
     )
@@ -113,11 +122,16 @@ class _Document:
 
     @property
     def stacked(self) -> str:
-        return r"\;".join(self.notation.vector(vector.name) for vector in self.network.vectors)
+        return r"\;".join(self.notation.vector(v.name) for v in self.network.vectors if not isinstance(v, Velocity))
+
+    @property
+    def velocities(self) -> str:
+        """The velocities side by side, empty where there are none."""
+        return r"\;".join(self.notation.vector(v.name) for v in self.network.vectors if isinstance(v, Velocity))
 
     @property
     def shapes(self) -> str:
-        named = [vector for vector in self.network.vectors if vector.name != self.network.ones]
+        named = [v for v in self.network.vectors if v.name != self.network.ones and not isinstance(v, Velocity)]
         return ", ".join(rf"${self.notation.vector(v.name)}$ ($N\times {v.columns}$)" for v in named)
 
     @property
@@ -127,7 +141,8 @@ class _Document:
 
     @property
     def frozen(self) -> str:
-        frozen = [v for v in self.network.vectors if not v.trainable and v.name != self.network.ones]
+        standing = (v for v in self.network.vectors if not v.trainable and not isinstance(v, Velocity))
+        frozen = [v for v in standing if v.name != self.network.ones]
         return ", ".join(f"${self.notation.vector(vector.name)}$" for vector in frozen)
 
     @property
@@ -137,6 +152,8 @@ class _Document:
         index = reduction.index
         rows = []
         for (left, right), symbol in index.blocks.items():
+            if self._moves(left, right):
+                continue
             entries = list(dict.fromkeys(self._tex(entry) for entry in index.explicit(left, right)))
             shown = ", ".join(entries)
             if width(shown) > WIDEST_ENTRIES:
@@ -148,7 +165,16 @@ class _Document:
                 rows.append((self._tex(symbol), shown, "visible", self._reason(symbol, reason)))
             else:
                 rows.append((self._tex(symbol), shown, "invisible", "is in no equation that the output depends on"))
+        moving = [pair for pair in index.blocks if self._moves(*pair)]
+        for name, both in ((r"\Sigma_{PQ}", False), (r"\Sigma_{QQ}", True)) if moving else ():
+            first = next(pair for pair in moving if self._moves(pair[0]) == both)
+            shown = rf"{self._tex(index.explicit(*first)[0])}, \ldots"
+            rows.append((name, shown, "invisible", "is in no equation that the output depends on"))
         return sorted(rows, key=lambda row: row[2] != "visible")
+
+    def _moves(self, *vectors: str) -> bool:
+        """Whether one of the vectors is a velocity."""
+        return any(isinstance(self.network.vector(vector), Velocity) for vector in vectors)
 
     def _reason(self, block: MatrixSymbol, visibility: Visibility) -> str:
         """Return where a visible block stands: in statistics of the state, or directly in an equation."""
@@ -182,7 +208,7 @@ class _Document:
         return aligned(
             (_rate(self._tex(symbols[pair])), self._block_terms(expression))
             for pair, expression in self.derivation.block_flow.items()
-            if pair != (self.network.ones, self.network.ones)
+            if pair != (self.network.ones, self.network.ones) and not self._moves(*pair)
         )
 
     def _block_terms(self, expression: MatrixExpr) -> list[str]:
@@ -198,16 +224,61 @@ class _Document:
 
     def scalar_flow(self, names: Sequence[str]) -> str:
         ones = self.network.ones
-        return aligned(self._flow_row(name) for name in names if name != f"{ones}_{ones}")
+        weights = {overlap.name for overlap in self.derivation.learning.weights}
+        return aligned(self._flow_row(name) for name in names if name in weights and name != f"{ones}_{ones}")
 
     def _flow_row(self, name: str) -> tuple[str, list[str]]:
         overlap = self.derivation.reduction.index[name]
-        terms = []
-        for gradient, coefficient in self.derivation.learning.by_gradient(overlap).items():
-            code = self._tex(-coefficient)
-            bracketed = f"({code})" if isinstance(coefficient, sympy.Add) else code
-            terms.append(rf"-{bracketed}\,{self.notation.gradient(gradient)}")
+        learning, terms = self.derivation.learning, []
+        factor = "c" if learning.rule.clip else ""
+        for gradient, coefficient in learning.by_gradient(overlap).items():
+            terms.append(rf"-{self._product(factor, -coefficient)}\,{self.notation.gradient(gradient)}")
+        if (decay := learning.decay(overlap)) != 0:
+            terms.append("-" + self._product(r"\rho", -decay / WEIGHT_DECAY))
         return _rate(self._tex(overlap.symbol)), terms or ["0"]
+
+    def _product(self, factor: str, overlaps: sympy.Expr) -> str:
+        """Return a factor times overlaps, numbers in front of it."""
+        if isinstance(overlaps, sympy.Add):
+            return f"{factor}({self._tex(overlaps)})"
+        number, rest = overlaps.as_coeff_Mul()
+        if not factor:
+            return self._tex(overlaps)
+        return rf"{'' if number == 1 else self._tex(number)}{factor}\,{self._tex(rest)}"
+
+    @property
+    def gradient_of_rule(self) -> str:
+        """The gradient that the rule sees, g, as a formula."""
+        return LATEX.rule_gradient(self.derivation.rule)
+
+    @property
+    def rule_step(self) -> str:
+        """The step of the rule."""
+        return listed(rule_step(self.derivation.rule))
+
+    @property
+    def gradient_in_span(self) -> str:
+        """The gradient that the rule sees in the columns of P."""
+        return LATEX.rule_gradient(self.derivation.rule, in_span=True)
+
+    @property
+    def rates(self) -> str:
+        """The entries of D, in words."""
+        own = {vector: vector.rate for vector in self.network.vectors if vector.rate not in (0, 1)}
+        listed_rates = [f"${self._tex(rate)}$ for ${self.notation.vector(v.name)}$" for v, rate in own.items()]
+        trained = "$1$ for other trained" if own else "$1$ for trained"
+        return ", ".join([*listed_rates, f"{trained} and $0$ for frozen"])
+
+    @property
+    def rule_congruence(self) -> str:
+        """K of the rule."""
+        return rule_congruence(self.derivation.rule)
+
+    @property
+    def rule_parameters(self) -> str:
+        """The values of the rule's parameters."""
+        values = self.derivation.rule.parameters
+        return ", ".join(f"${self._tex(symbol)}={self._tex(value)}$" for symbol, value in values.items())
 
     @property
     def metric(self) -> str | None:
@@ -215,7 +286,10 @@ class _Document:
             return None
         d = self.derivation
         rows = []
-        for k in range(d.metric.rows):
+        weights = set(d.learning.weights)
+        for k, overlap in enumerate(d.ordered):
+            if overlap not in weights:
+                continue
             if k == len(d.visible):
                 rows.append(r"\hline")
             rows.append(" & ".join(self._tex(entry) for entry in d.metric.row(k)) + r" \\")
@@ -319,8 +393,10 @@ class _Document:
 
 def _statement(text: str) -> str:
     """Return a statement with its formulas as LaTeX."""
-    parts = re.split("(" + "|".join(map(re.escape, FORMULAS)) + r"|\b[NP]\b)", text)
-    return "".join(f"${FORMULAS.get(part, part)}$" if k % 2 else escaped(part) for k, part in enumerate(parts))
+    letters = "|".join(LETTERS)
+    parts = re.split("(" + "|".join(map(re.escape, FORMULAS)) + rf"|\b(?:{letters})\b)", text)
+    known = {**FORMULAS, **LETTERS}
+    return "".join(f"${known[part]}$" if k % 2 else escaped(part) for k, part in enumerate(parts))
 
 
 def _distributed(term: sympy.Expr) -> list[sympy.Expr]:

@@ -14,6 +14,7 @@ from sympy.utilities.iterables import sift
 
 from symlow.nonlinearity import DELTA, MU, X
 from symlow.overlaps import Column, Overlap, OverlapIndex
+from symlow.rules import Velocity
 
 FIXED = {"dt": r"\mathrm{d}t", "tau": r"\tau", "eta": r"\eta", "k": "k", "j": "j"}
 
@@ -51,13 +52,14 @@ class Notation(LatexPrinter):
 
     Overlaps are \\sigma_{zu}, \\sigma_{v_1u_2} and squared norms \\lVert m\\rVert^2; an overlap with the vector of ones
     is a mean, \\langle z\\rangle; a loss gradient is \\partial_{zu}L; blocks are \\Sigma_{zu}, S_{zu} and, of means,
-    \\Sigma_{z\\mathbf{1}}; latents \\kappa_u, their cotangents \\lambda_u.
+    \\Sigma_{z\\mathbf{1}}; velocities are q_m; latents \\kappa_u, their cotangents \\lambda_u.
     """
 
     def __init__(self, index: OverlapIndex) -> None:
         settings = {"mul_symbol": None, "order": "old", "imaginary_unit": "i", "ln_notation": True}
         super().__init__({**settings, "inv_trig_style": "full"})
         self.network = index.network
+        self._velocity_of = {vector.name: vector.of for vector in self.network.vectors if isinstance(vector, Velocity)}
         self._names = dict(FIXED)
         self._moments: dict[str, str] = {}
         self._pairs = {overlap.name: self._pair(index, overlap) for overlap in index.all}
@@ -83,14 +85,21 @@ class Notation(LatexPrinter):
         """Return the matrix of a vector's columns: its name in capitals; vectors that drive alone are small."""
         if name == self.network.ones:
             return r"\mathbf{1}"
+        if name in self._velocity_of:
+            return f"Q_{{{self.vector(self._velocity_of[name])}}}"
         constant = any(carrier.vector == name and carrier.is_constant for carrier in self.network.carriers)
         letter = name if constant else name.upper()
         return letter if len(letter) == 1 else rf"\mathrm{{{letter}}}"
 
     def _letter(self, vector: str) -> str:
+        if vector in self._velocity_of:
+            return f"q_{{{_subscripted(self._velocity_of[vector])}}}"
         return r"\mathbf{1}" if vector == self.network.ones else _subscripted(vector)
 
     def _label(self, column: Column) -> str:
+        if column.vector in self._velocity_of:
+            weights = self._velocity_of[column.vector]
+            return f"q_{{{_subscripted(weights + column.label.removeprefix(column.vector))}}}"
         return self._letter(column.vector) if column.vector == self.network.ones else _subscripted(column.label)
 
     def _overlap(self, index: OverlapIndex, overlap: Overlap) -> str:

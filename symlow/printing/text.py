@@ -7,6 +7,7 @@ from sympy import MatAdd, MatrixExpr
 from symlow.derivation import Derivation
 from symlow.network import Carrier, Network
 from symlow.nonlinearity.series import ACCEPTED
+from symlow.printing.rules import rule_equations
 from symlow.printing.tasks import task_batches, task_name, task_parameters, task_summary
 from symlow.printing.terms import Term, Terms
 from symlow.spec_trials import GeneratedTask
@@ -109,7 +110,15 @@ def equation(derivation: Derivation, name: str) -> str:
     for gradient, coefficient in derivation.learning.by_gradient(overlap).items():
         factor = str(-coefficient).replace("sigma_", "")
         terms.append(f"{f'({factor})' if '+' in factor else factor} g_{gradient.name}")
-    return f"d {name}/dt = " + ("-" + " - ".join(terms) if terms else "0")
+    gradients = "-" + " - ".join(terms) if terms else ""
+    if terms and derivation.rule.clip:
+        gradients = f"c*({gradients})" if len(terms) > 1 else f"-c*{terms[0]}"
+    decay = derivation.learning.decay(overlap)
+    if decay == 0:
+        return f"d {name}/dt = {gradients or '0'}"
+    return f"d {name}/dt = {gradients}{' ' if gradients else ''}- {str(-decay).replace('sigma_', '')}".replace(
+        "= - ", "= -"
+    )
 
 
 def equations(derivation: Derivation) -> str:
@@ -121,11 +130,22 @@ def equations(derivation: Derivation) -> str:
     lines += [f"    {line}" for line in (*gain_equations(derivation), *reduced_equations(derivation))]
     if network.ones is not None:
         lines += ["", f"x_{network.ones} is the mean of x over neurons; {network.ones}_{network.ones} = 1"]
+    weights = {overlap.name for overlap in derivation.learning.weights}
     for title, overlaps in (("loss-visible", derivation.visible), ("loss-invisible", derivation.invisible)):
         lines += ["", f"{len(overlaps)} {title} overlaps (g_x stands for dL/dx)"]
-        lines += [f"    {equation(derivation, name)}" for name in overlaps]
+        moving = [name for name in overlaps if name in weights]
+        lines += [f"    {equation(derivation, name)}" for name in moving]
+        if len(moving) < len(overlaps):
+            lines.append(f"    and {len(overlaps) - len(moving)} with velocities, which only steps move")
     how = ", exactly" if network.nonlinearity.is_linear else " (the part of second order in lr is a closure)"
-    lines += ["", f"Gradient descent{how}: Sigma+ = K^T Sigma K with K = 1 - 2 lr S D", "", *_loss(derivation)]
+    if derivation.rule.is_plain:
+        lines += ["", f"Gradient descent{how}: Sigma+ = K^T Sigma K with K = 1 - 2 lr S D"]
+    else:
+        lines += ["", f"{derivation.rule.words.capitalize()}{how}"]
+        lines += [f"    {line}" for line in rule_equations(derivation.rule)]
+    rates = [f"{v.rate} for {v.name.upper()}" for v in network.vectors if v.rate not in (0, 1)]
+    lines += [f"    D = {', '.join(rates)}, 1 for other trained and 0 for frozen columns"] if rates else []
+    lines += ["", *_loss(derivation)]
     lines += ["", "Validity"]
     lines += [f"    {statement.validity}: {statement.text}" for statement in derivation.statements]
     return "\n".join(lines)

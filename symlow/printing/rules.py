@@ -1,0 +1,111 @@
+"""Learning rules in print: their gradient, their step and the congruence of the Gram matrix, as text and as LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sympy
+
+from symlow.printing.latex_lines import matrix
+from symlow.rules import CLIP_FACTOR, LABEL_NOISE, LR, MOMENTUM, WEIGHT_DECAY, Block, Rule
+
+ORDER = (LR, CLIP_FACTOR, WEIGHT_DECAY, MOMENTUM)
+"""The order of factors in a product."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How products are written.
+
+    Attributes:
+        symbols: the letter of each symbol.
+        space: what stands between factors.
+        plus: the mark of values after the step.
+        gradient: N grad_P L.
+    """
+
+    symbols: dict[sympy.Symbol, str]
+    space: str
+    plus: str
+    gradient: str
+
+    def product(self, coefficient: sympy.Expr, matrices: Iterable[str]) -> str:
+        """Return a product of symbols, numbers and matrices; 1 if it has no factor."""
+        number, rest = coefficient.as_coeff_Mul()
+        powers = dict(factor.as_base_exp() for factor in sympy.Mul.make_args(rest) if factor != 1)
+        factors = [] if number == 1 else [f"{number}"]
+        for symbol in (*(symbol for symbol in ORDER if symbol in powers), *(base for base in powers if base.is_Add)):
+            code = self.symbols[symbol] if symbol in ORDER else self._sum(symbol)
+            factors.append(code if powers[symbol] == 1 else f"{code}^{powers[symbol]}")
+        return self.space.join([*factors, *matrices]) or "1"
+
+    def _sum(self, expression: sympy.Expr) -> str:
+        """Return a sum in brackets, the number first."""
+        number, rest = expression.as_coeff_Add()
+        return f"({number} + {' + '.join(self.product(term, '') for term in sympy.Add.make_args(rest))})"
+
+    def block(self, block: Block) -> str:
+        """Return a block of K."""
+        text = ""
+        for coefficient, matrices in block:
+            negative = coefficient.could_extract_minus_sign()
+            code = self.product(-coefficient if negative else coefficient, matrices)
+            sign = ("-" if negative else "") if not text else (" - " if negative else " + ")
+            text += sign + code
+        return text
+
+    def rule_gradient(self, rule: Rule, in_span: bool = False) -> str:
+        """Return the gradient that a rule sees, of N grad_P L, or of 2 P S."""
+        factor = CLIP_FACTOR if rule.clip else sympy.Integer(1)
+        code = self.product(2 * factor, "PS") if in_span else self.product(factor, (self.gradient,))
+        return f"{code} + {self.product(WEIGHT_DECAY, 'P')}" if rule.weight_decay else code
+
+    def step(self, rule: Rule) -> list[str]:
+        """Return the equations of a step, the gradient g first."""
+        lr, beta, plus = self.symbols[LR], self.symbols[MOMENTUM], self.plus
+        direction = {"gradient_descent": "g", "momentum": f"Q{plus}", "nesterov": f"(g + {beta}{self.space}Q{plus})"}
+        equations = [f"g = {self.rule_gradient(rule)}"]
+        equations += [f"Q{plus} = {beta}{self.space}Q + g"] if rule.has_velocity else []
+        return [*equations, f"P{plus} = P - {self.space.join([lr, direction[rule.name], 'D'])}"]
+
+
+TEXT = Style({LR: "lr", WEIGHT_DECAY: "rho", MOMENTUM: "beta", CLIP_FACTOR: "c"}, " ", "+", "N grad_P L")
+LATEX = Style(
+    {LR: r"\eta", WEIGHT_DECAY: r"\rho", MOMENTUM: r"\beta", CLIP_FACTOR: "c"}, r"\,", "^{+}", r"N\,\nabla_P L"
+)
+
+
+def rule_equations(rule: Rule) -> tuple[str, ...]:
+    """Return the flow and the step of a rule as lines of text, for docstrings and the terminal."""
+    flow = f"dSigma/dt = -2 {'c ' if rule.clip else ''}(D S Sigma + Sigma S D)"
+    flow += " - rho (D Sigma + Sigma D)" if rule.weight_decay else ""
+    K = {pair: TEXT.block(block) for pair, block in rule.congruence.items()}
+    lines = [
+        f"g = {TEXT.rule_gradient(rule)}" + (",   c = min(1, C / |N grad_P L|)" if rule.clip else ""),
+        f"flow:  dP/dt = -g D,   {flow}",
+        f"step:  {',   '.join(TEXT.step(rule)[1:])},   Sigma+ = K^T Sigma K",
+    ]
+    if rule.has_velocity:
+        lines += [
+            f"       [P Q]+ = [P Q] K,   K = [{K['P', 'P']}, {K['P', 'Q']}]",
+            f"                               [{K['Q', 'P']}, {K['Q', 'Q']}]",
+            "       Q: velocities of the trained columns, zero at first",
+        ]
+    else:
+        lines.append(f"       P+ = P K,   K = {K['P', 'P']}")
+    if rule.clip:
+        lines.append("|N grad_P L|^2 = 4 tr(S Sigma S) over trained columns, the square of its Frobenius norm, by N")
+    values = {symbol: value for symbol, value in rule.parameters.items() if symbol != LABEL_NOISE}
+    return (*lines, ",   ".join(f"{symbol} = {float(value):g}" for symbol, value in values.items()))
+
+
+def rule_step(rule: Rule) -> list[str]:
+    """Return the equations of the step of a rule in LaTeX, given its gradient g; that of the velocity first."""
+    return LATEX.step(rule)[1:]
+
+
+def rule_congruence(rule: Rule) -> str:
+    """Return K in LaTeX, in blocks where there are velocities."""
+    K = {pair: LATEX.block(block) for pair, block in rule.congruence.items()}
+    return matrix([[K[row, column] for column in "PQ"] for row in "PQ"]) if rule.has_velocity else K["P", "P"]
