@@ -22,6 +22,10 @@ from symlow.backward import Backward
 from symlow.closed_form import PairFormula, loss_formula, pair_formulas
 from symlow.errors import check_name
 from symlow.expressions import adjoint
+from symlow.invariants.invariant import Invariant
+from symlow.invariants.lax_pair import LaxPair, closed_forms, lax_pairs
+from symlow.invariants.polynomials import VectorFields
+from symlow.invariants.search import ConservedPolynomials, conserved_polynomials
 from symlow.learning import GramFlow, Metric
 from symlow.network import Network
 from symlow.overlaps import Overlap
@@ -148,6 +152,34 @@ class Derivation:
     def metric(self) -> Metric:
         """The matrix G of dsigma/dt = -G(sigma) grad L, shape (n_overlaps, n_visible), with its two blocks."""
         return self.learning.metric
+
+    @cached_property
+    def vector_fields(self) -> VectorFields:
+        """The vector fields X_e of the flow, one for each visible overlap."""
+        return VectorFields(self.learning)
+
+    @cached_property
+    def lax_pairs(self) -> tuple[LaxPair, ...]:
+        """The Lax pairs dL/dt = 2 [S D, L] of the flow; none where nothing of the kind holds."""
+        return lax_pairs(self.vector_fields)
+
+    @cached_property
+    def conserved(self) -> tuple[Invariant, ...]:
+        """What gradient flow conserves, whatever the loss, in closed form: of Lax pairs, and overlaps at rest.
+
+        ``invariants`` searches for more, or proves that there is no more.
+        """
+        return closed_forms(self.vector_fields)
+
+    def invariants(self, degree: int) -> ConservedPolynomials:
+        """Return all polynomials in the overlaps, up to a degree, that gradient flow conserves whatever the loss.
+
+        Exact: an invariant polynomial f satisfies grad f . G = 0 identically (math.md, section 3).
+
+        Raises:
+            InvariantError: if the degree is less than 1, or too large for so many overlaps.
+        """
+        return conserved_polynomials(self.vector_fields, degree)
 
     @cached_property
     def loss_adjoint(self) -> Mapping[str, MatrixExpr]:
