@@ -16,7 +16,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from itertools import combinations
 from math import comb, factorial, prod
@@ -28,7 +27,7 @@ import sympy
 
 from symlow.arrays import FloatArray
 from symlow.errors import ArrayError, InvariantError
-from symlow.invariants.polynomials import Polynomial, VectorFields, evaluated, product, total
+from symlow.invariants.polynomials import Number, Polynomial, VectorFields, evaluated, product, total
 
 FROZEN, LAX, DETERMINANT, SEARCH = "frozen", "Lax pair", "Gram determinant", "found by search"
 
@@ -132,7 +131,7 @@ class Invariant(ABC):
         return np.abs(sigma[..., [self.fields.positions[k, k] for k in columns]])
 
     def _entry(self, row: int, column: int) -> Polynomial:
-        return {(self.fields.positions[row, column],): Fraction(1)}
+        return {(self.fields.positions[row, column],): 1}
 
     @property
     @abstractmethod
@@ -189,7 +188,7 @@ class Trace(Invariant):
     """
 
     columns: tuple[int, ...]
-    form: tuple[Fraction, ...]
+    form: tuple[Number, ...]
 
     @property
     def _products(self) -> int:
@@ -204,7 +203,7 @@ class Trace(Invariant):
         return total((1, power[i][i]) for i in size)
 
     @property
-    def _rows(self) -> list[tuple[int, Fraction]]:
+    def _rows(self) -> list[tuple[int, Number]]:
         return list(zip(self.columns, self.form, strict=True))
 
     def _value(self, sigma: FloatArray) -> FloatArray:
@@ -230,7 +229,7 @@ class GramSum(Invariant):
     """
 
     columns: tuple[int, ...]
-    form: tuple[Fraction, ...]
+    form: tuple[Number, ...]
     beside: tuple[int, ...]
 
     @property
@@ -244,7 +243,7 @@ class GramSum(Invariant):
     def _expanded(self) -> Polynomial:
         form = dict(zip(self.columns, self.form, strict=True))
         return total(
-            (prod((form[k] for k in chosen), start=Fraction(1)), self._determinant((*self.beside, *chosen)))
+            (prod(form[k] for k in chosen), self._determinant((*self.beside, *chosen)))
             for chosen in combinations(self.columns, self._order)
         )
 
@@ -306,12 +305,12 @@ class Minor(Invariant):
 def determinant(fields: VectorFields, rows: tuple[int, ...], columns: tuple[int, ...]) -> Polynomial:
     """Return the determinant of a block of the Gram matrix, expanded along its first row."""
     if not rows:
-        return {(): Fraction(1)}
+        return {(): 1}
     return total(
         (
             (-1) ** k,
             product(
-                {(fields.positions[rows[0], column],): Fraction(1)},
+                {(fields.positions[rows[0], column],): 1},
                 determinant(fields, rows[1:], columns[:k] + columns[k + 1 :]),
             ),
         )

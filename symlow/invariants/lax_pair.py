@@ -23,8 +23,8 @@ det Sigma[F+i; F+j] with another such column j, or one at rest.
 *No such signs, no visible norm* (an odd circle of visible overlaps): tr S = 0 keeps volumes, det Sigma_{F+C}.
 
 *Several components* C, C', ... each have their own signs. Where no frozen column is beside them, any sum A of multiples
-of their J D^-1 gives a Lax pair of L = A Sigma, so that every word tr (A_C Sigma A_C' Sigma ...) is conserved. The words
-of one component are the traces here; mixed ones are left to the search (:mod:`symlow.invariants.search`).
+of their J D^-1 gives a Lax pair of L = A Sigma, so that every word tr (A_C Sigma A_C' Sigma ...) is conserved. The
+words of one component are the traces here; mixed ones are left to the search (:mod:`symlow.invariants.search`).
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ import sympy
 from symlow.errors import InvariantError
 from symlow.invariants.coupling import Component, Coupling, coupling
 from symlow.invariants.invariant import DETERMINANT, FROZEN, LAX, GramSum, Invariant, Minor, Proof, Terms, Trace
-from symlow.invariants.polynomials import VectorFields
-
-MATRICES = "J Sigma", "J D^-1 Sigma"
+from symlow.invariants.polynomials import Number, VectorFields
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +64,12 @@ class LaxPair:
         return self.component.signs
 
     @property
-    def form(self) -> tuple[Fraction, ...]:
+    def form(self) -> tuple[Number, ...]:
         """The diagonal of J D^-1, or of J where all rates are equal, which then only scale time."""
-        rates = [Fraction(int(r.p), int(r.q)) for r in (self.fields.flow.rates[k] for k in self.component.columns)]
-        scale = rates[0] if self.has_equal_rates else Fraction(1)
-        return tuple(scale * sign / rate for sign, rate in zip(self.signs, rates, strict=True))
+        if self.has_equal_rates:
+            return self.signs
+        rates = [self.fields.flow.rates[k] for k in self.component.columns]
+        return tuple(sign * Fraction(int(r.q), int(r.p)) for sign, r in zip(self.signs, rates, strict=True))
 
     @property
     def has_equal_rates(self) -> bool:
@@ -167,7 +166,7 @@ def frozen_overlaps(fields: VectorFields) -> tuple[Invariant, ...]:
             FROZEN,
             Proof("no loss gradient moves either of its columns", {overlap.name: "no terms"}),
             fields,
-            {(k,): Fraction(1)},
+            {(k,): 1},
         )
         for k, overlap in enumerate(fields.overlaps)
         if not fields.flow.terms(overlap)

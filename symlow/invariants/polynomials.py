@@ -26,16 +26,18 @@ from symlow.overlaps import Overlap
 Monomial = tuple[int, ...]
 """A product of overlaps: their positions in the order of sigma, ascending, repeated as often as they occur."""
 
-Polynomial = dict[Monomial, Fraction]
-"""Coefficients that are not zero, by monomial."""
+Number = int | Fraction
+
+Polynomial = dict[Monomial, Number]
+"""Exact coefficients that are not zero, by monomial."""
 
 
-def total(parts: Iterable[tuple[Fraction | int, Polynomial]]) -> Polynomial:
+def total(parts: Iterable[tuple[Number, Polynomial]]) -> Polynomial:
     """Return the sum of multiples of polynomials."""
     result: Polynomial = {}
     for factor, polynomial in parts:
         for monomial, coefficient in polynomial.items():
-            result[monomial] = result.get(monomial, Fraction(0)) + factor * coefficient
+            result[monomial] = result.get(monomial, 0) + factor * coefficient
     return {monomial: coefficient for monomial, coefficient in sorted(result.items()) if coefficient}
 
 
@@ -45,7 +47,7 @@ def product(left: Polynomial, right: Polynomial) -> Polynomial:
     for first, a in left.items():
         for second, b in right.items():
             monomial = tuple(sorted(first + second))
-            result[monomial] = result.get(monomial, Fraction(0)) + a * b
+            result[monomial] = result.get(monomial, 0) + a * b
     return {monomial: coefficient for monomial, coefficient in sorted(result.items()) if coefficient}
 
 
@@ -91,32 +93,40 @@ class VectorFields:
         return places
 
     @cached_property
-    def linear(self) -> tuple[Mapping[int, tuple[tuple[int, Fraction], ...]], ...]:
-        """For each visible overlap the rates of the overlaps that it moves: pairs of an overlap and its factor."""
-        number = {overlap.name: k for k, overlap in enumerate(self.overlaps)}
-        fields: list[dict[int, tuple[tuple[int, Fraction], ...]]] = [{} for _ in self.flow.visible]
-        for k, overlap in enumerate(self.overlaps):
-            for term in self.flow.terms(overlap):
-                field = fields[number[term.gradient.name]]
-                factor = Fraction(int(term.coefficient.p), int(term.coefficient.q))
-                field[k] = (*field.get(k, ()), (number[term.overlap.name], factor))
-        return tuple(fields)
+    def _moves(self) -> tuple[tuple[tuple[int, int, int], ...], ...]:
+        """For each overlap what moves it: visible overlap, the overlap that its gradient adds, and how often.
 
-    def rate(self, polynomial: Polynomial, visible: int) -> Polynomial:
-        """Return X_e of a polynomial, the factor of dL/dsigma_e in its time derivative; e counts visible overlaps."""
-        field = self.linear[visible]
-        result: Polynomial = {}
+        In units of time in which these numbers are integers.
+        """
+        number = {overlap.name: k for k, overlap in enumerate(self.overlaps)}
+        unit = lcm(*(int(rate.q) for rate in self.flow.rates))
+        return tuple(
+            tuple(
+                (number[term.gradient.name], number[term.overlap.name], int(unit * term.coefficient))
+                for term in self.flow.terms(overlap)
+            )
+            for overlap in self.overlaps
+        )
+
+    def change(self, polynomial: Polynomial) -> dict[int, Polynomial]:
+        """Return X_e of a polynomial for the visible overlaps e, by number, where it is not zero.
+
+        All X_e have a common factor that makes their coefficients integers.
+        """
+        result: dict[int, Polynomial] = {}
         for monomial, coefficient in polynomial.items():
             for place, overlap in enumerate(monomial):
                 rest = monomial[:place] + monomial[place + 1 :]
-                for other, factor in field.get(overlap, ()):
+                for e, other, factor in self._moves[overlap]:
                     key = tuple(sorted((*rest, other)))
-                    result[key] = result.get(key, Fraction(0)) + coefficient * factor
-        return {monomial: coefficient for monomial, coefficient in result.items() if coefficient}
+                    changed = result.setdefault(e, {})
+                    changed[key] = changed.get(key, 0) + coefficient * factor
+        cleaned = {e: {key: value for key, value in result[e].items() if value} for e in sorted(result)}
+        return {e: changed for e, changed in cleaned.items() if changed}
 
     def moving(self, polynomial: Polynomial) -> tuple[str, ...]:
         """Return the visible overlaps whose gradients change a polynomial: none if it is conserved, which proves it."""
-        return tuple(overlap.name for e, overlap in enumerate(self.flow.visible) if self.rate(polynomial, e))
+        return tuple(self.flow.visible[e].name for e in self.change(polynomial))
 
     def expression(self, polynomial: Polynomial) -> sympy.Expr:
         """Return a polynomial as a SymPy expression in ``sigma_*``."""

@@ -4,10 +4,10 @@
 
 The vector fields X_e are linear in the overlaps, so f can be taken homogeneous. They also are multiplied by numbers
 when the columns of P are multiplied by numbers c_i, provided c_i^2 is the same throughout each component of moving
-columns. So conserved polynomials can be taken from one *sector* at a time: the monomials in which each column's index occurs
-equally often modulo 2, those of each component equally often, and that of each column at rest equally often. In each
-sector a linear null-space problem over the rationals is left. Where the norm of a trained column i is visible, its X_e
-counts the index i, so that a conserved f contains no overlap of i at all.
+columns. So conserved polynomials can be taken from one *sector* at a time: the monomials in which the index of each
+column occurs equally often modulo 2, those of each component equally often, and that of each column at rest equally
+often. In each sector a linear null-space problem over the rationals is left. Where the norm of a trained column i is
+visible, its X_e counts the index i, so that a conserved f contains no overlap of i at all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import combinations_with_replacement
-from math import comb, lcm
+from math import comb
 
 from symlow.errors import InvariantError
 from symlow.invariants.coupling import coupling
@@ -25,7 +25,7 @@ from symlow.invariants.invariant import SEARCH, Invariant, Proof, Terms
 from symlow.invariants.lax_pair import closed_forms
 from symlow.invariants.null_space import null_space
 from symlow.invariants.orbits import independent, most_invariants
-from symlow.invariants.polynomials import Monomial, Polynomial, VectorFields, primitive, product
+from symlow.invariants.polynomials import Monomial, Number, Polynomial, VectorFields, primitive, product
 
 MOST_MONOMIALS = 60_000
 """The largest number of monomials of one degree that are searched: about a minute."""
@@ -184,12 +184,11 @@ def _variables(fields: VectorFields) -> list[int]:
 
 def _conserved(fields: VectorFields, monomials: Sequence[Monomial]) -> list[Polynomial]:
     """Return a basis of the conserved polynomials in some monomials, with its free monomials last."""
-    scale = lcm(*(int(rate.q) for rate in fields.flow.rates))
     rows: dict[tuple[int, Monomial], dict[int, int]] = {}
     for column, monomial in enumerate(monomials):
-        for e in range(len(fields.flow.visible)):
-            for target, coefficient in fields.rate({monomial: Fraction(1)}, e).items():
-                rows.setdefault((e, target), {})[column] = int(scale * coefficient)
+        for e, changed in fields.change({monomial: 1}).items():
+            for target, coefficient in changed.items():
+                rows.setdefault((e, target), {})[column] = int(coefficient)
     vectors = null_space(list(rows.values()), len(monomials))
     return [{monomials[k]: value for k, value in vector.items()} for vector in vectors]
 
@@ -203,30 +202,32 @@ def _generators(
     """Return conserved polynomials that span the basis together with those composed of generators of lower degree."""
     # A conserved polynomial is known from its coefficients at the free monomials of the reduced basis.
     free = [max(vector) for vector in basis]
-    echelon: list[list[Fraction]] = []
+    echelon: list[list[Number]] = []
     for polynomial in composed:
-        _extend(echelon, [polynomial.get(monomial, Fraction(0)) for monomial in free])
+        _extend(echelon, [polynomial.get(monomial, 0) for monomial in free])
+    for invariant in candidates:
+        prove(fields, invariant.polynomial)  # once more than in closed form: by expansion, like all others
     chosen = [
         invariant
         for invariant in candidates
-        if _extend(echelon, [invariant.polynomial.get(monomial, Fraction(0)) for monomial in free])
+        if _extend(echelon, [invariant.polynomial.get(monomial, 0) for monomial in free])
     ]
     simplest = sorted(
-        (primitive(vector) for vector in basis), key=lambda f: (len(f), sum(map(abs, f.values())), min(f))
+        (primitive(vector) for vector in basis), key=lambda f: (len(f), sum(abs(value) for value in f.values()), min(f))
     )
     for polynomial in simplest:
-        if _extend(echelon, [polynomial.get(monomial, Fraction(0)) for monomial in free]):
+        if _extend(echelon, [polynomial.get(monomial, 0) for monomial in free]):
             degree = len(min(polynomial))
             chosen.append(Terms("", degree, SEARCH, prove(fields, polynomial), fields, polynomial))
     return chosen
 
 
-def _extend(echelon: list[list[Fraction]], vector: list[Fraction]) -> bool:
+def _extend(echelon: list[list[Number]], vector: list[Number]) -> bool:
     """Add a vector to a basis in echelon form, and return whether it was independent of it."""
     for row in echelon:
         lead = next(k for k, entry in enumerate(row) if entry)
         if vector[lead]:
-            factor = vector[lead] / row[lead]
+            factor = Fraction(vector[lead]) / row[lead]
             vector = [entry - factor * other for entry, other in zip(vector, row, strict=True)]
     if not any(vector):
         return False
@@ -238,7 +239,7 @@ def _composed(generators: Sequence[Invariant], degree: int, sectors: _Sectors) -
     """Return the products of two or more generators that have the degree, by sector."""
     found: dict[Sector, list[Polynomial]] = {}
     for chosen in _products([generator.degree for generator in generators], degree):
-        polynomial: Polynomial = {(): Fraction(1)}
+        polynomial: Polynomial = {(): 1}
         for k in chosen:
             polynomial = product(polynomial, generators[k].polynomial)
         found.setdefault(sectors.of(min(polynomial)), []).append(polynomial)
