@@ -23,11 +23,12 @@ from symlow.certificate import Certificate, Measurement
 from symlow.closure import drift_measurements
 from symlow.drift import drift as run_drift
 from symlow.drift import drift_trials
-from symlow.errors import FileError, SymlowError
+from symlow.errors import FileError, SymlowError, listing
 from symlow.explain import Explanation
 from symlow.files import check_writable, resolved, write_whole
 from symlow.generate import SOURCES, differences, generated_files, specifications, write
 from symlow.initial import load_initial, overlaps_of_weights, sample_weights
+from symlow.invariants.search import ConservedPolynomials
 from symlow.learn import Track
 from symlow.learn import learn as run_learning
 from symlow.plot import check_figure, plot_drift, plot_learning, save_figure
@@ -124,12 +125,18 @@ def derive(spec: SpecFile) -> None:
 def explain(
     spec: SpecFile,
     overlap: Annotated[str | None, typer.Argument(help="Name of an overlap, such as v_u; default: all.")] = None,
+    invariants: Annotated[
+        int | None, typer.Option(metavar="K", help="Show instead all conserved polynomials up to degree K, proved.")
+    ] = None,
 ) -> None:
     """Say why each overlap is loss-visible or loss-invisible, and show its equation term by term.
 
     Example: `symlow explain derivations/ger_barak_2026/rank1_linear.toml v_u`
     """
     derivation = derive_file(spec)
+    if invariants is not None:
+        _print_invariants(derivation.invariants(invariants))
+        return
     if overlap is not None:
         _print_explanation(derivation.explain(overlap))
         return
@@ -139,6 +146,13 @@ def explain(
     for explanation in report.explanations:
         _say("")
         _print_explanation(explanation)
+
+
+def _print_invariants(found: ConservedPolynomials) -> None:
+    _say(str(found))
+    for proof in dict.fromkeys(generator.proof.text for generator in found.generators):
+        names = [generator.name for generator in found.generators if generator.proof.text == proof]
+        _say(f"Proof of {listing(names)}: {proof}.")
 
 
 def _print_explanation(explanation: Explanation) -> None:

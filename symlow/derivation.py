@@ -24,6 +24,7 @@ from symlow.errors import check_name
 from symlow.expressions import adjoint
 from symlow.invariants.invariant import Invariant
 from symlow.invariants.lax_pair import LaxPair, closed_forms, lax_pairs
+from symlow.invariants.orbits import most_invariants
 from symlow.invariants.polynomials import VectorFields
 from symlow.invariants.search import ConservedPolynomials, conserved_polynomials
 from symlow.learning import GramFlow, Metric
@@ -35,6 +36,9 @@ from symlow.tasks import Loss
 from symlow.tasks.filters import FilterLoss
 
 EXACT, ASYMPTOTIC, CLOSURE = "exact", "asymptotically exact", "closure"
+
+MOST_COUNTED = 12
+"""The largest number of columns of P for which conserved quantities are counted unasked: half a second."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,7 @@ class Derivation:
 
     @cached_property
     def lax_pairs(self) -> tuple[LaxPair, ...]:
-        """The Lax pairs dL/dt = 2 [S D, L] of the flow; none where nothing of the kind holds."""
+        """The Lax pairs dLambda/dt = 2 [S D, Lambda] of the flow; none where nothing of the kind holds."""
         return lax_pairs(self.vector_fields)
 
     @cached_property
@@ -170,6 +174,16 @@ class Derivation:
         ``invariants`` searches for more, or proves that there is no more.
         """
         return closed_forms(self.vector_fields)
+
+    @cached_property
+    def conserves_nothing_else(self) -> bool | None:
+        """Whether every smooth function that is conserved for every loss is a function of those in ``conserved``.
+
+        Counted exactly (:mod:`symlow.invariants.orbits`); None for more than ``MOST_COUNTED`` columns of P.
+        """
+        if len(self.learning.rates) > MOST_COUNTED:
+            return None
+        return len(self.conserved) == most_invariants(self.vector_fields)
 
     def invariants(self, degree: int) -> ConservedPolynomials:
         """Return all polynomials in the overlaps, up to a degree, that gradient flow conserves whatever the loss.

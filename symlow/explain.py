@@ -65,6 +65,7 @@ def closure_report(derivation: Derivation) -> ClosureReport:
         f"{len(derivation.visible)} of them are in an equation on which the output depends: loss-visible.",
         f"The other {len(derivation.invisible)} are in none: loss-invisible.",
         "Every right-hand side is a product of loss gradients and overlaps, so the system closes.",
+        *(f"Conserved whatever the loss: {invariant.name} ({invariant.kind})." for invariant in derivation.conserved),
         *(f"{statement.validity.capitalize()}: {statement.text}" for statement in derivation.statements),
     )
     explanations = tuple(explain(derivation, name) for name in derivation.overlaps)

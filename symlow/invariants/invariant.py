@@ -171,7 +171,7 @@ class Terms(Invariant):
 
     def _scale(self, sigma: FloatArray) -> FloatArray:
         overlaps = self.fields.overlaps
-        sizes = {monomial: abs(coefficient) for monomial, coefficient in self.terms.items()}
+        sizes = {monomial: max(coefficient, -coefficient) for monomial, coefficient in self.terms.items()}
         norms = [self._norms(sigma, (overlap.row, overlap.column)) for overlap in overlaps]
         bounds = np.stack([np.sqrt(norm.prod(axis=-1)) for norm in norms], axis=-1)
         return evaluated(sizes, bounds)

@@ -4,10 +4,11 @@ Let C be a component of moving columns (:mod:`symlow.invariants.coupling`), S an
 and the rates, and suppose that signs J = diag(+-1) exist with JS = -SJ: every visible overlap within C joins opposite
 signs. Then
 
-    dL/dt = 2 [S D, L],      L = J D^-1 Sigma_CC,
+    dLambda/dt = 2 [S D, Lambda],      Lambda = J D^-1 Sigma_CC,
 
-since D^-1 commutes with J: dL/dt = -2 J (S Sigma + D^-1 Sigma S D) = 2 (S D) L - 2 L (S D). This is a Lax pair: the
-flow is isospectral, and tr L^k is conserved for k = 1..|C| (math.md, section 3, there for D = 1 and all columns).
+since D^-1 commutes with J: dLambda/dt = -2 J (S Sigma + D^-1 Sigma S D) = 2 (S D) Lambda - 2 Lambda (S D). This is a
+Lax pair: the flow is isospectral, and tr Lambda^k is conserved for k = 1..|C|. (Own; with all columns and D = 1 its
+first one says that [Z V][Z V]^T - [M U][M U]^T, a matrix over neurons, has a constant trace.)
 
 *Frozen columns.* Where columns of C have visible overlaps with columns F at rest, they also move along these. What of
 them is orthogonal to F does not see that: the Schur complement Sigma/F = Sigma_CC - Sigma_CF Sigma_FF^-1 Sigma_FC obeys
@@ -23,7 +24,7 @@ det Sigma[F+i; F+j] with another such column j, or one at rest.
 *No such signs, no visible norm* (an odd circle of visible overlaps): tr S = 0 keeps volumes, det Sigma_{F+C}.
 
 *Several components* C, C', ... each have their own signs. Where no frozen column is beside them, any sum A of multiples
-of their J D^-1 gives a Lax pair of L = A Sigma, so that every word tr (A_C Sigma A_C' Sigma ...) is conserved. The
+of their J D^-1 gives a Lax pair of Lambda = A Sigma, so that every word tr (A_C Sigma A_C' Sigma ...) is conserved. The
 words of one component are the traces here; mixed ones are left to the search (:mod:`symlow.invariants.search`).
 """
 
@@ -44,7 +45,7 @@ from symlow.invariants.polynomials import Number, VectorFields
 
 @dataclass(frozen=True, eq=False)
 class LaxPair:
-    """A Lax pair dL/dt = 2 [S D, L] with L = J D^-1 (Sigma/F) on a component of moving columns.
+    """A Lax pair dLambda/dt = 2 [S D, Lambda] with Lambda = J D^-1 (Sigma/F) on a component of moving columns.
 
     Attributes:
         fields: the flow.
@@ -77,8 +78,18 @@ class LaxPair:
         return len({self.fields.flow.rates[k] for k in self.component.columns}) == 1
 
     @property
+    def has_unit_rates(self) -> bool:
+        """Whether all its columns learn at the rate 1."""
+        return all(self.fields.flow.rates[k] == 1 for k in self.component.columns)
+
+    @property
+    def bracket(self) -> str:
+        """The right-hand side in letters: ``2 [S D, Lambda]``, or ``2 [S, Lambda]`` where D is 1."""
+        return "2 [S, Lambda]" if self.has_unit_rates else "2 [S D, Lambda]"
+
+    @property
     def matrix(self) -> str:
-        """L in letters: ``J Sigma``, ``J D^-1 Sigma/F``."""
+        """Lambda in letters: ``J Sigma``, ``J D^-1 Sigma/F``."""
         number = str(self.number or "")
         rates = "" if self.has_equal_rates else " D^-1"
         frozen = f"/F{number}" if self.component.beside else ""
@@ -89,7 +100,7 @@ class LaxPair:
         """The Lax pair's proof: the signs, checked visible overlap by visible overlap, and the identity.
 
         Raises:
-            InvariantError: if a visible overlap joins columns of equal signs, or the identity does not hold.
+            InvariantError: if a visible overlap joins columns of equal signs, or one that moves outside.
         """
         sign = dict(zip(self.component.columns, self.signs, strict=True))
         checked: dict[str, object] = {}
@@ -102,23 +113,21 @@ class LaxPair:
             elif inside and not {overlap.row, overlap.column} <= {*sign, *self.component.beside}:
                 raise InvariantError(f"{overlap.name}: joins the component with a column that is not at rest")
         frozen = self._labels(self.component.beside)
-        identity = lax_identity() if not frozen else lax_identity() + schur_identity()
-        if identity != 0:
-            raise InvariantError(f"the identity of the Lax pair leaves {identity}")
-        bracket = "2 [S, L]" if self.has_equal_rates else "2 [S D, L]"
-        text = f"JS = -SJ entry by entry, so dL/dt = {bracket} for L = {self.matrix}, and its eigenvalues are constant"
+        checked["dLambda/dt - 2 [S D, Lambda]"] = lax_identity()
+        text = f"JS = -SJ entry by entry, so dLambda/dt = {self.bracket} for Lambda = {self.matrix}: isospectral"
         if frozen:
+            checked["d(Sigma/F)/dt + 2 (D S Sigma/F + Sigma/F S D)"] = schur_identity()
             text += f"; F is {frozen}, and Sigma/F, what is orthogonal to it, obeys the same equation"
-        return Proof(text, {**checked, "dL/dt - 2 [S D, L]": identity})
+        return Proof(text, checked)
 
     @property
     def invariants(self) -> Iterator[Invariant]:
-        """The conserved quantities: as many as the component has columns."""
+        """The conserved quantities, as many as the component has columns."""
         component, proof, form = self.component, self.proof, self.form
         for k in range(1, len(component.columns) + 1):
             if component.beside:
                 number = self.number or ""
-                name = f"det(Sigma_F{number}) e{k}({self.matrix})"
+                name = f"det Sigma_F{number} e{k}({self.matrix})"
                 yield GramSum(
                     name,
                     len(component.beside) + k,
@@ -131,7 +140,7 @@ class LaxPair:
                 )
             else:
                 power = "" if k == 1 else f"^{k}"
-                yield Trace(f"tr({self.matrix}){power}", k, LAX, proof, self.fields, component.columns, form)
+                yield Trace(f"tr ({self.matrix}){power}", k, LAX, proof, self.fields, component.columns, form)
 
     def _labels(self, columns: tuple[int, ...]) -> str:
         return _labels(self.fields, columns)
@@ -146,7 +155,9 @@ def lax_pairs(fields: VectorFields) -> tuple[LaxPair, ...]:
 def closed_forms(fields: VectorFields) -> tuple[Invariant, ...]:
     """Return the conserved quantities in closed form: of Lax pairs first, those of overlaps at rest last.
 
-    They are conserved for every loss, but need not be all that are.
+    They are conserved for every loss, but need not be all that are. They are functionally independent: eigenvalues of
+    different components are functions of different overlaps, and of the others each contains an overlap that those
+    before it do not.
     """
     parts = coupling(fields.flow)
     return (
@@ -218,17 +229,20 @@ def _labels(fields: VectorFields, columns: tuple[int, ...]) -> str:
 
 @cache
 def lax_identity() -> sympy.Expr:
-    """Return dL/dt - 2 [S D, L] for L = J D^-1 Sigma, dSigma/dt = -2 (D S Sigma + Sigma S D) and JS = -SJ: zero.
+    """Return dLambda/dt - 2 [S D, Lambda] for Lambda = J D^-1 Sigma: zero.
 
-    With matrices as symbols that do not commute, J and D apart, and J S replaced by -S J.
+    With dSigma/dt = -2 (D S Sigma + Sigma S D) and JS = -SJ, expanded with matrices as symbols that
+    do not commute, but for the diagonal J and D.
+
+    Raises:
+        InvariantError: if anything is left.
     """
-    S, Sigma, J, D, inverse = sympy.symbols("S Sigma J D Dinv", commutative=False)
-    L = J * inverse * Sigma
+    S, Sigma, J, D, inverse = sympy.symbols("S Sigma J D D^-1", commutative=False)
+    Lambda = J * inverse * Sigma
     change = J * inverse * (-2) * (D * S * Sigma + Sigma * S * D)
-    rest = sympy.expand(change - 2 * (S * D * L - L * S * D))
-    # D and J are diagonal: D J D^-1 = J.
+    rest = sympy.expand(change - 2 * (S * D * Lambda - Lambda * S * D))
     rest = rest.subs(inverse * D, 1).subs(D * J * inverse, J)
-    return sympy.expand(rest.subs(J * S, -S * J))
+    return _nothing(sympy.expand(rest.subs(J * S, -S * J)))
 
 
 @cache
@@ -236,8 +250,11 @@ def schur_identity() -> sympy.Expr:
     """Return d(Sigma/F)/dt + 2 (D S (Sigma/F) + (Sigma/F) S D) for columns C beside columns F at rest: zero.
 
     With the blocks CC, CF, FC, FF of Sigma, and S, T, U those of CC, CF, FC of the symmetric gradient.
+
+    Raises:
+        InvariantError: if anything is left.
     """
-    CC, CF, FC, FF, inverse = sympy.symbols("CC CF FC FF FFinv", commutative=False)
+    CC, CF, FC, FF, inverse = sympy.symbols("CC CF FC FF FF^-1", commutative=False)
     S, T, U, D = sympy.symbols("S T U D", commutative=False)
     change_cc = -2 * (D * (S * CC + T * FC) + (CC * S + CF * U) * D)
     change_cf = -2 * D * (S * CF + T * FF)
@@ -245,4 +262,10 @@ def schur_identity() -> sympy.Expr:
     schur = CC - CF * inverse * FC
     change = change_cc - change_cf * inverse * FC - CF * inverse * change_fc
     rest = sympy.expand(change + 2 * (D * S * schur + schur * S * D))
-    return sympy.expand(rest.subs(FF * inverse, 1).subs(inverse * FF, 1))
+    return _nothing(sympy.expand(rest.subs(FF * inverse, 1).subs(inverse * FF, 1)))
+
+
+def _nothing(rest: sympy.Expr) -> sympy.Expr:
+    if rest != 0:
+        raise InvariantError(f"the identity of the Lax pair does not hold: found {rest}; accepted: 0")
+    return rest

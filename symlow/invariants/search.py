@@ -212,14 +212,16 @@ def _generators(
         for invariant in candidates
         if _extend(echelon, [invariant.polynomial.get(monomial, 0) for monomial in free])
     ]
-    simplest = sorted(
-        (primitive(vector) for vector in basis), key=lambda f: (len(f), sum(abs(value) for value in f.values()), min(f))
-    )
+    simplest = sorted((primitive(vector) for vector in basis), key=lambda f: (len(f), _size(f), min(f)))
     for polynomial in simplest:
         if _extend(echelon, [polynomial.get(monomial, 0) for monomial in free]):
             degree = len(min(polynomial))
             chosen.append(Terms("", degree, SEARCH, prove(fields, polynomial), fields, polynomial))
     return chosen
+
+
+def _size(polynomial: Polynomial) -> Number:
+    return sum((max(value, -value) for value in polynomial.values()), start=Fraction(0))
 
 
 def _extend(echelon: list[list[Number]], vector: list[Number]) -> bool:
