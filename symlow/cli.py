@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -29,7 +30,7 @@ from symlow.files import check_writable, resolved, write_whole
 from symlow.generate import SOURCES, differences, generated_files, specifications, write
 from symlow.initial import load_initial, overlaps_of_weights, sample_weights
 from symlow.invariants.search import ConservedPolynomials
-from symlow.learn import Track
+from symlow.learn import LearningRun, Track
 from symlow.learn import learn as run_learning
 from symlow.plot import check_figure, plot_drift, plot_learning, save_figure
 from symlow.scaffold import new_specification
@@ -322,10 +323,22 @@ def learn(
     _say(
         f"loss {run.loss[0].mean():.6g} -> {run.loss[-1].mean():.6g} in {steps} steps at lr = {lr:g} ({method}){fresh}"
     )
+    _print_drift(run)
     if output is not None:
         _say(f"wrote {run.save(output, force)}")
     if plot is not None:
         _say(f"wrote {save_figure(plot_learning(run), plot, force)}")
+
+
+def _print_drift(run: LearningRun) -> None:
+    """Say in a line or two how far what gradient flow conserves has drifted."""
+    if not run.conserved:
+        return
+    drift = np.abs(run.drift).reshape(-1, len(run.conserved)).max(axis=0)
+    shown = listing((f"{i.name} {d:.1e}" for i, d in zip(run.conserved, drift, strict=True)), limit=6)
+    _say(f"conserved by gradient flow, largest drift relative to what the norms at the start allow: {shown}")
+    if run.method == "step":
+        _say("(a step of descent changes them by an amount of order lr^2: over the same time of the flow, of order lr)")
 
 
 @app.command()

@@ -139,8 +139,8 @@ class LaxPair:
                     component.beside,
                 )
             else:
-                power = "" if k == 1 else f"^{k}"
-                yield Trace(f"tr ({self.matrix}){power}", k, LAX, proof, self.fields, component.columns, form)
+                name = f"tr {self.matrix}" if k == 1 else f"tr ({self.matrix})^{k}"
+                yield Trace(name, k, LAX, proof, self.fields, component.columns, form)
 
     def _labels(self, columns: tuple[int, ...]) -> str:
         return _labels(self.fields, columns)
