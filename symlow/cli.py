@@ -337,7 +337,7 @@ def _print_drift(run: LearningRun) -> None:
     drift = np.abs(run.drift).reshape(-1, len(run.conserved)).max(axis=0)
     shown = listing((f"{i.name} {d:.1e}" for i, d in zip(run.conserved, drift, strict=True)), limit=6)
     _say(f"conserved by gradient flow, largest drift relative to what the norms at the start allow: {shown}")
-    if run.method == "step":
+    if run.method == "step" and not all(invariant.is_kept_by_steps for invariant in run.conserved):
         _say("(a step of descent changes them by an amount of order lr^2: over the same time of the flow, of order lr)")
 
 

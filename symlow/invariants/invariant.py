@@ -29,7 +29,7 @@ from symlow.arrays import FloatArray
 from symlow.errors import ArrayError, InvariantError
 from symlow.invariants.polynomials import Number, Polynomial, VectorFields, evaluated, product, total
 
-FROZEN, LAX, DETERMINANT, SEARCH = "frozen", "Lax pair", "Gram determinant", "found by search"
+FROZEN, ORTHOGONAL, LAX, VOLUME, SEARCH = "frozen", "orthogonal part", "Lax pair", "volume", "found by search"
 
 MOST_PRODUCTS = 50_000
 """The largest number of products of overlaps that are multiplied out for an expression: some seconds."""
@@ -58,7 +58,7 @@ class Invariant(ABC):
     Attributes:
         name: short name, such as ``tr(J Sigma)^2``.
         degree: its degree as a polynomial in the overlaps; it is homogeneous.
-        kind: "frozen", "Lax pair", "Gram determinant" or "found by search".
+        kind: "frozen", "orthogonal part", "Lax pair", "volume" or "found by search".
         proof: why it is conserved.
         fields: the flow that conserves it.
     """
@@ -68,6 +68,11 @@ class Invariant(ABC):
     kind: str
     proof: Proof
     fields: VectorFields
+
+    @property
+    def is_kept_by_steps(self) -> bool:
+        """Whether finite steps conserve it too; others, as far as is known, change by an amount of order lr^2."""
+        return self.kind in (FROZEN, ORTHOGONAL)
 
     @property
     def is_expandable(self) -> bool:
@@ -252,10 +257,17 @@ class GramSum(Invariant):
         return determinant(self.fields, columns, columns)
 
     def _value(self, sigma: FloatArray) -> FloatArray:
-        return self.all_orders(sigma)[..., self.order]
+        return self._all_orders(sigma)[..., self.order]
 
-    def all_orders(self, sigma: FloatArray) -> FloatArray:
-        """Return the sums over subsets of 0, 1, ..., |C| columns, shape (..., |C| + 1)."""
+    def all_orders(self, sigma: object) -> FloatArray:
+        """Return the sums over subsets of 0, 1, ..., |C| columns, shape (..., |C| + 1).
+
+        Raises:
+            ArrayError: if the last axis does not hold the overlaps.
+        """
+        return self._all_orders(self._checked(sigma))
+
+    def _all_orders(self, sigma: FloatArray) -> FloatArray:
         f, n = len(self.beside), len(self.columns)
         every = (*self.beside, *self.columns)
         form = np.array(self.form, dtype=np.float64)

@@ -19,7 +19,7 @@ the same equation, so that the eigenvalues of J D^-1 (Sigma/F) are conserved. Th
 det Sigma_FF, which is constant, are polynomials (:class:`symlow.invariants.invariant.GramSum`).
 
 *A single column* that moves along frozen ones only: its part orthogonal to them is constant, and so is every minor
-det Sigma[F+i; F+j] with another such column j, or one at rest.
+det Sigma[F+i; F+j] with another such column j, or one at rest, along finite steps too.
 
 *No such signs, no visible norm* (an odd circle of visible overlaps): tr S = 0 keeps volumes, det Sigma_{F+C}.
 
@@ -39,7 +39,7 @@ import sympy
 
 from symlow.errors import InvariantError
 from symlow.invariants.coupling import Component, Coupling, coupling
-from symlow.invariants.invariant import DETERMINANT, FROZEN, LAX, GramSum, Invariant, Minor, Proof, Terms, Trace
+from symlow.invariants.invariant import FROZEN, LAX, ORTHOGONAL, VOLUME, GramSum, Invariant, Minor, Proof, Terms, Trace
 from symlow.invariants.polynomials import Number, VectorFields
 
 
@@ -195,7 +195,7 @@ def _volumes(fields: VectorFields, parts: Coupling) -> Iterator[Invariant]:
                 {f"visible norms of {_labels(fields, component.columns)}": 0},
             )
             name = f"det[{_labels(fields, columns)}]"
-            yield Minor(name, len(columns), DETERMINANT, proof, fields, columns, columns)
+            yield Minor(name, len(columns), VOLUME, proof, fields, columns, columns)
 
 
 def _projections(fields: VectorFields, parts: Coupling) -> Iterator[Invariant]:
@@ -220,7 +220,7 @@ def _projections(fields: VectorFields, parts: Coupling) -> Iterator[Invariant]:
                 if i == j
                 else f"det[{_labels(fields, rows)}; {along} {_labels(fields, (j,))}]"
             )
-            yield Minor(name, len(rows), DETERMINANT, proof, fields, rows, columns)
+            yield Minor(name, len(rows), ORTHOGONAL, proof, fields, rows, columns)
 
 
 def _labels(fields: VectorFields, columns: tuple[int, ...]) -> str:

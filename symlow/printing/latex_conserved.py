@@ -77,6 +77,11 @@ class Conserved:
         return not (self.pairs or self.determinants or self.frozen)
 
     @property
+    def is_kept_by_steps(self) -> bool:
+        """Whether finite steps conserve all of it too, and there is something."""
+        return not self.is_empty and all(invariant.is_kept_by_steps for invariant in self.derivation.conserved)
+
+    @property
     def is_complete(self) -> bool:
         """Whether it is known that nothing else is conserved for every loss."""
         return self.derivation.conserves_nothing_else is True

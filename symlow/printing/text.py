@@ -144,7 +144,7 @@ def conserved(derivation: Derivation) -> tuple[str, ...]:
     lines = [line for pair in derivation.lax_pairs for line in _lax_pair(pair)]
     of_pairs = {invariant.name for pair in derivation.lax_pairs for invariant in pair.invariants}
     others = [i for i in derivation.conserved if i.name not in of_pairs and i.kind != FROZEN]
-    lines += [f"{invariant.name}   ({invariant.kind} of Sigma)" for invariant in others]
+    lines += [f"{invariant.name}   (minor of Sigma: {invariant.kind})" for invariant in others]
     frozen = [invariant.name for invariant in derivation.conserved if invariant.kind == FROZEN]
     lines += [f"frozen: {listing(frozen)}"] if frozen else []
     if derivation.conserves_nothing_else is None:
