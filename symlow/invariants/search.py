@@ -79,7 +79,11 @@ class ConservedPolynomials:
             expression = str(generator.expression).replace("sigma_", "")
             lines.append(f"    degree {generator.degree}, {generator.kind}: {generator.name} = {expression}")
         if self.is_complete:
-            lines.append("No other smooth quantity is conserved for every loss." if self.most else NOTHING)
+            lines.append(
+                "No other smooth quantity is conserved for every loss, but functions of these."
+                if self.most
+                else NOTHING
+            )
         else:
             lines.append(
                 f"{self.independent} of them are independent; of all conserved quantities at most {self.most} are."

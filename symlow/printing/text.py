@@ -152,7 +152,7 @@ def conserved(derivation: Derivation) -> tuple[str, ...]:
     if not derivation.conserves_nothing_else:
         return tuple(lines or ["nothing in closed form; symlow explain SPEC --invariants K searches"])
     return tuple(
-        [*lines, "nothing else: any smooth conserved quantity is a function of these"] if lines else ["nothing"]
+        [*lines, "nothing else: any smooth conserved quantity is locally a function of these"] if lines else ["nothing"]
     )
 
 
