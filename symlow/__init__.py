@@ -24,6 +24,7 @@ The modules in the order of the data, each stage reading the one before it:
     tasks           losses: target filters and trials
     closed_form     filter losses as formulas, and their minimum
     learning        the Gram flow, its metric and the exact finite step of a rule
+    invariants      conserved quantities: Lax pairs, and a search for polynomials
     derivation      the frozen result
     explain         the closure report
     printing        text and LaTeX

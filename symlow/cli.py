@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -23,12 +24,13 @@ from symlow.certificate import Certificate, Measurement
 from symlow.closure import drift_measurements
 from symlow.drift import drift as run_drift
 from symlow.drift import drift_trials
-from symlow.errors import FileError, SymlowError
+from symlow.errors import FileError, SymlowError, listing
 from symlow.explain import Explanation
 from symlow.files import check_writable, resolved, write_whole
 from symlow.generate import SOURCES, differences, generated_files, specifications, write
 from symlow.initial import load_initial, overlaps_of_weights, sample_weights
-from symlow.learn import Track
+from symlow.invariants.search import ConservedPolynomials
+from symlow.learn import LearningRun, Track
 from symlow.learn import learn as run_learning
 from symlow.plot import check_figure, plot_drift, plot_learning, save_figure
 from symlow.scaffold import new_specification
@@ -124,12 +126,18 @@ def derive(spec: SpecFile) -> None:
 def explain(
     spec: SpecFile,
     overlap: Annotated[str | None, typer.Argument(help="Name of an overlap, such as v_u; default: all.")] = None,
+    invariants: Annotated[
+        int | None, typer.Option(metavar="K", help="Show instead all conserved polynomials up to degree K, proved.")
+    ] = None,
 ) -> None:
     """Say why each overlap is loss-visible or loss-invisible, and show its equation term by term.
 
     Example: `symlow explain derivations/ger_barak_2026/rank1_linear.toml v_u`
     """
     derivation = derive_file(spec)
+    if invariants is not None:
+        _print_invariants(derivation.invariants(invariants))
+        return
     if overlap is not None:
         _print_explanation(derivation.explain(overlap))
         return
@@ -139,6 +147,13 @@ def explain(
     for explanation in report.explanations:
         _say("")
         _print_explanation(explanation)
+
+
+def _print_invariants(found: ConservedPolynomials) -> None:
+    _say(str(found))
+    for proof in dict.fromkeys(generator.proof.text for generator in found.generators):
+        names = [generator.name for generator in found.generators if generator.proof.text == proof]
+        _say(f"Proof of {listing(names)}: {proof}.")
 
 
 def _print_explanation(explanation: Explanation) -> None:
@@ -308,10 +323,22 @@ def learn(
     _say(
         f"loss {run.loss[0].mean():.6g} -> {run.loss[-1].mean():.6g} in {steps} steps at lr = {lr:g} ({method}){fresh}"
     )
+    _print_drift(run)
     if output is not None:
         _say(f"wrote {run.save(output, force)}")
     if plot is not None:
         _say(f"wrote {save_figure(plot_learning(run), plot, force)}")
+
+
+def _print_drift(run: LearningRun) -> None:
+    """Say in a line or two how far what gradient flow conserves has drifted."""
+    if not run.conserved:
+        return
+    drift = np.abs(run.drift).reshape(-1, len(run.conserved)).max(axis=0)
+    shown = listing((f"{i.name} {d:.1e}" for i, d in zip(run.conserved, drift, strict=True)), limit=6)
+    _say(f"conserved by gradient flow, largest drift relative to what the norms at the start allow: {shown}")
+    if run.method == "step" and not all(invariant.is_kept_by_steps for invariant in run.conserved):
+        _say("(a step of descent changes them by an amount of order lr^2: over the same time of the flow, of order lr)")
 
 
 @app.command()

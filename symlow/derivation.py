@@ -20,8 +20,13 @@ from sympy import MatrixExpr, MatrixSymbol
 
 from symlow.backward import Backward
 from symlow.closed_form import PairFormula, loss_formula, pair_formulas
-from symlow.errors import check_name
+from symlow.errors import InvariantError, check_name
 from symlow.expressions import adjoint
+from symlow.invariants.invariant import Invariant
+from symlow.invariants.lax_pair import LaxPair, closed_forms, lax_pairs
+from symlow.invariants.orbits import most_invariants
+from symlow.invariants.polynomials import VectorFields
+from symlow.invariants.search import ConservedPolynomials, conserved_polynomials
 from symlow.learning import GramFlow, Metric
 from symlow.network import Network
 from symlow.overlaps import Overlap
@@ -32,6 +37,9 @@ from symlow.tasks import Loss
 from symlow.tasks.filters import FilterLoss
 
 EXACT, ASYMPTOTIC, CLOSURE = "exact", "asymptotically exact", "closure"
+
+MOST_COUNTED = 12
+"""The largest number of columns of P for which conserved quantities are counted unasked: half a second."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +162,56 @@ class Derivation:
     def metric(self) -> Metric:
         """The matrix G of dsigma/dt = -G(sigma) grad L, shape (n_overlaps, n_visible), with its two blocks."""
         return self.learning.metric
+
+    @cached_property
+    def vector_fields(self) -> VectorFields:
+        """The vector fields X_e of the flow, one for each visible overlap."""
+        return VectorFields(self.learning)
+
+    @cached_property
+    def lax_pairs(self) -> tuple[LaxPair, ...]:
+        """The Lax pairs dLambda/dt = 2 [S D, Lambda] of the flow; none where nothing of the kind holds."""
+        return lax_pairs(self.vector_fields) if self._conserves else ()
+
+    @property
+    def _conserves(self) -> bool:
+        """Whether the rule follows gradient flow: velocities move overlaps besides it, weight decay shrinks them."""
+        return not (self.rule.has_velocity or self.rule.weight_decay)
+
+    @cached_property
+    def conserved(self) -> tuple[Invariant, ...]:
+        """What gradient flow conserves, whatever the loss, in closed form: of Lax pairs, and overlaps at rest.
+
+        ``invariants`` searches for more, or proves that there is no more. Nothing where the rule has weight decay or
+        velocities.
+        """
+        return closed_forms(self.vector_fields) if self._conserves else ()
+
+    @cached_property
+    def conserves_nothing_else(self) -> bool | None:
+        """Whether every smooth function that is conserved for every loss is a function of those in ``conserved``.
+
+        Counted exactly (:mod:`symlow.invariants.orbits`); None for more than ``MOST_COUNTED`` columns of P.
+        """
+        if len(self.learning.rates) > MOST_COUNTED or not self._conserves:
+            return None
+        return len(self.conserved) == most_invariants(self.vector_fields)
+
+    def invariants(self, degree: int) -> ConservedPolynomials:
+        """Return all polynomials in the overlaps, up to a degree, that gradient flow conserves whatever the loss.
+
+        Exact: an invariant polynomial f satisfies grad f . G = 0 identically (math.md, section 3).
+
+        Raises:
+            InvariantError: if the degree is less than 1, or too large for so many overlaps, or the rule has weight
+                decay or velocities.
+        """
+        if not self._conserves:
+            raise InvariantError(
+                f"learning.rule: found {self.rule.words}{' with weight decay' if self.rule.weight_decay else ''}, whose "
+                "overlaps do not follow gradient flow; accepted: gradient descent, with rates, frozen vectors, clipping"
+            )
+        return conserved_polynomials(self.vector_fields, degree)
 
     @cached_property
     def loss_adjoint(self) -> Mapping[str, MatrixExpr]:

@@ -47,6 +47,10 @@ class LearningError(SymlowError):
     """A learning run that left the finite numbers, or an integration that failed."""
 
 
+class InvariantError(SymlowError):
+    """A quantity that is not conserved, or a search for conserved ones that is out of range."""
+
+
 def nearest(name: str, accepted: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the accepted spelling nearest to ``name``, or an empty string."""
     matches = difflib.get_close_matches(name, list(accepted), n=1, cutoff=0.5)

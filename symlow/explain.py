@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import sympy
 
 from symlow.derivation import Derivation
+from symlow.errors import listing
 from symlow.learning import Term
 from symlow.overlaps import Overlap
 
@@ -61,6 +62,7 @@ def closure_report(derivation: Derivation) -> ClosureReport:
     p = len(derivation.reduction.index.columns)
     n = len(derivation.overlaps)
     latents = ", ".join(f"{latent.name} ({latent.rows})" for latent in derivation.reduction.latents.values())
+    conserved = listing(invariant.name for invariant in derivation.conserved)
     summary = (
         f"The state stays in the span of its carriers: the latents are {latents}.",
         f"P has {p} columns, so its Gram matrix has {p} * {p + 1} / 2 = {n} distinct entries, the overlaps.",
@@ -68,6 +70,7 @@ def closure_report(derivation: Derivation) -> ClosureReport:
         f"The other {len(derivation.invisible)} are in none: loss-invisible.",
         "Every right-hand side is a product of loss gradients and overlaps, so the system closes.",
         *_velocities(derivation),
+        f"Gradient flow conserves, whatever the loss: {conserved or 'nothing in closed form'}.",
         *(f"{statement.validity.capitalize()}: {statement.text}" for statement in derivation.statements),
     )
     explanations = tuple(explain(derivation, name) for name in derivation.overlaps)

@@ -5,6 +5,9 @@
 or K and the flow of another rule (:mod:`symlow.rules`). A step of descent with learning rate lr advances the time of
 the flow by lr; a step with momentum beta does by lr / (1 - beta), to which it tends as lr falls. Where trials are drawn
 anew for each step, S is that of the step's own batch: stochastic gradient descent.
+
+What the flow conserves whatever the loss (:mod:`symlow.invariants`), a step changes by an amount of order lr^2, so that
+over a given time of the flow descent drifts by an amount of order lr; the flow drifts by its integrator's error.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import io
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -27,6 +31,7 @@ from symlow.derivation import Derivation
 from symlow.errors import LearningError
 from symlow.files import write_whole
 from symlow.initial import check_overlaps
+from symlow.invariants.invariant import FROZEN, Invariant, evaluate
 from symlow.tasks.filters import FilterLoss
 from symlow.tasks.trials import check_trials
 
@@ -51,6 +56,7 @@ class LearningRun:
         lr: learning rate.
         method: "step" for gradient descent, "flow" for gradient flow.
         digest: digest of the specification.
+        conserved: what gradient flow conserves, but for overlaps that are frozen.
     """
 
     overlaps: tuple[str, ...]
@@ -60,6 +66,21 @@ class LearningRun:
     lr: float
     method: str
     digest: str
+    conserved: tuple[Invariant, ...] = ()
+
+    @cached_property
+    def drift(self) -> FloatArray:
+        """How far each conserved quantity is from its first value, by ``conserved`` along the last axis.
+
+        Relative to the largest that it could be for vectors of the first state's norms (:meth:`Invariant.scale`).
+        Shape (steps + 1, n_conserved), or (steps + 1, states, n_conserved).
+        """
+        values = evaluate(self.conserved, self.sigma)
+        scales = np.ones(values.shape[1:])
+        for k, invariant in enumerate(self.conserved):
+            scales[..., k] = invariant.scale(self.sigma[0])
+        difference = values - values[0]
+        return np.divide(difference, scales, out=np.zeros_like(difference), where=scales > 0)
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         """Write the run to an .npz file with an array for each attribute, and return its path.
@@ -77,6 +98,8 @@ class LearningRun:
             lr=self.lr,
             method=self.method,
             digest=self.digest,
+            conserved=np.array([invariant.name for invariant in self.conserved], dtype=np.str_),
+            drift=self.drift,
         )
         return write_whole(path, stream.getvalue(), overwrite)
 
@@ -125,7 +148,16 @@ def learn(
     else:
         course = _flow(module, start, lr / float(1 - derivation.rule.momentum), steps, at_step, track)
     losses = np.array([module.loss(state, at_step(k)) for k, state in enumerate(course)])
-    return LearningRun(derivation.overlaps, len(derivation.visible), course, losses, lr, method, derivation.spec.digest)
+    return LearningRun(
+        derivation.overlaps,
+        len(derivation.visible),
+        course,
+        losses,
+        lr,
+        method,
+        derivation.spec.digest,
+        tuple(invariant for invariant in derivation.conserved if invariant.kind != FROZEN),
+    )
 
 
 def _trials_by_step(

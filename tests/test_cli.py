@@ -102,6 +102,14 @@ def test_new_derive_explain(folder):
     assert "unknown overlap 'u_u2'; did you mean 'u" in fails("explain", "mine.toml", "u_u2")
 
 
+def test_explain_searches_for_invariants(folder):
+    found = works("explain", "small.toml", "--invariants", "2")
+    assert "conserved polynomials of degree <= 1, ..., 2: 1, 3" in found
+    assert "tr J Sigma = m_m + u_u - v_v - z_z" in found
+    assert "Proof of tr J Sigma, tr (J Sigma)^2: JS = -SJ entry by entry" in found
+    assert "degree: found 0; accepted" in fails("explain", "small.toml", "--invariants", "0")
+
+
 def test_explain_shows_every_term_of_the_equation(folder):
     explained = works("explain", "small.toml", "v_u")
     for term in ("-g_v_m*m_u", "-g_v_u*u_u", "-g_v_u*v_v", "-g_z_u*z_v"):

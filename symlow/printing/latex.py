@@ -17,6 +17,7 @@ from symlow.closed_form import PairFormula
 from symlow.derivation import Derivation
 from symlow.expressions import summands
 from symlow.network import Carrier, Network
+from symlow.printing.latex_conserved import Conserved
 from symlow.printing.latex_dynamics import Dynamics
 from symlow.printing.latex_lines import aligned, bracketed, escaped, listed, matrix, width
 from symlow.printing.notation import Notation
@@ -94,6 +95,7 @@ class _Document:
         self.scalars = scalars
         self.notation = Notation(derivation.reduction.index)
         self.dynamics = Dynamics(derivation, self.notation)
+        self.conserved = Conserved(derivation, self.notation)
         self.network: Network = derivation.network
 
     def _tex(self, expression: sympy.Basic) -> str:

@@ -96,7 +96,8 @@ class Notation(LatexPrinter):
             return f"q_{{{_subscripted(self._velocity_of[vector])}}}"
         return r"\mathbf{1}" if vector == self.network.ones else _subscripted(vector)
 
-    def _label(self, column: Column) -> str:
+    def column(self, column: Column) -> str:
+        """Return one column of a vector, as in overlaps: v_1."""
         if column.vector in self._velocity_of:
             weights = self._velocity_of[column.vector]
             return f"q_{{{_subscripted(weights + column.label.removeprefix(column.vector))}}}"
@@ -104,7 +105,7 @@ class Notation(LatexPrinter):
 
     def _overlap(self, index: OverlapIndex, overlap: Overlap) -> str:
         if overlap.is_norm:
-            return rf"\lVert {self._label(index.columns[overlap.row])}\rVert^2"
+            return rf"\lVert {self.column(index.columns[overlap.row])}\rVert^2"
         pair = self._pairs[overlap.name]
         return pair if self._is_mean(index, overlap) else rf"\sigma_{{{pair}}}"
 
@@ -113,7 +114,7 @@ class Notation(LatexPrinter):
 
     def _pair(self, index: OverlapIndex, overlap: Overlap) -> str:
         """Return the two columns of an overlap as a subscript, ``v_1u_2``; of a mean, the mean itself."""
-        left, right = (self._label(index.columns[k]) for k in (overlap.row, overlap.column))
+        left, right = (self.column(index.columns[k]) for k in (overlap.row, overlap.column))
         return rf"\langle {left}\rangle" if self._is_mean(index, overlap) else f"{left}{right}"
 
     def gradient(self, overlap: Overlap) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from sympy import MatAdd, MatrixExpr
 
 from symlow.derivation import Derivation
+from symlow.errors import listing
+from symlow.invariants.invariant import FROZEN
+from symlow.invariants.lax_pair import LaxPair
 from symlow.network import Carrier, Network
 from symlow.nonlinearity.series import ACCEPTED
 from symlow.printing.rules import rule_equations
@@ -13,6 +16,9 @@ from symlow.printing.terms import Term, Terms
 from symlow.spec_trials import GeneratedTask
 from symlow.tasks.filters import FilterLoss
 from symlow.tasks.trials import TrialsLoss
+
+MOST_TERMS = 12
+"""The largest number of terms of a conserved quantity that is written out."""
 
 
 def network_equations(network: Network) -> tuple[str, ...]:
@@ -146,9 +152,47 @@ def equations(derivation: Derivation) -> str:
     rates = [f"{v.rate} for {v.name.upper()}" for v in network.vectors if v.rate not in (0, 1)]
     lines += [f"    D = {', '.join(rates)}, 1 for other trained and 0 for frozen columns"] if rates else []
     lines += ["", *_loss(derivation)]
+    lines += ["", "Conserved by gradient flow, whatever the loss"]
+    lines += [f"    {line}" for line in conserved(derivation)]
     lines += ["", "Validity"]
     lines += [f"    {statement.validity}: {statement.text}" for statement in derivation.statements]
     return "\n".join(lines)
+
+
+def conserved(derivation: Derivation) -> tuple[str, ...]:
+    """Return what gradient flow conserves: Lax pairs in matrix form, other closed forms by name."""
+    lines = [line for pair in derivation.lax_pairs for line in _lax_pair(pair)]
+    of_pairs = {invariant.name for pair in derivation.lax_pairs for invariant in pair.invariants}
+    others = [i for i in derivation.conserved if i.name not in of_pairs and i.kind != FROZEN]
+    lines += [f"{invariant.name}   (minor of Sigma: {invariant.kind})" for invariant in others]
+    frozen = [invariant.name for invariant in derivation.conserved if invariant.kind == FROZEN]
+    lines += [f"frozen: {listing(frozen)}"] if frozen else []
+    if derivation.conserves_nothing_else is None:
+        return tuple(lines or ["no Lax pair"])
+    if not derivation.conserves_nothing_else:
+        return tuple(lines or ["nothing in closed form; symlow explain SPEC --invariants K searches"])
+    return tuple(
+        [*lines, "nothing else: any smooth conserved quantity is locally a function of these"] if lines else ["nothing"]
+    )
+
+
+def _lax_pair(pair: LaxPair) -> list[str]:
+    columns = pair.fields.flow.index.columns
+    plus, minus = (
+        ", ".join(columns[k].label for k, s in zip(pair.component.columns, pair.signs, strict=True) if s == sign)
+        for sign in (1, -1)
+    )
+    number = pair.number or ""
+    lines = [
+        f"Lax pair dLambda/dt = {pair.bracket}, Lambda = {pair.matrix}; J{number} is +1 on {plus} and -1 on {minus}"
+    ]
+    if pair.component.beside:
+        frozen = ", ".join(columns[k].label for k in pair.component.beside)
+        lines.append(f"    Sigma/F{number} is the Gram matrix of what is orthogonal to {frozen} (Schur complement)")
+    size, first = len(pair.component.columns), next(pair.invariants)
+    short = first.is_expandable and len(first.polynomial) <= MOST_TERMS
+    value = f"; {first.name} = {str(first.expression).replace('sigma_', '')}" if short else ""
+    return [*lines, f"    so the {size} eigenvalues of Lambda are constant{value}"]
 
 
 def _loss(derivation: Derivation) -> list[str]:
