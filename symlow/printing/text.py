@@ -7,7 +7,7 @@ from sympy import MatAdd, MatrixExpr
 from symlow.derivation import Derivation
 from symlow.network import Carrier, Network
 from symlow.nonlinearity.series import ACCEPTED
-from symlow.printing.rules import rule_equations
+from symlow.printing.rules import noise_equations, rule_equations
 from symlow.printing.tasks import task_batches, task_name, task_parameters, task_summary
 from symlow.printing.terms import Term, Terms
 from symlow.spec_trials import GeneratedTask
@@ -143,6 +143,7 @@ def equations(derivation: Derivation) -> str:
     else:
         lines += ["", f"{derivation.rule.words.capitalize()}{how}"]
         lines += [f"    {line}" for line in rule_equations(derivation.rule)]
+    lines += [f"    {line}" for line in noise_equations(derivation.rule)]
     rates = [f"{v.rate} for {v.name.upper()}" for v in network.vectors if v.rate not in (0, 1)]
     lines += [f"    D = {', '.join(rates)}, 1 for other trained and 0 for frozen columns"] if rates else []
     lines += ["", *_loss(derivation)]
