@@ -21,6 +21,9 @@ from symlow.views import derive
 Batches = Callable[[int], Trials]
 """The trials of each step of learning, by its number."""
 
+LABEL_STREAM = 1
+"""Sets the random numbers of label noise apart from those of the trials of the same seed and step."""
+
 
 def task_generator(derivation: Derivation) -> TrialGenerator | None:
     """Return the generator of the trials of a derivation's task, or None if the task does not generate any.
@@ -57,6 +60,24 @@ def task_batches(
     if generator is None or not isinstance(task, GeneratedTask):
         return None
     return batches(generator, task.batch if batch is None else batch, seed, task.data if data is None else data)
+
+
+def noisy_batches(trials: Trials | Batches, noise: float, seed: int) -> Batches:
+    """Return trials with white noise on their targets, drawn anew at each step and the same for the same seed.
+
+    Args:
+        trials: the trials, or those of each step.
+        noise: standard deviation of the noise on each entry of y; without noise the trials are those given.
+        seed: >= 0.
+    """
+
+    def at(step: int) -> Trials:
+        x, y, mask = trials(step) if callable(trials) else trials
+        if noise == 0:
+            return x, y, mask
+        return x, y + noise * np.random.default_rng([seed, step, LABEL_STREAM]).standard_normal(y.shape), mask
+
+    return at
 
 
 def _check_carriers(teacher: Derivation, task: TeacherTask) -> None:

@@ -154,6 +154,11 @@ class Derivation:
         return ByOverlap(self.ordered, self.learning.finite_step)
 
     @cached_property
+    def noisy_step_mean(self) -> ByOverlap:
+        """The mean of the overlap after one step over noise on targets, by name, with covariances ``cov_*``."""
+        return ByOverlap(self.ordered, self.learning.noisy_mean)
+
+    @cached_property
     def block_flow(self) -> Mapping[tuple[str, str], MatrixExpr]:
         """D Sigma_ab/dt in blocks of Sigma and S, by pair of vectors: the same at every rank."""
         return MappingProxyType({pair: self.learning.block_equation(*pair) for pair in self.reduction.index.blocks})
@@ -288,6 +293,18 @@ def _exact_statements(derivation: Derivation) -> Iterator[Statement]:
         ),
     )
     yield from _velocity_statements(rule)
+    if rule.label_noise:
+        yield Statement("With noise on the targets all this holds for each realisation of it.", EXACT)
+        yield from _noise_statements(rule, EXACT)
+
+
+def _noise_statements(rule: Rule, validity: str) -> Iterator[Statement]:
+    if rule.has_noisy_moments:
+        yield Statement(
+            "The loss gradient is affine in the targets, and a step is quadratic in it: over Gaussian noise on the "
+            "targets the mean and the covariance of a step are those given.",
+            validity,
+        )
 
 
 def _velocity_statements(rule: Rule) -> Iterator[Statement]:
@@ -352,6 +369,7 @@ def _gaussian_statements(derivation: Derivation) -> Iterator[Statement]:
         "term is the flow; its second-order term is not that of a nonlinear network, but part of the closure.",
         CLOSURE,
     )
+    yield from _noise_statements(rule, CLOSURE)
     if rule.has_velocity:
         yield Statement(
             "Velocities are made of gradients, which leave the span of P in a nonlinear network, and whose rows are "

@@ -20,7 +20,7 @@ import numpy as np
 import scipy.special
 
 from symlow.arrays import FloatArray, Trials
-from symlow.batches import Batches, task_batches
+from symlow.batches import Batches, noisy_batches, task_batches
 from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
 from symlow.errors import LearningError
@@ -163,22 +163,24 @@ def has_no_network(derivation: Derivation) -> bool:
 def drift_trials(derivation: Derivation, seed: int, batch: int | None = None, trials: Trials | None = None) -> Batches:
     """Return the trials of each step: those given, those that the task draws, or a filter task's impulses.
 
+    On their targets there is the label noise of the specification.
+
     Raises:
         LearningError: if the task has no trials of its own and none are given, or batch has no meaning for it.
         SpecError: if seed or batch are out of range.
     """
     loss = derivation.loss
+    noise = float(derivation.rule.label_noise)
     drawn = None if trials is not None else task_batches(derivation, seed, batch)
     if drawn is not None:
-        return drawn
+        return noisy_batches(drawn, noise, seed) if noise else drawn
     if batch is not None:
         raise LearningError("batch: the task draws no trials; leave it out")
     if trials is None and isinstance(loss, FilterLoss) and loss.steps is not None:
         trials = loss.impulse_trials()
     if trials is None:
         raise LearningError("trials: the task has none of its own; give arrays x, y and, if wanted, mask")
-    given = trials
-    return lambda step: given
+    return noisy_batches(trials, noise, seed)
 
 
 def _relative(deviation: FloatArray, size: FloatArray) -> FloatArray:

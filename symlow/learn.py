@@ -25,7 +25,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from symlow.arrays import FloatArray, Trials
-from symlow.batches import Batches, task_batches
+from symlow.batches import Batches, noisy_batches, task_batches
 from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
 from symlow.errors import LearningError
@@ -125,10 +125,10 @@ def learn(
         trials: (x, y, mask); or a function that returns those of each step by its number. Needed for tasks of kind
             ``trials``; by default tasks that are drawn at random are drawn, others have a closed form.
         method: "step", steps of the learning rule; "flow", its flow over the time lr * steps, with momentum beta
-            lr * steps / (1 - beta), which wants the same trials at all times.
+            lr * steps / (1 - beta), which wants the same trials at all times, and in which label noise averages out.
         module: its generated module, if it is at hand; by default it is compiled.
         track: wraps the iteration over steps, for a progress bar.
-        seed: seed of the trials that are drawn.
+        seed: seed of the trials that are drawn, and of the noise on their targets.
 
     Raises:
         ArrayError: for arrays of the wrong shape, or with values that are not finite.
@@ -163,8 +163,9 @@ def learn(
 def _trials_by_step(
     derivation: Derivation, trials: tuple[object, ...] | Batches | None, method: str, seed: int
 ) -> Callable[[int], Trials | None]:
-    """Return the checked trials of each step, None where the loss has a closed form."""
+    """Return the checked trials of each step, with the noise on their targets; None where there is a closed form."""
     loss = derivation.loss
+    noise = float(derivation.rule.label_noise) if method == "step" else 0.0
     if trials is None:
         if isinstance(loss, FilterLoss):
             return lambda step: None
@@ -173,11 +174,11 @@ def _trials_by_step(
             raise LearningError("trials: the task has no closed-form loss; give arrays x, y and, if wanted, mask")
     if not callable(trials):
         checked = check_trials(trials, loss.inputs, loss.outputs)
-        return lambda step: checked
+        return noisy_batches(checked, noise, seed)
     if method == "flow" and any(first is not second for first, second in zip(trials(0), trials(1), strict=True)):
         raise LearningError("method: found 'flow' with trials that differ from step to step; accepted: fixed trials")
     given = trials
-    return lambda step: check_trials(given(step), loss.inputs, loss.outputs)
+    return noisy_batches(lambda step: check_trials(given(step), loss.inputs, loss.outputs), noise, seed)
 
 
 def _check_initial_loss(derivation: Derivation, module: ModuleType, start: FloatArray, trials: Trials | None) -> None:

@@ -230,6 +230,27 @@ class GramFlow:
             )
         )
 
+    def noisy_mean(self, overlap: Overlap) -> sympy.Expr:
+        """Return the mean of the overlap after one step over noise on the targets, exact as the step is.
+
+        The step is quadratic in the loss gradients ``g_a``, which are affine in the targets, so that the mean is the
+        step at their means plus (1/2) sum_ab cov_ab d^2/dg_a dg_b, with their covariances ``cov_a_b``; for gradient
+        descent E[Sigma+] = K^T Sigma K + 4 eta^2 E[D dS Sigma dS D].
+
+        Raises:
+            SpecError: if gradients are clipped, for then the step is not a polynomial in them.
+        """
+        if self.rule.clip:
+            raise SpecError("learning.clip: found it with label noise; a clipped step has no mean in closed form")
+        step = self.finite_step(overlap)
+        moving = [visible for visible in self.visible if step.has(visible.gradient_symbol)]
+        second = [
+            gradient_covariance(left, right) * sympy.diff(step, left.gradient_symbol, right.gradient_symbol) / 2
+            for left in moving
+            for right in moving
+        ]
+        return step + sympy.Add(*second)
+
     @cached_property
     def square_of_gradient(self) -> sympy.Expr:
         """|N grad_P L|^2 = 4 tr(S Sigma S) over trained columns, by the norm with which gradients are clipped."""
@@ -292,6 +313,11 @@ class GramFlow:
         if (left, right) in blocks:
             return blocks[left, right]
         return blocks[right, left].T if (right, left) in blocks else None
+
+
+def gradient_covariance(left: Overlap, right: Overlap) -> sympy.Symbol:
+    """Return the covariance of two loss gradients over noise on the targets, ``cov_<left>_<right>``."""
+    return sympy.Symbol("_".join(("cov", *sorted((left.name, right.name)))))
 
 
 def _halved(gradient: Overlap) -> sympy.Expr:

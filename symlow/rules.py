@@ -86,6 +86,11 @@ class Rule:
         return not (self.has_velocity or self.weight_decay or self.clip)
 
     @property
+    def has_noisy_moments(self) -> bool:
+        """Whether there is noise on targets, over which a step has moments in closed form: clipping leaves none."""
+        return bool(self.label_noise) and not self.clip
+
+    @property
     def parameters(self) -> Mapping[sympy.Symbol, sympy.Rational]:
         """Exact values of the symbols in the rule's equations."""
         values = {

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from symlow.arrays import FloatArray, Trials
-from symlow.batches import task_batches
+from symlow.batches import noisy_batches, task_batches
 from symlow.certificate import Certificate, Check, Measurement, check, relative_error
 from symlow.closure import ClosureVerification, drift_measurements, gradient_flow
 from symlow.codegen.emit import compile_module
@@ -106,7 +106,8 @@ def verify(
             checks += closure.checks()
             measurements += closure.measurements()
             if not derivation.network.nonlinearity.has_jumps:
-                batches = task_batches(derivation, seed, DRIFT_TRIALS) or (lambda step: trials)
+                drawn = task_batches(derivation, seed, DRIFT_TRIALS) or trials
+                batches = noisy_batches(drawn, float(derivation.rule.label_noise), seed)
                 measurements += drift_measurements(drift(derivation, weights, lr, steps, batches, module, track))
     if isinstance(derivation.loss, FilterLoss):
         checks += comparison.closed_form()
@@ -214,16 +215,17 @@ class _Comparison:
         """Return the largest deviations of overlaps and loss along a run, relative to the largest of each."""
         sigma, in_overlaps, in_loss, scale = self.sigma, 0.0, 0.0, 0.0
         optimizer = rule_optimizer(self.derivation.rule)
-        run = self.network.train(self.weights, self.trials, lr, steps, gradient, optimizer)
+        trials = noisy_batches(self.trials, float(self.derivation.rule.label_noise), seed=0)
+        run = self.network.train(self.weights, trials, lr, steps, gradient, optimizer)
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported, not warned of
-            for _ in track(range(steps + 1)):
-                moment = next(run)
+            for k in track(range(steps + 1)):
+                moment, batch = next(run), trials(k)
                 if not np.isfinite(moment.loss) or np.abs(moment.gram).max() > LARGEST_OVERLAP:
                     raise LearningError(f"learning of the full network diverged at lr = {lr}; verify with a lower one")
                 in_overlaps = max(in_overlaps, relative_error(self.module.gram(sigma), moment.gram))
                 scale = max(scale, moment.loss)
-                in_loss = max(in_loss, abs(float(self.module.loss(sigma, self.trials)) - moment.loss) / (scale or 1.0))
-                sigma = self.module.step(sigma, lr, self.trials)
+                in_loss = max(in_loss, abs(float(self.module.loss(sigma, batch)) - moment.loss) / (scale or 1.0))
+                sigma = self.module.step(sigma, lr, batch)
         return in_overlaps, in_loss
 
     def flow(self) -> Check:

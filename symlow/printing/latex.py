@@ -24,7 +24,7 @@ from symlow.printing.notation import Notation
 from symlow.printing.rules import LATEX, rule_congruence, rule_step
 from symlow.printing.tasks import task_batches, task_name, task_parameters, task_summary
 from symlow.reduction import Visibility
-from symlow.rules import WEIGHT_DECAY, Velocity
+from symlow.rules import LABEL_NOISE, WEIGHT_DECAY, Velocity
 from symlow.spec import FORMAT
 from symlow.spec_trials import GeneratedTask
 from symlow.tasks.filters import FilterLoss
@@ -279,8 +279,13 @@ class _Document:
     @property
     def rule_parameters(self) -> str:
         """The values of the rule's parameters."""
-        values = self.derivation.rule.parameters
+        values = {s: value for s, value in self.derivation.rule.parameters.items() if s != LABEL_NOISE}
         return ", ".join(f"${self._tex(symbol)}={self._tex(value)}$" for symbol, value in values.items())
+
+    @property
+    def label_noise(self) -> str:
+        """The standard deviation of the noise on targets."""
+        return self._tex(self.derivation.rule.label_noise)
 
     @property
     def metric(self) -> str | None:

@@ -100,6 +100,22 @@ def rule_equations(rule: Rule) -> tuple[str, ...]:
     return (*lines, ",   ".join(f"{symbol} = {float(value):g}" for symbol, value in values.items()))
 
 
+def noise_equations(rule: Rule) -> tuple[str, ...]:
+    """Return what noise on targets does to a step as lines of text; none without noise."""
+    if not rule.label_noise:
+        return ()
+    lines = [f"Targets have white noise of standard deviation {float(rule.label_noise):g}, drawn anew at each step."]
+    if rule.has_noisy_moments:
+        lines += [
+            "Loss gradients g then are Gaussian, and K is affine in them. With its derivatives K_k along the principal",
+            "axes k of their covariance, times standard deviations, and sym M = (M + M^T) / 2,",
+            "    E[Sigma+] = K^T Sigma K + sum_k K_k^T Sigma K_k,   K at the targets without noise",
+            "    Cov[Sigma+] = sum_k A_k A_k^T + 2 sum_kl B_kl B_kl^T,",
+            "    A_k = 2 sym K_k^T Sigma K,   B_kl = sym K_k^T Sigma K_l",
+        ]
+    return tuple(lines)
+
+
 def rule_step(rule: Rule) -> list[str]:
     """Return the equations of the step of a rule in LaTeX, given its gradient g; that of the velocity first."""
     return LATEX.step(rule)[1:]

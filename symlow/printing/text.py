@@ -10,7 +10,7 @@ from symlow.invariants.invariant import FROZEN
 from symlow.invariants.lax_pair import LaxPair
 from symlow.network import Carrier, Network
 from symlow.nonlinearity.series import ACCEPTED
-from symlow.printing.rules import rule_equations
+from symlow.printing.rules import noise_equations, rule_equations
 from symlow.printing.tasks import task_batches, task_name, task_parameters, task_summary
 from symlow.printing.terms import Term, Terms
 from symlow.spec_trials import GeneratedTask
@@ -149,6 +149,7 @@ def equations(derivation: Derivation) -> str:
     else:
         lines += ["", f"{derivation.rule.words.capitalize()}{how}"]
         lines += [f"    {line}" for line in rule_equations(derivation.rule)]
+    lines += [f"    {line}" for line in noise_equations(derivation.rule)]
     rates = [f"{v.rate} for {v.name.upper()}" for v in network.vectors if v.rate not in (0, 1)]
     lines += [f"    D = {', '.join(rates)}, 1 for other trained and 0 for frozen columns"] if rates else []
     lines += ["", *_loss(derivation)]
