@@ -26,8 +26,8 @@ from typing import Any
 
 import sympy
 
-from symlow.expressions import exact
 from symlow.equations import Vector
+from symlow.expressions import exact
 from symlow.network import Network
 from symlow.spec_learning import DEFAULT_MOMENTUM, LearningSpec
 

@@ -104,6 +104,7 @@ class VectorFields:
             tuple(
                 (number[term.gradient.name], number[term.overlap.name], int(unit * term.coefficient))
                 for term in self.flow.terms(overlap)
+                if term.gradient is not None  # else of weight decay
             )
             for overlap in self.overlaps
         )
