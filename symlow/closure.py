@@ -176,8 +176,8 @@ class ClosureVerification:
     def _exponent(self) -> Check:
         name = "exponent in N of the flow's error / finite differences"
         why = (
-            f"-1/2 and {STANDARD_ERRORS:g} standard errors of a fit over N = {self._neurons[0]} to {self._neurons[-1]}, "
-            f"{SEEDS} networks each"
+            f"-1/2 and {STANDARD_ERRORS:g} standard errors of a fit over N = {self._neurons[0]} to "
+            f"{self._neurons[-1]}, {SEEDS} networks each"
         )
         if not self.flow.any():  # where nothing is trained nothing moves, and there is no error to have an exponent
             return check(name, EXPONENT, EXPONENT, why)

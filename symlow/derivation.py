@@ -213,8 +213,8 @@ class Derivation:
         """
         if not self._conserves:
             raise InvariantError(
-                f"learning.rule: found {self.rule.words}{' with weight decay' if self.rule.weight_decay else ''}, whose "
-                "overlaps do not follow gradient flow; accepted: gradient descent, with rates, frozen vectors, clipping"
+                f"learning.rule: found {self.rule.words}{' with weight decay' if self.rule.weight_decay else ''}, which "
+                "does not follow gradient flow; accepted: gradient descent, with rates, frozen vectors, clipping"
             )
         return conserved_polynomials(self.vector_fields, degree)
 

@@ -189,7 +189,7 @@ def _relative(deviation: FloatArray, size: FloatArray) -> FloatArray:
 
 
 def _shapes(derivation: Derivation, weights: FloatArray) -> FloatArray:
-    """Return excess kurtosis and correlation with normal quantiles of each column over its own neurons, (2, columns)."""
+    """Return excess kurtosis and correlation with normal quantiles of each column over its neurons, (2, columns)."""
     shapes = np.zeros((2, weights.shape[1]))
     for _, rows, columns in population_parts(derivation, len(weights)):
         part = weights[rows, columns]

@@ -294,8 +294,8 @@ class _Expression:
             raise self._fail(node, f"{name} is used before its definition; write its line first")
         raise self._fail(
             node,
-            f"unknown name {name!r}{nearest(name, self.symbols)}; give its columns in network.vectors (a full N x N matrix "
-            f"does not close: write it as vectors of few columns, such as U*V.T/N); known: {listing(self.symbols)}",
+            f"unknown name {name!r}{nearest(name, self.symbols)}; give its columns in network.vectors (a full N x N "
+            f"matrix does not close: write it as vectors of few columns, U*V.T/N); known: {listing(self.symbols)}",
         )
 
     def _sum(self, node: ast.expr, a: sympy.Expr, b: sympy.Expr) -> sympy.Expr:

@@ -15,8 +15,10 @@ Barak 2026). Where P has a column of ones, vectors have means, Sigma_q1, and
 
 (math.md, section 5). Each population has a Gram matrix and statistics of its own. As all overlaps are divided by N,
 the number of all neurons, means and covariances over the alpha N neurons of a population are overlaps divided by alpha:
-mu and the sum of Delta then have the factor 1/alpha. Latents step by forward Euler, kappa[t+1] = kappa[t] + (dt/tau) right(kappa[t], x[t], a[t], ...), or
-to their next value.
+mu and the sum of Delta then have the factor 1/alpha.
+
+Latents step by forward Euler, kappa[t+1] = kappa[t] + (dt/tau) right(kappa[t], x[t], a[t], ...), or to their next
+value.
 
 An overlap is *loss-visible* when the output depends on it through these equations, and *loss-invisible* when its symbol
 is in none of them.

@@ -245,8 +245,8 @@ class _Analysis:
             raise self._refused(
                 MatMul(factor, MatrixSymbol("(...)", factor.shape[1], 1)),
                 f"{factor.name} is a full matrix, whose image of the state is no combination of the vectors",
-                f"write it as a product of vectors of few columns, such as U*V.T/N in place of {factor.name}, or simulate "
-                "the network of neurons (symlow.simulate.FullNetwork)",
+                f"write it as a product of vectors of few columns, such as U*V.T/N in place of {factor.name}, or "
+                "simulate the network of neurons (symlow.simulate.FullNetwork)",
             )
         raise self._refused(factor, "symlow does not know this product", "write products that end in a column")
 
@@ -298,7 +298,8 @@ class _Analysis:
                 raise self._refused(
                     applied,
                     f"phi acts on {names}, which is not in the span of the vectors",
-                    "let vectors read it, as in phi(U*V.T*r/N + M*x), or write the current form h' = -h + U*V.T*phi(h)/N",
+                    "let vectors read it, as in phi(U*V.T*r/N + M*x), or write the current form, "
+                    "h' = -h + U*V.T*phi(h)/N",
                 )
             return _Neurons(value.population, activities={self._field(value): sympy.Integer(1)})
         if isinstance(value, _Neurons):
@@ -487,8 +488,8 @@ class _Analysis:
     def _checked(self, right: MatrixExpr) -> MatrixExpr:
         if right.has(N):
             raise SpecError(
-                f"{self.where}: found a factor {'N' if not right.has(1 / N) else '1/N'} left over in {right}; accepted: "
-                "1/N once for each Q.T*phi(...), or nowhere (linear networks)"
+                f"{self.where}: found a factor {'N' if not right.has(1 / N) else '1/N'} left over in {right}; "
+                "accepted: 1/N once for each Q.T*phi(...), or nowhere (linear networks)"
             )
         return right
 
