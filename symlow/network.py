@@ -152,12 +152,24 @@ class Network:
 
     @cached_property
     def readers(self) -> tuple[str, ...]:
-        """The vectors that see the activity, those that the output reads first."""
-        by_symbol = {projection.symbol: projection.reader for projection in self.projections}
-        by_symbol |= {latent.symbol: latent.vector for latent in self.latents if latent.reading}
-        read = {reader for symbol, reader in by_symbol.items() if self.output_right.has(symbol)}
-        used = [vector.name for vector in self.vectors if vector.name in by_symbol.values()]
-        return (*(name for name in used if name in read), *(name for name in used if name not in read))
+        """The vectors that see the activity: what the output reads first, then what that depends on, and so on."""
+        reads = {projection.symbol: projection.reader for projection in self.projections}
+        reads |= {latent.symbol: latent.vector for latent in self.latents if latent.reading}
+        made_of: dict[MatrixSymbol, list[MatrixExpr]] = {latent.symbol: [latent.right] for latent in self.latents}
+        made_of |= {gate.symbol: [column for _, column in gate.arguments] for gate in self.gates}
+        for projection in self.projections:
+            made_of[projection.symbol] = list(projection.field.coefficients.values())
+        order = [vector.name for vector in self.vectors]
+        found: list[str] = []
+        seen, level = {self.inputs}, [self.output_right]
+        while level:
+            symbols = [symbol for symbol in made_of if symbol not in seen and any(e.has(symbol) for e in level)]
+            new = {reads[symbol] for symbol in symbols if symbol in reads} - set(found)
+            found += sorted(new, key=order.index)
+            seen |= set(symbols)
+            level = [expression for symbol in symbols for expression in made_of[symbol]]
+        rest = [name for name in order if name in reads.values() and name not in found]
+        return (*found, *rest)
 
     @property
     def ones(self) -> tuple[str, ...]:

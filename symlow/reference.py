@@ -9,16 +9,18 @@ closed form is the Gaussian average of phi', by quadrature.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import mpmath
 import numpy as np
 import sympy
+from sympy import MatrixExpr
 
 from symlow.arrays import FloatArray, Trials
 from symlow.derivation import Derivation
-from symlow.nonlinearity import Nonlinearity, X
-from symlow.reduction import DT, TAU, Reduction, explicit_column
+from symlow.network import Network
+from symlow.nonlinearity import DELTA, MU, Nonlinearity, X
+from symlow.reduction import DT, TAU, Column, Statistics, explicit_column
 
 DIGITS = 50
 SPACING = mpmath.mpf(10) ** -16
@@ -39,42 +41,74 @@ class ReferenceModel:
     def __init__(self, derivation: Derivation) -> None:
         self.derivation = derivation
         reduction, network = derivation.reduction, derivation.network
-        values = {DT: network.dt, TAU: network.tau}
-        gains = {gain: sympy.Symbol(gain.func.__name__) for gain in reduction.gains}
-        step = [
-            entry
-            for expression in reduction.step.values()
-            for entry in reduction.explicit(expression.subs(values).subs(gains))
-        ]
-        output = list(reduction.explicit(reduction.output.subs(gains)))
-        latents = [symbol for latent in reduction.latents.values() for symbol in explicit_column(latent)]
+        self._plain = {DT: network.dt, TAU: network.tau, **derivation.backward.gain_symbols}
+        self._columns = {latent.name: list(explicit_column(latent)) for latent in reduction.latents.values()}
+        latents = [symbol for column in self._columns.values() for symbol in column]
         inputs = list(explicit_column(network.inputs))
         visible = [overlap.symbol for overlap in reduction.visible]
-        statistics = [reduction.explicit(expression)[0] for expression in reduction.statistics.values()]
-        for k, symbol in enumerate(reduction.statistics):
-            statistics = [s.subs(symbol, statistics[k]) for s in statistics]
-        known = [*reduction.statistics, *gains.values()]
-        self.n_latents = len(latents)
+        self._nodes: list[tuple[Callable[..., Numbers], _Gains | None]] = []
+        known: list[sympy.Symbol] = []
+        for node in reduction.nodes:
+            arguments = [latents, inputs, visible, list(known)]
+            if isinstance(node, Statistics):
+                found = [self._entries(expression)[0] for expression in node.definitions.values()]
+                symbols = list(node.definitions)
+                for k, symbol in enumerate(symbols):  # the variance contains the mean
+                    found[k + 1 :] = [entry.subs(symbol, found[k]) for entry in found[k + 1 :]]
+                self._nodes.append((sympy.lambdify(arguments, found, "mpmath", cse=True), _gains(network, node)))
+                known += [*symbols, *(derivation.backward.gain_symbols[gain] for gain in node.gains)]
+            else:
+                entries = self._entries(node.right) if node.right is not None else self._gate(node)
+                self._nodes.append((sympy.lambdify(arguments, entries, "mpmath", cse=True), None))
+                known += list(explicit_column(node.symbol))
+        step = [entry for expression in reduction.step.values() for entry in self._entries(expression)]
+        zero = {symbol: sympy.Integer(0) for symbol in latents}
+        start = [
+            entry
+            for latent in reduction.latents.values()
+            for entry in (
+                self._entries(reduction.initial[latent.name])
+                if latent.name in reduction.initial
+                else [zero[symbol] for symbol in explicit_column(latent)]
+            )
+        ]
         self.reads_after_update = network.reads_after_update
         self.gain_after_update = network.gain_after_update
         self._step = sympy.lambdify([latents, inputs, visible, known], step, "mpmath", cse=True)
-        self._output = sympy.lambdify([latents, visible, known], output, "mpmath", cse=True)
-        self._statistics = sympy.lambdify([latents, visible], statistics, "mpmath", cse=True)
-        self._gains = _gains(reduction)
+        output = self._entries(reduction.output)
+        self._output = sympy.lambdify([latents, inputs, visible, known], output, "mpmath", cse=True)
+        self._start = sympy.lambdify([visible], start, "mpmath", cse=True)
+
+    def _entries(self, expression: MatrixExpr) -> list[sympy.Expr]:
+        return list(self.derivation.reduction.explicit(expression.subs(self._plain)))
+
+    def _gate(self, gate: Column) -> list[sympy.Expr]:
+        """Return the entries of a gate; arguments of one entry act on all."""
+        columns = {variable: list(explicit_column(column)) for variable, column in gate.arguments}
+        assert gate.function is not None
+        return [
+            gate.function.xreplace({v: c[row] if len(c) > 1 else c[0] for v, c in columns.items()})
+            for row in range(gate.symbol.rows)
+        ]
 
     def loss(self, visible: Sequence[mpmath.mpf], trials: Trials) -> mpmath.mpf:
         """Return the loss of trials at given visible overlaps."""
         x, y, mask = trials
         weight = np.ones_like(y) if mask is None else mask
         total = mpmath.mpf(0)
+        silence = [mpmath.mpf(0)] * x.shape[2]
         for b in range(len(x)):
-            kappa = [mpmath.mpf(0)] * self.n_latents
-            known = self._known(kappa, visible, (b, 0))
+            inputs = [[mpmath.mpf(float(value)) for value in row] for row in x[b]]
+            kappa = [mpmath.mpf(value) for value in self._start(visible)]
+            known = self._known(kappa, inputs[0], visible, (b, 0))
             for t in range(x.shape[1]):
-                updated = self._step(kappa, [mpmath.mpf(float(value)) for value in x[b, t]], visible, known)
-                next_known = self._known(updated, visible, (b, t + 1))
+                updated = self._step(kappa, inputs[t], visible, known)
+                # Nothing that is read after the last step contains the input.
+                later = inputs[t + 1] if t + 1 < len(inputs) else silence
+                next_known = self._known(updated, later, visible, (b, t + 1))
                 output = self._output(
                     updated if self.reads_after_update else kappa,
+                    inputs[t],
                     visible,
                     next_known if self.gain_after_update else known,
                 )
@@ -88,7 +122,9 @@ class ReferenceModel:
         """Return dL/dsigma at some positions of the visible overlaps, rounded to float from 32 digits or so."""
         with mpmath.workdps(DIGITS):
             visible = [mpmath.mpf(float(value)) for value in sigma[: len(self.derivation.visible)]]
-            self._gains = _gains(self.derivation.reduction)
+            for _, gains in self._nodes:
+                if isinstance(gains, _AveragedGains):
+                    gains.forget()
             self.loss(visible, trials)  # with the gains by quadrature that the differences are expanded about
             derivatives = []
             for k in positions:
@@ -98,10 +134,15 @@ class ReferenceModel:
                 derivatives.append(float((self.loss(above, trials) - self.loss(below, trials)) / (2 * SPACING)))
             return np.array(derivatives)
 
-    def _known(self, kappa: Numbers, visible: Sequence[mpmath.mpf], moment: tuple[int, int]) -> Numbers:
-        """Return statistics and gains of a state."""
-        statistics = self._statistics(kappa, visible)
-        return [*statistics, *self._gains(statistics, moment)] if statistics else []
+    def _known(
+        self, kappa: Numbers, inputs: Numbers, visible: Sequence[mpmath.mpf], moment: tuple[int, int]
+    ) -> Numbers:
+        """Return statistics, gains and columns of a state."""
+        known: Numbers = []
+        for compute, gains in self._nodes:
+            found = compute(kappa, inputs, visible, known)
+            known = [*known, *found, *(gains(found, moment) if gains is not None else [])]
+        return known
 
     def _scale(self, weight: FloatArray) -> mpmath.mpf:
         loss = self.derivation.loss
@@ -139,6 +180,10 @@ class _AveragedGains:
         self._with_mean = with_mean
         self._base: dict[tuple[int, int], tuple[Numbers, Numbers]] = {}
 
+    def forget(self) -> None:
+        """Drop the averages that have been computed."""
+        self._base.clear()
+
     def __call__(self, statistics: Numbers, moment: tuple[int, int]) -> Numbers:
         if moment not in self._base:
             self._base[moment] = list(statistics), self._averages(statistics)
@@ -164,11 +209,12 @@ class _AveragedGains:
         return averages
 
 
-def _gains(reduction: Reduction) -> _ClosedGains | _AveragedGains:
-    nonlinearity, with_mean = reduction.network.nonlinearity, reduction.network.has_means
+_Gains = _ClosedGains | _AveragedGains
+
+
+def _gains(network: Network, node: Statistics) -> _Gains:
+    nonlinearity, with_mean = network.nonlinearity, node.activity is not None
     closed = [nonlinearity.gain_with_mean, nonlinearity.activity] if with_mean else [nonlinearity.gain]
-    if not reduction.statistics:
-        return _ClosedGains([sympy.Symbol("Delta")], [])
     if None in closed:
         return _AveragedGains(nonlinearity, with_mean)
-    return _ClosedGains(list(reduction.statistics), closed)
+    return _ClosedGains([MU, DELTA] if with_mean else [DELTA], closed)
