@@ -20,7 +20,7 @@ import sympy
 from sympy import ImmutableDenseMatrix, MatrixExpr, MatrixSymbol, Transpose, sympify
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
-from symlow.elementwise import elementwise
+from symlow.elementwise import ARGUMENT, elementwise
 from symlow.equations import PHI, Equations, N, Vector
 from symlow.passes import Applied, Block, Column, Entry, Inner, Node, Part, Product, Program, Reading, ShortSum, Sum
 
@@ -299,7 +299,8 @@ class _Compiler:
         if body == variable:
             return self.form(argument)
         source = self.column(argument)
-        key = ("function", function, source)
+        body = body.xreplace({variable: ARGUMENT})  # variables have new names in every expression
+        key = ("function", body, source)
         if key not in self._known:
             self._known[key] = self._added(Applied(self.new_slot(argument.shape[0]), elementwise(body), source))
         return (Term(sympy.S.One, self._known[key]),)

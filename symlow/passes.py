@@ -67,23 +67,22 @@ class Block:
     reads: bool
 
     def of(self, weights: Weights) -> FloatArray:
-        """Return the block, shape (..., neurons, columns), in columns for a carrier, in rows for a reader."""
-        P = weights.of(self.population)
-        block = np.empty((*P.shape[:-1], self.entries[-1].stop))
+        """Return the block, shape (..., columns, neurons)."""
+        P = np.swapaxes(weights.of(self.population), -1, -2)
+        block = np.empty((*P.shape[:-2], self.entries[-1].stop, P.shape[-1]))
         for entry in self.entries:
-            np.multiply(P[..., slice(*entry.columns)], entry.factor, out=block[..., entry.start : entry.stop])
+            np.multiply(P[..., slice(*entry.columns), :], entry.factor, out=block[..., entry.start : entry.stop, :])
         if self.reads:
             block *= weights.measure(self.population)
-            return block
-        return np.ascontiguousarray(np.swapaxes(block, -1, -2))
+        return block
 
     def pull(self, bar: FloatArray, weights: Weights, P_bar: FloatArray) -> None:
-        """Add what a bar of the block, shape (neurons, columns), is to the bar of P."""
-        target = P_bar[weights.rows[self.population]]
+        """Add what a bar of the block, shape (columns, neurons), is to the bar of P."""
+        target = P_bar[weights.rows[self.population]].T
         if self.reads:
-            bar = weights.measure(self.population) * bar
+            bar = bar * weights.measure(self.population)
         for entry in self.entries:
-            target[:, slice(*entry.columns)] += entry.factor * bar[:, entry.start : entry.stop]
+            target[slice(*entry.columns)] += entry.factor * bar[entry.start : entry.stop]
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Weights:
 
     Attributes:
         P: shape (..., rows, columns).
-        w: w_i, shape (rows, 1).
+        w: w_i, shape (rows,).
         rows: the rows of each population.
     """
 
@@ -105,7 +104,7 @@ class Weights:
         return self.P[..., self.rows[population], :]
 
     def measure(self, population: str) -> FloatArray:
-        """Return the weights of its neurons, shape (neurons, 1)."""
+        """Return the weights of its neurons, shape (neurons,)."""
         return self.w[self.rows[population]]
 
 
@@ -157,10 +156,7 @@ class Backward:
     def __init__(self, program: Program, forward: Forward) -> None:
         self.program = program
         self.forward = forward
-        self.block_bars = [
-            np.zeros(block.shape if of.reads else block.shape[::-1])
-            for block, of in zip(forward.blocks, program.blocks, strict=True)
-        ]
+        self.block_bars = [np.zeros_like(block) for block in forward.blocks]
         self.bars: list[FloatArray | None] = [None] * program.slots
 
     def add(self, column: Column, bar: FloatArray) -> None:
@@ -297,7 +293,7 @@ class Sum(Node):
         for coefficient, column in self.terms:
             back.add(column, coefficient * bar)
         if self.parts:
-            back.block_bars[self.block] += bar.T @ record[0]
+            back.block_bars[self.block] += record[0].T @ bar
             drives_bar = bar @ back.forward.blocks[self.block].T
             for part in self.parts:
                 part.pull(drives_bar, back)
@@ -316,11 +312,11 @@ class Reading(Node):
 
     def record(self, run: Forward) -> tuple[FloatArray, Record]:
         neurons = self.source.of(run.values)
-        return neurons @ run.blocks[self.block], (neurons,)
+        return neurons @ np.swapaxes(run.blocks[self.block], -1, -2), (neurons,)
 
     def pull(self, bar: FloatArray, record: Record, back: Backward) -> None:
-        back.block_bars[self.block] += record[0].T @ bar
-        back.add(self.source, bar @ back.forward.blocks[self.block].T)
+        back.block_bars[self.block] += bar.T @ record[0]
+        back.add(self.source, bar @ back.forward.blocks[self.block])
 
 
 @dataclass(frozen=True)
@@ -358,14 +354,14 @@ class Inner(Node):
     def record(self, run: Forward) -> tuple[FloatArray, Record]:
         left, right = self.left.of(run.values), self.right.of(run.values)
         if self.population is not None:
-            right = right * run.weights.measure(self.population)[:, 0]
+            right = right * run.weights.measure(self.population)
         return (left * right).sum(axis=-1, keepdims=True), (left, right)
 
     def pull(self, bar: FloatArray, record: Record, back: Backward) -> None:
         left, right = record
         back.add(self.left, bar * right)
         if self.population is not None:
-            left = left * back.forward.weights.measure(self.population)[:, 0]
+            left = left * back.forward.weights.measure(self.population)
         back.add(self.right, bar * left)
 
 

@@ -319,9 +319,9 @@ class FullNetwork:
         n = P.shape[-2]
         if self.node_weights is None:
             neurons = n / self._total
-            w = np.full((n, 1), float(1 / neurons))
+            w = np.full(n, float(1 / neurons))
         else:
-            neurons, w = sympy.Integer(1), self._weights(P)
+            neurons, w = sympy.Integer(1), self._weights(P)[:, 0]
         names = (population.name for population in self.equations.populations)
         return Run(self._unrolled(neurons), Weights(P, w, dict(zip(names, self._rows(n), strict=True))), x)
 
