@@ -2,10 +2,10 @@
 
     F_1 F_2 ... F_n q = F_1 (F_2 (... (F_n q)))
 
-Products are computed from the right, so that nothing but columns comes up: a vector U times a short column is a column of
-neurons, U^T times that a short one, and no matrix of neurons by neurons is ever made. A column is compiled to a *form*:
-a sum of columns with a number, a matrix of numbers, or a vector in front of each. Forms are computed only where a function,
-a product or an equation needs their values.
+Products are computed from the right, so that nothing but columns comes up: a vector U times a short column is a column
+of neurons, U^T times that a short one, and no matrix of neurons by neurons is ever made. A column is compiled to a
+*form*: a sum of columns with a number, a matrix of numbers, or a vector in front of each. Forms are computed only where
+a function, a product or an equation needs their values.
 
 N and the numbers of neurons of populations are numbers here. Sums over neurons are N times the weighted means
 sum_i w_i ..., sum_i w_i = 1, so that with w_i = 1/N they are what they say.
@@ -32,7 +32,7 @@ ACCEPTED = (
 
 @dataclass(frozen=True)
 class Term:
-    """A number or a matrix of numbers times a column, and perhaps a vector in front: ``vector * coefficient * column``."""
+    """``vector * coefficient * column``: a column times a number or a matrix of numbers, and perhaps a vector."""
 
     coefficient: sympy.Expr | ImmutableDenseMatrix
     column: Column
@@ -89,7 +89,7 @@ def compile_step(
         ValueError: for an expression that is not made of the accepted parts.
     """
     compiler = _Compiler(equations, phi, neurons)
-    inputs = compiler.given(equations.inputs)
+    inputs = compiler.given(equations.inputs, fixed=True)
     states = {state.symbol.name: compiler.given(state.symbol) for state in equations.states}
     compiler.named |= {symbol.name: meaning for symbol, meaning in equations.named}
     output = compiler.column(equations.output)
@@ -187,10 +187,10 @@ class _Compiler:
         self.widths.append(int(rows) if sympify(rows).is_Integer else 0)
         return len(self.widths) - 1
 
-    def given(self, symbol: MatrixSymbol) -> int:
+    def given(self, symbol: MatrixSymbol, fixed: bool = False) -> int:
         """Return the slot of a symbol whose values are given."""
         slot = self.new_slot(symbol.shape[0])
-        self.columns[symbol.name] = Column(slot)
+        self.columns[symbol.name] = Column(slot, fixed=fixed)
         return slot
 
     def column(self, expression: MatrixExpr) -> Column:
@@ -364,7 +364,7 @@ class _Compiler:
         if key not in self._known:
             slot = self.new_slot(sympy.Integer(len(entries)))
             self.constants[slot] = entries
-            self._known[key] = Column(slot)
+            self._known[key] = Column(slot, fixed=True)
         return self._known[key]
 
     def _explicit(self, expression: MatrixExpr | ImmutableDenseMatrix) -> ImmutableDenseMatrix:

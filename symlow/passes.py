@@ -14,6 +14,7 @@ arrays over neurons are gone through as rarely as in code written by hand.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,11 +31,15 @@ Record = tuple[FloatArray, ...]
 
 @dataclass(frozen=True)
 class Column:
-    """Where a column stands: the entries ``start`` to ``stop`` of a slot, or, without ``stop``, all of it."""
+    """Where a column stands: the entries ``start`` to ``stop`` of a slot, or, without ``stop``, all of it.
+
+    A ``fixed`` one, an input or numbers, has no bar, for it does not depend on P.
+    """
 
     slot: int
     start: int = 0
     stop: int | None = None
+    fixed: bool = False
 
     def of(self, values: Sequence[FloatArray]) -> FloatArray:
         """Return its values."""
@@ -161,6 +166,8 @@ class Backward:
 
     def add(self, column: Column, bar: FloatArray) -> None:
         """Add to the bar of a column; the array given is not used elsewhere."""
+        if column.fixed:
+            return
         known = self.bars[column.slot]
         if column.stop is None:
             if known is None:
@@ -168,9 +175,9 @@ class Backward:
             else:
                 known += bar
             return
-        if known is None:
-            known = self.bars[column.slot] = np.zeros((len(bar), self.program.widths[column.slot]))
-        known[:, column.start : column.stop] += bar
+        whole = np.zeros((len(bar), self.program.widths[column.slot])) if known is None else known
+        whole[:, column.start : column.stop] += bar
+        self.bars[column.slot] = whole
 
     def run(self, nodes: Sequence[Node], records: Sequence[Record], bars: Iterable[tuple[Column, FloatArray]]) -> None:
         """Pull bars of columns back through the nodes of a step, given what these kept."""
@@ -214,7 +221,7 @@ class Node(ABC):
 
 @dataclass(frozen=True)
 class Part:
-    """A short column, times a number or a matrix (a tuple of rows), as entries ``start`` to ``stop`` of a longer one."""
+    """Entries ``start`` to ``stop`` of a column: another one times a number or a matrix, a tuple of rows."""
 
     column: Column
     coefficient: float | tuple[tuple[float, ...], ...]
@@ -222,21 +229,19 @@ class Part:
     stop: int
 
     @cached_property
-    def matrix(self) -> FloatArray | None:
-        """The coefficient as an array, if it is a matrix."""
-        return None if isinstance(self.coefficient, float) else np.array(self.coefficient)
+    def _factor(self) -> float | FloatArray:
+        return self.coefficient if isinstance(self.coefficient, float) else np.array(self.coefficient)
 
     def add(self, values: Sequence[FloatArray], target: FloatArray) -> None:
         """Add its values to an array of shape (..., batch, entries)."""
-        column = self.column.of(values)
-        target[..., self.start : self.stop] += (
-            self.coefficient * column if self.matrix is None else column @ self.matrix.T
-        )
+        column, factor = self.column.of(values), self._factor
+        target[..., self.start : self.stop] += factor * column if isinstance(factor, float) else column @ factor.T
 
     def pull(self, bar: FloatArray, back: Backward) -> None:
         """Pull the bar of the longer column back."""
-        own = bar[:, self.start : self.stop]
-        back.add(self.column, self.coefficient * own if self.matrix is None else own @ self.matrix)
+        if not self.column.fixed:
+            own, factor = bar[:, self.start : self.stop], self._factor
+            back.add(self.column, factor * own if isinstance(factor, float) else own @ factor)
 
 
 @dataclass(frozen=True)
@@ -248,22 +253,25 @@ class ShortSum(Node):
 
     @property
     def sources(self) -> tuple[Column, ...]:
+        """The columns of its parts."""
         return tuple(part.column for part in self.parts)
 
     def record(self, run: Forward) -> tuple[FloatArray, Record]:
+        """Return the sum of the parts."""
         total = np.zeros((*run.shape, self.width))
         for part in self.parts:
             part.add(run.values, total)
         return total, ()
 
     def pull(self, bar: FloatArray, record: Record, back: Backward) -> None:
+        """Give each part its entries."""
         for part in self.parts:
             part.pull(bar, back)
 
 
 @dataclass(frozen=True)
 class Sum(Node):
-    """A column of neurons: a sum of others with numbers in front, and of vectors times short columns."""
+    """A column of neurons: others with numbers in front, and vectors, side by side in a block, times short columns."""
 
     population: str
     terms: tuple[tuple[float, Column], ...]
@@ -272,9 +280,11 @@ class Sum(Node):
 
     @property
     def sources(self) -> tuple[Column, ...]:
+        """The columns of neurons, and the short ones."""
         return (*(column for _, column in self.terms), *(part.column for part in self.parts))
 
     def record(self, run: Forward) -> tuple[FloatArray, Record]:
+        """Return s = P_b q + sum_k c_k n_k, q the short columns one below the other."""
         record: Record = ()
         if self.parts:
             carriers = run.blocks[self.block]
@@ -290,6 +300,7 @@ class Sum(Node):
         return total, record
 
     def pull(self, bar: FloatArray, record: Record, back: Backward) -> None:
+        """Pull: n_k_bar += c_k s_bar, P_b_bar += s_bar q^T, q_bar += P_b^T s_bar."""
         for coefficient, column in self.terms:
             back.add(column, coefficient * bar)
         if self.parts:
@@ -308,13 +319,16 @@ class Reading(Node):
 
     @property
     def sources(self) -> tuple[Column, ...]:
+        """The column of neurons."""
         return (self.source,)
 
     def record(self, run: Forward) -> tuple[FloatArray, Record]:
+        """Return a = P_b^T n, the weights w being a part of P_b."""
         neurons = self.source.of(run.values)
         return neurons @ np.swapaxes(run.blocks[self.block], -1, -2), (neurons,)
 
     def pull(self, bar: FloatArray, record: Record, back: Backward) -> None:
+        """Pull: P_b_bar += n a_bar^T, n_bar += P_b a_bar."""
         back.block_bars[self.block] += bar.T @ record[0]
         back.add(self.source, bar @ back.forward.blocks[self.block])
 
@@ -327,15 +341,18 @@ class Product(Node):
 
     @property
     def sources(self) -> tuple[Column, ...]:
+        """The factors."""
         return self.factors
 
     def record(self, run: Forward) -> tuple[FloatArray, Record]:
+        """Return s = r_1 r_2 ..."""
         factors = tuple(factor.of(run.values) for factor in self.factors)
-        return _product(factors), factors
+        return math.prod(factors[1:], start=factors[0]), factors
 
     def pull(self, bar: FloatArray, record: Record, back: Backward) -> None:
+        """Pull: r_k_bar += s_bar times the other factors, summed over entries where r_k has a single one."""
         for k, factor in enumerate(self.factors):
-            own = _product((bar, *record[:k], *record[k + 1 :]))
+            own = math.prod((*record[:k], *record[k + 1 :]), start=bar)
             back.add(factor, own if record[k].shape == own.shape else own.sum(axis=-1, keepdims=True))
 
 
@@ -349,20 +366,21 @@ class Inner(Node):
 
     @property
     def sources(self) -> tuple[Column, ...]:
+        """The two columns."""
         return (self.left, self.right)
 
     def record(self, run: Forward) -> tuple[FloatArray, Record]:
+        """Return a = sum_i w_i n_i m_i."""
         left, right = self.left.of(run.values), self.right.of(run.values)
-        if self.population is not None:
-            right = right * run.weights.measure(self.population)
-        return (left * right).sum(axis=-1, keepdims=True), (left, right)
+        return (self._weighted(left, run) * right).sum(axis=-1, keepdims=True), (left, right)
 
     def pull(self, bar: FloatArray, record: Record, back: Backward) -> None:
-        left, right = record
-        back.add(self.left, bar * right)
-        if self.population is not None:
-            left = left * back.forward.weights.measure(self.population)
-        back.add(self.right, bar * left)
+        """Pull: n_bar += a_bar w m, m_bar += a_bar w n."""
+        for column, other in zip(self.sources, reversed(record), strict=True):
+            back.add(column, bar * self._weighted(other, back.forward))
+
+    def _weighted(self, column: FloatArray, run: Forward) -> FloatArray:
+        return column if self.population is None else column * run.weights.measure(self.population)
 
 
 @dataclass(frozen=True)
@@ -374,16 +392,20 @@ class Applied(Node):
 
     @property
     def sources(self) -> tuple[Column, ...]:
+        """Its argument."""
         return (self.source,)
 
     def forward(self, run: Forward) -> FloatArray:
+        """Return f(r), without f'(r)."""
         return self.function.value(self.source.of(run.values))
 
     def record(self, run: Forward) -> tuple[FloatArray, Record]:
+        """Return f(r) and f'(r)."""
         value, slope = self.function.both(self.source.of(run.values))
         return value, (slope,)
 
     def pull(self, bar: FloatArray, record: Record, back: Backward) -> None:
+        """Pull: r_bar += f'(r) s_bar."""
         back.add(self.source, bar * record[0])
 
 
@@ -416,10 +438,3 @@ class Program:
                 nodes.append(node)
                 slots += [source.slot for source in node.sources]
         return tuple(reversed(nodes)), tuple(slots)
-
-
-def _product(factors: tuple[FloatArray, ...]) -> FloatArray:
-    product = factors[0]
-    for factor in factors[1:]:
-        product = product * factor
-    return product

@@ -379,6 +379,6 @@ class FullNetwork:
         for population, rows in zip(self.equations.populations, self._rows(len(w)), strict=True):
             if abs(w[rows].sum() - float(population.weight)) > 1e-10:
                 raise ValueError(
-                    f"node weights of population {population.name!r}: found the sum {w[rows].sum():.12g}; accepted: its "
-                    f"weight, {population.weight}"
+                    f"node weights of population {population.name!r}: found the sum {w[rows].sum():.12g}; accepted: "
+                    f"its weight, {population.weight}"
                 )

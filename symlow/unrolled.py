@@ -47,7 +47,8 @@ def unroll(
     """Compile equations; the arguments are those of :func:`symlow.neurons.compile_step`.
 
     Raises:
-        ValueError: for an expression that is not made of the accepted parts, or an input in a read-out of updated states.
+        ValueError: for an expression that is not made of the accepted parts, or an input in a read-out of updated
+            states.
     """
     step = compile_step(equations, phi, steps, neurons)
     readout, slots = step.program.needed(step.output)
