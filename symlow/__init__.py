@@ -29,6 +29,7 @@ The modules in the order of the data, each stage reading the one before it:
     simulate        the full network of N neurons: the independent oracle
     infinite_width  the network of infinite width, on the nodes of a quadrature
     learn           learning runs
+    stability       the spectrum of the network's Hessian, rates of convergence
     drift           a closure beside a network of neurons
     certificate     checks and measurements with their bounds and verdicts
     closure         verification of what is asymptotically exact
@@ -44,6 +45,7 @@ from symlow.drift import Drift, drift
 from symlow.errors import SymlowError
 from symlow.learn import LearningRun, learn
 from symlow.spec import Spec
+from symlow.stability import Stability, stability
 from symlow.verify import verify
 from symlow.version import __version__
 from symlow.views import DerivedSystem, derive
@@ -54,11 +56,13 @@ __all__ = [
     "Drift",
     "LearningRun",
     "Spec",
+    "Stability",
     "SymlowError",
     "__version__",
     "derive",
     "drift",
     "learn",
+    "stability",
     "tasks",
     "verify",
 ]
