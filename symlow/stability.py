@@ -194,8 +194,7 @@ def _factor(gram: FloatArray) -> FloatArray:
 def _rates(B: FloatArray, H: FloatArray) -> FloatArray:
     """Return the eigenvalues of -B B^T H, ascending: those of the symmetric -R^T H R with R R^T = B B^T."""
     R = _factor(B @ np.swapaxes(B, -1, -2))
-    rates: FloatArray = np.linalg.eigvalsh(-np.swapaxes(R, -1, -2) @ H @ R)
-    return rates
+    return np.asarray(np.linalg.eigvalsh(-np.swapaxes(R, -1, -2) @ H @ R), dtype=np.float64)
 
 
 def _checked_states(sigma: object, derivation: Derivation) -> FloatArray:
