@@ -20,6 +20,12 @@ The modules in the order of the data, each stage reading the one before it:
     explain         the closure report
     printing        text and LaTeX
     codegen         generated modules
+    modular         exact linear algebra modulo a prime
+    gaps            numerical ranks
+    response        the input-output function and its derivative by the visible overlaps
+    symmetries      column mixings that leave the function as it is
+    reachable       what learning can reach and what invisible overlaps remember
+    structure       these facts in words
     views           a derivation with its printers at hand
     batches         the trials that a task draws
     scaffold        a commented specification to start from
