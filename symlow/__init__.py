@@ -29,6 +29,12 @@ The modules in the order of the data, each stage reading the one before it:
     explain         the closure report
     printing        text and LaTeX
     codegen         generated modules
+    modular         exact linear algebra modulo a prime
+    gaps            numerical ranks
+    response        the input-output function and its derivative by the visible overlaps
+    symmetries      column mixings that leave the function as it is
+    reachable       what learning can reach and what invisible overlaps remember
+    structure       these facts in words
     views           a derivation with its printers at hand
     batches         the trials that a task draws
     scaffold        a commented specification to start from
@@ -38,6 +44,7 @@ The modules in the order of the data, each stage reading the one before it:
     simulate        the full network of N neurons: the independent oracle
     infinite_width  the network of infinite width, on the nodes of a quadrature
     learn           learning runs
+    stability       the spectrum of the network's Hessian, rates of convergence
     drift           a closure beside a network of neurons
     certificate     checks and measurements with their bounds and verdicts
     closure         verification of what is asymptotically exact
@@ -53,6 +60,7 @@ from symlow.drift import Drift, drift
 from symlow.errors import SymlowError
 from symlow.learn import LearningRun, learn
 from symlow.spec import Spec
+from symlow.stability import Stability, stability
 from symlow.verify import verify
 from symlow.version import __version__
 from symlow.views import DerivedSystem, derive
@@ -63,11 +71,13 @@ __all__ = [
     "Drift",
     "LearningRun",
     "Spec",
+    "Stability",
     "SymlowError",
     "__version__",
     "derive",
     "drift",
     "learn",
+    "stability",
     "tasks",
     "verify",
 ]

@@ -147,6 +147,10 @@ def explain(
     for explanation in report.explanations:
         _say("")
         _print_explanation(explanation)
+    _say("")
+    _say("Structure:")
+    for fact in derivation.structure:
+        _say(f"  {fact.kind}: {fact.statement}")
 
 
 def _print_invariants(found: ConservedPolynomials) -> None:

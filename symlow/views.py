@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +20,7 @@ from symlow.printing.latex import latex
 from symlow.printing.text import equations
 from symlow.rules import build_rule, with_velocities
 from symlow.spec import Spec
+from symlow.structure import Fact, find_structure
 from symlow.tasks import build_loss
 from symlow.tasks.filters import FilterLoss
 
@@ -61,6 +63,14 @@ class DerivedSystem(Derivation):
             UnknownNameError: if there is no such overlap.
         """
         return explain(self, overlap)
+
+    @cached_property
+    def structure(self) -> tuple[Fact, ...]:
+        """Structural facts: what the metric contains, symmetries, free directions, what learning can reach.
+
+        Found when first asked for, in about a second at rank 1 and several at higher ranks.
+        """
+        return find_structure(self, self.compile())
 
     def closure_report(self) -> ClosureReport:
         """Return why the system has the size that it has, with an explanation of every overlap."""

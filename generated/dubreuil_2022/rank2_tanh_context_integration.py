@@ -85,6 +85,8 @@ _COLUMNS = np.array(
 )
 _ENTRY = np.empty((N_COLUMNS, N_COLUMNS), dtype=int)
 _ENTRY[_ROWS, _COLUMNS] = _ENTRY[_COLUMNS, _ROWS] = np.arange(len(OVERLAPS))
+# Its square is far below rounding, so that an imaginary part over it is a derivative.
+_COMPLEX_STEP = 1e-30
 
 
 def gram(sigma):
@@ -165,6 +167,52 @@ def step(sigma, lr, trials=None):
     S = _symmetric_gradient(Sigma, trials)
     K = np.eye(N_COLUMNS) - 2 * np.asarray(lr)[..., None, None] * (S * RATES)
     return (_transposed(K) @ Sigma @ K)[..., _ROWS, _COLUMNS]
+
+
+def loss_hessian(sigma, trials=None):
+    """Return d2L/dsigma2 over VISIBLE, shape (..., 39, 39), symmetric to rounding.
+
+    By complex steps of loss_gradient, in one pass over all visible directions: no truncation error, and the memory that
+    loss_gradient takes for 39 complex states in place of each.
+    Gains that are series are differentiated term by term; the error stated at a series is not that of its derivative.
+
+    Args:
+        sigma: real overlaps, shape (..., 45).
+        trials: as in loss.
+    """
+    sigma = _checked_real(sigma)
+    directions = np.eye(N_VISIBLE, len(OVERLAPS)).reshape((N_VISIBLE,) + (1,) * (sigma.ndim - 1) + (-1,))
+    gradients = loss_gradient(sigma + 1j * _COMPLEX_STEP * directions, trials)
+    return np.moveaxis(np.imag(gradients) / _COMPLEX_STEP, 0, -2)
+
+
+def jacobian(sigma, trials=None):
+    """Return d rhs / d sigma, shape (..., 45, 45): of the rate of overlap i by overlap j at (i, j).
+
+    The flow is bilinear in S and Sigma: along a direction Sigma' it changes by -2 (D S Sigma' + Sigma' S D), and along
+    a visible one also by -2 (D S' Sigma + Sigma S' D), with S' from loss_hessian. Exact to rounding. The memory is
+    that of loss_hessian, and 45 matrices of the size of Sigma for each state.
+
+    Args:
+        sigma: real overlaps, shape (..., 45).
+        trials: as in loss.
+    """
+    sigma = _checked_real(sigma)
+    hessian = loss_hessian(sigma, trials)
+    Sigma = gram(sigma)
+    S = _symmetric_gradient(Sigma, trials)
+    S_moved = np.zeros((*hessian.shape[:-1], len(OVERLAPS)))
+    S_moved[..., :N_VISIBLE] = hessian * np.where(_ROWS[:N_VISIBLE] == _COLUMNS[:N_VISIBLE], 1, 0.5)
+    half = -2 * gram(np.eye(len(OVERLAPS))) @ (S * RATES)[..., None, :, :]
+    half[..., :N_VISIBLE, :, :] -= 2 * Sigma[..., None, :, :] @ (gram(S_moved) * RATES)
+    return _transposed((half + _transposed(half))[..., _ROWS, _COLUMNS])
+
+
+def _checked_real(sigma):
+    sigma = _checked(sigma)
+    if sigma.dtype.kind == "c":
+        raise ValueError(f"sigma: found {sigma.dtype}, expected real numbers: derivatives are taken by complex steps")
+    return sigma.astype(float)
 
 
 def _symmetric_gradient(Sigma, trials):
