@@ -7,7 +7,7 @@ order of terms is that of the overlaps, so that the same specification gives the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import jinja2
 import sympy
@@ -16,14 +16,16 @@ from sympy import MatMul, MatrixExpr, MatrixSymbol
 from symlow.closed_form import PairFormula
 from symlow.derivation import Derivation
 from symlow.expressions import summands
-from symlow.network import Carrier, Network
+from symlow.network import Network
+from symlow.printing.latex_backward import Backpropagation
 from symlow.printing.latex_conserved import Conserved
 from symlow.printing.latex_dynamics import Dynamics
-from symlow.printing.latex_lines import aligned, bracketed, escaped, listed, matrix, width
+from symlow.printing.latex_lines import aligned, escaped, listed, matrix, width
+from symlow.printing.latex_network import Model
 from symlow.printing.notation import Notation
 from symlow.printing.rules import LATEX, rule_congruence, rule_step
 from symlow.printing.tasks import task_batches, task_name, task_parameters, task_summary
-from symlow.reduction import Visibility
+from symlow.reduction import ACTIVITY, TAU
 from symlow.rules import LABEL_NOISE, WEIGHT_DECAY, Velocity
 from symlow.spec import FORMAT
 from symlow.spec_trials import GeneratedTask
@@ -36,6 +38,15 @@ which is the same at every rank, says the same in one page."""
 
 WIDEST_ENTRIES = 20
 """The widest list of entries of a block in the table of overlaps; a wider one is cut."""
+
+WIDEST_TABLE = 51
+"""The widest sum of blocks, entries and reasons in that table, in the unit of :func:`width`."""
+
+MOST_ROWS = 40
+"""The most rows of that table on a page."""
+
+LONGEST_PATH = 6
+"""The most steps of a way to the output that the table names."""
 
 FORMULAS = {
     "h(0) = 0": "h(0)=0",
@@ -82,6 +93,7 @@ def latex(derivation: Derivation, fragment: bool = False, scalars: bool | None =
     environment.filters["statement"] = _statement
     environment.filters["dollars"] = lambda code: f"${code}$"
     document = _Document(derivation, len(derivation.learning.weights) <= MOST_SCALARS if scalars is None else scalars)
+    environment.filters["vector"] = document.notation.vector
     return environment.get_template("fragment.tex.jinja" if fragment else "document.tex.jinja").render(
         document=document, d=derivation, version=__version__, format=FORMAT, mark=MARK
     )
@@ -93,107 +105,129 @@ class _Document:
     def __init__(self, derivation: Derivation, scalars: bool) -> None:
         self.derivation = derivation
         self.scalars = scalars
-        self.notation = Notation(derivation.reduction.index)
-        self.dynamics = Dynamics(derivation, self.notation)
-        self.conserved = Conserved(derivation, self.notation)
         self.network: Network = derivation.network
+        self.notation = Notation(derivation.reduction.index)
+        self.model = Model(derivation.network, self.notation)
+        self.dynamics = Dynamics(derivation, self.notation)
+        self.backpropagation = Backpropagation(derivation, self.dynamics)
+        self.conserved = Conserved(derivation, self.notation)
+        self.output = self.notation.letter(self.network.output.name)
+        self.input = self.notation.letter(self.network.inputs.name)
+        self.mask = self.notation.mask
 
     def _tex(self, expression: sympy.Basic) -> str:
         return str(self.notation.doprint(expression))
 
     @property
-    def model(self) -> str:
-        network = self.network
-        phi = "h" if network.nonlinearity.is_linear else r"\phi(h)"
-        drives = [self._drive(carrier) for carrier in network.carriers]
-        rows = [(r"\tau\,\frac{\mathrm{d}h}{\mathrm{d}t}", ["-h", *drives])]
-        rows += [
-            (
-                self._tex(projection.symbol),
-                [rf"\frac{{1}}{{N}}\,{self.notation.vector(projection.reader)}^{{\top}} {phi}"],
-            )
-            for projection in (*network.projections, network.output)
-        ]
-        if not network.nonlinearity.is_linear:
-            rows.append((r"\phi(x)", [self._tex(network.nonlinearity.phi)]))
-        return aligned(rows)
-
-    def _drive(self, carrier: Carrier) -> str:
-        columns = self.notation.vector(carrier.vector)
-        return columns if carrier.is_constant else rf"{columns}\,{bracketed(self._tex(carrier.drive))}"
+    def statistics_in_words(self) -> str:
+        """What fields have over neurons."""
+        words = "mean and variance" if self.dynamics.has_means else "variance"
+        return words if len(self.network.fields) == 1 else words.replace("mean", "means").replace("nce", "nces")
 
     @property
-    def stacked(self) -> str:
-        return r"\;".join(self.notation.vector(v.name) for v in self.network.vectors if not isinstance(v, Velocity))
+    def per_neuron(self) -> str:
+        """What a product of vectors is divided by in overlaps."""
+        return "/N" if self.network.equations.averages else ""
 
     @property
-    def velocities(self) -> str:
-        """The velocities side by side, empty where there are none."""
-        return r"\;".join(self.notation.vector(v.name) for v in self.network.vectors if isinstance(v, Velocity))
+    def norm(self) -> str:
+        """What a squared norm is, where this is the same in all populations."""
+        return "" if self.model.populations else rf"=a^{{\top}}a{self.per_neuron}"
 
     @property
-    def shapes(self) -> str:
-        named = [v for v in self.network.vectors if v.name != self.network.ones and not isinstance(v, Velocity)]
-        return ", ".join(rf"${self.notation.vector(v.name)}$ ($N\times {v.columns}$)" for v in named)
+    def gradient(self) -> str:
+        """What gradient descent subtracts, but for the learning rate."""
+        rates = r"\mathrm{diag}(d)" if self.model.populations else "D"
+        size = r"N\," if self.network.equations.averages else ""
+        return rf"{size}(\nabla_P L)\,{rates}"
 
     @property
-    def ones(self) -> str:
-        """The vector of ones, empty where there is none."""
-        return "" if self.network.ones is None else self.notation.vector(self.network.ones)
-
-    @property
-    def frozen(self) -> str:
-        standing = (v for v in self.network.vectors if not v.trainable and not isinstance(v, Velocity))
-        frozen = [v for v in standing if v.name != self.network.ones]
-        return ", ".join(f"${self.notation.vector(vector.name)}$" for vector in frozen)
+    def overlap_tables(self) -> list[list[tuple[str, str, str, str]]]:
+        """The rows of the table of blocks, in tables that fit on a page."""
+        rows = self.overlap_rows
+        return [rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS)]
 
     @property
     def overlap_rows(self) -> list[tuple[str, str, str, str]]:
         """Block, its entries, visible or not, and why: a row for each block of the Gram matrix."""
-        reduction = self.derivation.reduction
-        index = reduction.index
-        rows = []
-        for (left, right), symbol in index.blocks.items():
-            if self._moves(left, right):
-                continue
-            entries = list(dict.fromkeys(self._tex(entry) for entry in index.explicit(left, right)))
-            shown = ", ".join(entries)
-            if width(shown) > WIDEST_ENTRIES:
-                shown = rf"{entries[0]}, \ldots, {entries[-1]}"
-            reason = reduction.visibility[index.at(index.slice(left).start, index.slice(right).start).name]
-            if left == right == self.network.ones:
-                rows.append((self._tex(symbol), rf"{shown}=1", "invisible", "is a constant"))
-            elif reason.visible:
-                rows.append((self._tex(symbol), shown, "visible", self._reason(symbol, reason)))
-            else:
-                rows.append((self._tex(symbol), shown, "invisible", "is in no equation that the output depends on"))
+        index = self.derivation.reduction.index
+        blocks = {pair: symbol for pair, symbol in index.blocks.items() if not self._moves(*pair)}
+        rows = [(self._tex(symbol), pair, *self._visibility(pair, symbol)) for pair, symbol in blocks.items()]
+        widest = max(width(row[0]) for row in rows) + max(_prose_width(row[3]) for row in rows)
+        entries = (self._entries(pair, WIDEST_TABLE - widest) for _, pair, _, _ in rows)
+        shown = [(block, entry, kind, why) for (block, _, kind, why), entry in zip(rows, entries, strict=True)]
+        return sorted([*shown, *self._velocity_rows], key=lambda row: row[2] != "visible")
+
+    @property
+    def _velocity_rows(self) -> Iterator[tuple[str, str, str, str]]:
+        index = self.derivation.reduction.index
         moving = [pair for pair in index.blocks if self._moves(*pair)]
         for name, both in ((r"\Sigma_{PQ}", False), (r"\Sigma_{QQ}", True)) if moving else ():
             first = next(pair for pair in moving if self._moves(pair[0]) == both)
             shown = rf"{self._tex(index.explicit(*first)[0])}, \ldots"
-            rows.append((name, shown, "invisible", "is in no equation that the output depends on"))
-        return sorted(rows, key=lambda row: row[2] != "visible")
+            yield name, shown, "invisible", "is in no equation that the output depends on"
 
     def _moves(self, *vectors: str) -> bool:
         """Whether one of the vectors is a velocity."""
         return any(isinstance(self.network.vector(vector), Velocity) for vector in vectors)
 
-    def _reason(self, block: MatrixSymbol, visibility: Visibility) -> str:
-        """Return where a visible block stands: in statistics of the state, or directly in an equation."""
+    def _entries(self, pair: tuple[str, str], room: float) -> str:
+        entries = list(dict.fromkeys(self._tex(entry) for entry in self.derivation.reduction.index.explicit(*pair)))
+        shown = ", ".join(entries)
+        if width(shown) > min(WIDEST_ENTRIES, room):
+            shown = rf"{entries[0]}, \ldots, {entries[-1]}"
+        return f"{shown}=1" if pair in self._constant else shown
+
+    def _visibility(self, pair: tuple[str, str], block: MatrixSymbol) -> tuple[str, str]:
+        """Return whether a block is visible, and why."""
+        index = self.derivation.reduction.index
+        if pair in self._constant:
+            return "invisible", "is a constant"
+        name = index.at(*(index.slice(vector).start for vector in pair)).name
+        if self.derivation.reduction.visibility[name].visible:
+            return "visible", self._reason(block)
+        return "invisible", "is in no equation that the output depends on"
+
+    @property
+    def _constant(self) -> list[tuple[str, str]]:
+        return [(name, name) for name in self.network.ones]
+
+    def _reason(self, block: MatrixSymbol) -> str:
+        """Return where a visible block stands: in statistics, initial latents, or directly in an equation."""
         reduction = self.derivation.reduction
         statistics = [self._tex(symbol) for symbol, expression in reduction.statistics.items() if expression.has(block)]
-        reasons = [f"is in ${', '.join(statistics)}$"] if statistics else []
-        terms = [term for expression in reduction.equations.values() for term in summands(expression)]
-        direct = [term for term in terms if term.has(block)]
-        if direct:
-            what = "a latent" if any(direct[0].has(x) for x in reduction.latents.values()) else "the mean activity"
-            where = r"\to ".join(self._name(step) for step in visibility.path)
-            reasons.append(f"multiplies {what} in ${where}$")
+        starts = [
+            f"{self._name(name)}(0)"
+            for name, start in reduction.initial.items()
+            if name in reduction.paths and start.has(block)
+        ]
+        reasons = [f"is in ${', '.join(codes)}$" for codes in (statistics, starts) if codes]
+        for name, expression in reduction.equations.items():
+            direct = [term for term in summands(expression) if term.has(block)]
+            if direct and name not in {symbol.name for symbol in reduction.statistics}:
+                where = r"\to ".join(self._path(reduction.paths[name]))
+                reasons.append(f"multiplies {self._multiplied(direct[0])} in ${where}$")
+                break
         return ", and ".join(reasons)
 
+    def _path(self, path: Sequence[str]) -> list[str]:
+        """Return a way to the output, the middle of a long one left out."""
+        codes = [self._name(step) for step in path]
+        return codes if len(codes) <= LONGEST_PATH else [*codes[: LONGEST_PATH - 2], r"\cdots", codes[-1]]
+
+    def _multiplied(self, term: MatrixExpr) -> str:
+        reduction = self.derivation.reduction
+        if any(term.has(latent) for latent in reduction.latents.values()):
+            return "a latent"
+        if any(term.has(column.symbol) for column in reduction.columns.values()):
+            return "a column"
+        if term.has(self.network.inputs):
+            return "the input"
+        return "the mean activity" if term.has(ACTIVITY) else "a constant"
+
     def _name(self, name: str) -> str:
-        latents = {latent.name: latent for latent in self.derivation.reduction.latents.values()}
-        return self._tex(latents[name]) if name in latents else name
+        scalars = {symbol.name for symbol in self.derivation.reduction.statistics}
+        return self.notation.scalar(name) if name in scalars else self.notation.letter(name)
 
     @property
     def gradient_blocks(self) -> str:
@@ -210,7 +244,7 @@ class _Document:
         return aligned(
             (_rate(self._tex(symbols[pair])), self._block_terms(expression))
             for pair, expression in self.derivation.block_flow.items()
-            if pair != (self.network.ones, self.network.ones) and not self._moves(*pair)
+            if pair not in self._constant and not self._moves(*pair)
         )
 
     def _block_terms(self, expression: MatrixExpr) -> list[str]:
@@ -221,13 +255,14 @@ class _Document:
             scalar, factors = term.as_coeff_matrices() if isinstance(term, MatMul) else (sympy.Integer(1), [term])
             product = r"\,".join(self._tex(factor) for factor in factors)
             sign, size = ("-", -scalar) if scalar.is_negative else ("", scalar)
-            terms.append(f"{sign}{'' if size == 1 else self._tex(size)}{product}")
+            number = self._tex(size) if size.is_Integer else rf"{self._tex(size)}\,".replace(r"\frac", r"\tfrac")
+            terms.append(f"{sign}{'' if size == 1 else number}{product}")
         return terms
 
     def scalar_flow(self, names: Sequence[str]) -> str:
-        ones = self.network.ones
+        constant = [f"{name}_{name}" for name in self.network.ones]
         weights = {overlap.name for overlap in self.derivation.learning.weights}
-        return aligned(self._flow_row(name) for name in names if name in weights and name != f"{ones}_{ones}")
+        return aligned(self._flow_row(name) for name in names if name in weights and name not in constant)
 
     def _flow_row(self, name: str) -> tuple[str, list[str]]:
         overlap = self.derivation.reduction.index[name]
@@ -265,11 +300,15 @@ class _Document:
 
     @property
     def rates(self) -> str:
-        """The entries of D, in words."""
+        """What the matrix D is."""
         own = {vector: vector.rate for vector in self.network.vectors if vector.rate not in (0, 1)}
         listed_rates = [f"${self._tex(rate)}$ for ${self.notation.vector(v.name)}$" for v, rate in own.items()]
         trained = "$1$ for other trained" if own else "$1$ for trained"
-        return ", ".join([*listed_rates, f"{trained} and $0$ for frozen"])
+        rates = ", ".join([*listed_rates, f"{trained} and $0$ for frozen columns"])
+        if not self.model.populations:
+            return f"$D$ the diagonal matrix with {rates}"
+        of_columns = rf"where $d_c$ is {rates} and $\alpha_c$ the weight of the population of column $c$"
+        return rf"$D=\mathrm{{diag}}(d_c/\alpha_c)$, {of_columns}"
 
     @property
     def rule_congruence(self) -> str:
@@ -365,7 +404,8 @@ class _Document:
 
     @property
     def parameters(self) -> str:
-        values = self.derivation.parameters
+        discrete = all(latent.tau is None for latent in self.network.latents)
+        values = {s: value for s, value in self.derivation.parameters.items() if not (discrete and s == TAU)}
         return ", ".join(rf"${self._tex(symbol)}={self._tex(value)}$" for symbol, value in values.items())
 
     @property
@@ -396,6 +436,11 @@ class _Document:
         """Return the terms of a sum, those with the most overlaps first, denominators as they are."""
         terms = [part for term in sympy.Add.make_args(expression) for part in _distributed(term)]
         return [self._tex(term) for term in sorted(terms, key=_order)]
+
+
+def _prose_width(text: str) -> float:
+    """Return an estimate of the width of a sentence with formulas: letters of text are narrower than those of formulas."""
+    return sum(width(part) if k % 2 else 0.7 * len(part) for k, part in enumerate(text.split("$")))
 
 
 def _statement(text: str) -> str:

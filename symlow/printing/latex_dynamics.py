@@ -1,58 +1,47 @@
-"""The reduced dynamics and its backpropagation as LaTeX, with the time of everything in them.
+r"""The reduced dynamics as LaTeX: statistics and gains, the time step and the read-out.
 
-At time t the latents kappa(t) have the statistics and gains of time t, and a step takes them to t + dt. The output
-y(t) is that of the step at t: it reads latents and gain of t or t + dt, whichever the read-out says.
+    a(t) = g(\Delta(t)) [\Sigma_vm \kappa_m(t) + \Sigma_vu \kappa_u(t)],
+    \kappa_u(t + dt) = \kappa_u(t) + (dt/\tau) [-\kappa_u(t) + a(t)]
+
+The output y(t) is that of the step at t: it reads latents and gain of t or t + dt, whichever the read-out says.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
 
 import sympy
-from sympy import MatrixExpr
+from sympy import MatrixExpr, MatrixSymbol
 
-from symlow.backward import Cotangents
 from symlow.derivation import Derivation
+from symlow.network import Latent
 from symlow.nonlinearity.integrals import LARGEST_VARIANCE
 from symlow.nonlinearity.series import ACCEPTED
-from symlow.printing.latex_lines import aligned, bracketed, width
-from symlow.printing.notation import SCALARS, Notation
-from symlow.printing.terms import Group, Term, Terms
-from symlow.reduction import ACTIVITY
-from symlow.tasks.trials import TrialsLoss
-
-MOMENTS = {-1: r"t-\mathrm{d}t", 0: "t", 1: r"t+\mathrm{d}t"}
-"""Times by their distance to t in steps."""
-
-UNBROKEN = 52
-"""Brackets that are less wide than this are not broken between lines."""
-
-Row = tuple[str, Sequence[str]]
+from symlow.printing.latex_lines import aligned
+from symlow.printing.latex_network import Model
+from symlow.printing.latex_terms import Row, TimedTerms, in_brackets
+from symlow.printing.notation import GAINS, Notation
+from symlow.reduction import ACTIVITY, DT, TAU, Column, Statistics
 
 
 class Dynamics:
-    """The equations of one derivation."""
+    """The equations of one derivation, forwards."""
 
     def __init__(self, derivation: Derivation, notation: Notation) -> None:
-        self.derivation = derivation
         self.notation = notation
         self.network = derivation.network
         self.reduction = derivation.reduction
-        self.backward = derivation.backward
-        self.terms = Terms(derivation.backward)
-        self.read = int(self.network.reads_after_update)
-        self.gain_at = int(self.network.gain_after_update)
+        self.timed_terms = TimedTerms(derivation.backward, notation)
+        self.model = Model(derivation.network, notation)
 
-    # Forwards -------------------------------------------------------------------------------------------------------
+    # Statistics and gains -------------------------------------------------------------------------------------------
 
     @property
     def statistics(self) -> str:
-        """The mean and the variance of the state over neurons."""
+        """The mean and the variance of fields over neurons."""
         return aligned(
-            (self.notation.doprint(symbol), self._pieces(expression, self.notation))
+            (self.notation.doprint(symbol), self.timed_terms.pieces(expression, self.notation))
             for symbol, expression in self.reduction.statistics.items()
         )
 
@@ -60,21 +49,27 @@ class Dynamics:
     def gains(self) -> str:
         """The functions of the statistics as expectations, and in closed form where there is one."""
         nonlinearity = self.network.nonlinearity
+        rows: list[Row] = []
         if not self.reduction.statistics:
-            return aligned([("g", [self._expectation("'"), *self._closed(nonlinearity.gain)])])
-        if self.network.ones is None:
+            rows.append(("g", [self._expectation("'", False), *self._closed(nonlinearity.gain)]))
+        if self._with_mean(False):
             closed = nonlinearity.gain if nonlinearity.gain is not None else nonlinearity.stated_gain
-            return aligned([(r"g(\Delta)", [self._expectation("'"), *self._closed(closed)])])
-        return aligned(
-            [
-                (r"g(\mu,\Delta)", [self._expectation("'"), *self._closed(nonlinearity.gain_with_mean)]),
-                (rf"{SCALARS['phibar']}(\mu,\Delta)", [self._expectation(""), *self._closed(nonlinearity.activity)]),
-            ]
-        )
+            rows.append((r"g(\Delta)", [self._expectation("'", False), *self._closed(closed)]))
+        if self._with_mean(True):
+            activity = GAINS[ACTIVITY.__name__]
+            rows.append((r"g(\mu,\Delta)", [self._expectation("'", True), *self._closed(nonlinearity.gain_with_mean)]))
+            rows.append(
+                (rf"{activity}(\mu,\Delta)", [self._expectation("", True), *self._closed(nonlinearity.activity)])
+            )
+        return aligned(rows)
 
-    def _expectation(self, prime: str) -> str:
-        mean = "" if self.network.ones is None else r"\mu+"
-        return rf"\mathrm{{E}}\bigl[\phi{prime}({mean}\sqrt{{\Delta}}\,\xi)\bigr]"
+    def _with_mean(self, mean: bool) -> list[Statistics]:
+        return [one for one in self.reduction.statistics_of if (one.activity is not None) == mean]
+
+    @staticmethod
+    def _expectation(prime: str, mean: bool) -> str:
+        of = r"\mu+" if mean else ""
+        return rf"\mathrm{{E}}\bigl[\phi{prime}({of}\sqrt{{\Delta}}\,\xi)\bigr]"
 
     def _closed(self, form: sympy.Expr | None) -> list[str]:
         if form is None:
@@ -89,251 +84,153 @@ class Dynamics:
     def gain_note(self) -> str:
         """How a gain is evaluated that has no closed form, or none for floating point; empty for the others."""
         nonlinearity = self.network.nonlinearity
-        if not self.reduction.statistics:
-            return ""
-        if self.network.ones is not None:
-            return "Neither has a closed form." if nonlinearity.gain_with_mean is None else ""
-        if not nonlinearity.needs_series:
-            return ""
-        error, largest = (round(math.log10(value)) for value in (ACCEPTED, LARGEST_VARIANCE))
-        series = rf"by a Chebyshev series, with a relative error below $10^{{{error}}}$ for $\Delta\le10^{{{largest}}}$"
-        if nonlinearity.stated_gain is not None:
-            return f"This form cancels in floating point, and $g$ is evaluated {series}."
-        return f"It has no closed form, and is evaluated {series}."
+        notes = []
+        if self._with_mean(True) and nonlinearity.gain_with_mean is None:
+            notes.append("Neither has a closed form." if not self._with_mean(False) else "Those with a mean have none.")
+        if self._with_mean(False) and nonlinearity.needs_series:
+            error, largest = (round(math.log10(value)) for value in (ACCEPTED, LARGEST_VARIANCE))
+            series = (
+                rf"by a Chebyshev series, with a relative error below $10^{{{error}}}$ for $\Delta\le10^{{{largest}}}$"
+            )
+            stated = nonlinearity.stated_gain is not None
+            notes.append(
+                f"This form cancels in floating point, and $g$ is evaluated {series}."
+                if stated
+                else f"It has no closed form, and is evaluated {series}."
+            )
+        return " ".join(notes)
+
+    @property
+    def has_means(self) -> bool:
+        """Whether a field has a mean over neurons."""
+        return bool(self._with_mean(True))
+
+    @property
+    def values(self) -> str:
+        """What stands for statistics and gains at a time."""
+        values = []
+        for one in self.reduction.statistics_of:
+            values += [rf"{self.notation.doprint(symbol)}(t)" for symbol in one.definitions]
+            if one.activity is not None:
+                symbols = self.timed_terms.backward.gain_symbols
+                values += [f"{self.notation.scalar(symbols[gain].name)}(t)" for gain in one.gains]
+        return ", ".join(f"${value}$" for value in values)
+
+    @property
+    def values_of(self) -> str:
+        """What values of statistics and gains depend on: the latents of a time, perhaps with the input or columns."""
+        arguments = ["$\\kappa(t)$"]
+        fields = [column for one in self.reduction.statistics_of for column in one.field.coefficients.values()]
+        if any(column.has(self.network.inputs) for column in fields):
+            arguments.append(f"${self.notation.letter(self.network.inputs.name)}(t)$")
+        return " and ".join(arguments)
+
+    # The time step --------------------------------------------------------------------------------------------------
+
+    @property
+    def start(self) -> str:
+        """The latents at time 0 that are not zero; empty if there are none."""
+        codes = []
+        for latent in self.network.latents:
+            if (name := latent.symbol.name) in self.reduction.initial:
+                pieces = self.timed_terms.pieces(self.reduction.initial[name], self.notation)
+                codes.append(f"${self.notation.letter(name)}(0)={' + '.join(pieces).replace('+ -', '- ')}$")
+        rest = "" if len(codes) in (0, len(self.network.latents)) else " and zero else"
+        return ", ".join(codes) + rest
+
+    @property
+    def fed_back(self) -> str:
+        """The letter of the output that state equations use; empty if they do not."""
+        return self.timed_terms.fed_back.get(self.network.output.name, "")
 
     @property
     def reduced(self) -> str:
-        """The time step and the read-out."""
-        reduction, network = self.reduction, self.network
-        now = self._timed(latents=0, gains=0)
-        rows: list[Row] = [
-            (
-                now.doprint(projection.symbol),
-                self._pieces(reduction.projections[projection.symbol.name], now),
-            )
-            for projection in network.projections
-        ]
-        for carrier in network.carriers:
-            latent = reduction.latents[carrier.vector]
-            before, after = (self._timed(latents=k).doprint(latent) for k in (0, 1))
-            drive = bracketed(now.doprint(carrier.drive))
-            rows.append((after, [before, rf"\frac{{\mathrm{{d}}t}}{{\tau}}\left[-{before} + {drive}\right]"]))
-        read = self._timed(latents=self.read, gains=self.gain_at)
-        rows.append((now.doprint(network.output.symbol), self._pieces(reduction.output, read)))
-        return aligned(rows)
-
-    def _timed(self, latents: int = 0, gains: int = 0, cotangents: int = 0, output: int = 0) -> Notation:
-        """Return the notation with everything at a distance from t, in steps."""
-        scalars = ("mu", "Delta", "g", "phibar", "g_mu", "g_Delta", "mubar", "Deltabar", "gbar", "phibarbar")
-        distances = {latent.name: latents for latent in self.reduction.latents.values()}
-        distances |= dict.fromkeys(scalars, gains)
-        distances |= {symbol.name: cotangents for symbol in self.backward.next_cotangents.values()}
-        distances |= {projection.symbol.name: 0 for projection in self.network.projections}
-        distances |= {self.network.inputs.name: 0, self.network.output.symbol.name: 0, "ybar": output}
-        return self.notation.at({name: MOMENTS[distance] for name, distance in distances.items()})
-
-    # Backwards ------------------------------------------------------------------------------------------------------
-
-    @property
-    def free(self) -> list[str]:
-        """The latents that are filters of the input, the same for all overlaps."""
-        carriers = [carrier for carrier in self.reduction.latents if carrier not in self.backward.recurrent]
-        return [self.notation.doprint(self.reduction.latents[carrier]) for carrier in carriers]
-
-    @property
-    def cotangents(self) -> list[str]:
-        """The symbols of the cotangents of recurrent latents, without time."""
-        return [self.notation.doprint(self.backward.next_cotangents[c]) for c in self.backward.recurrent]
-
-    @property
-    def recurrent(self) -> list[str]:
-        """The latents that have cotangents."""
-        return [self.notation.doprint(self.reduction.latents[c]) for c in self.backward.recurrent]
-
-    @property
-    def backpropagation(self) -> str:
-        """Cotangents of output, gains, statistics and latents at time t, in the order of their computation."""
-        rows: list[Row] = [self._output_row()]
-        for symbol in self.backward.gain_symbols.values():
-            pieces = self._scalar_pieces(symbol.name)
-            if pieces:
-                rows.append((self._now(f"{symbol.name}bar"), pieces))
+        """What a time step computes, in order: columns, projections, latents and the read-out."""
+        terms, output = self.timed_terms, self.network.output
+        now = terms.timed(names=terms.fed_back)
+        rows = [self._column(node, now) for node in self.reduction.nodes if isinstance(node, Column)]
         rows += [
-            (self._now(f"{statistic.name}bar"), self._statistic_pieces(statistic.name))
-            for statistic in reversed(list(self.reduction.statistics))
+            (now.doprint(projection.symbol), terms.pieces(self.reduction.projections[projection.symbol.name], now))
+            for projection in self.network.projections
+            if projection.symbol.name not in self.reduction.columns
+            and any(latent.right.has(projection.symbol) for latent in self.network.latents)
         ]
-        rows += [self._latent_row(carrier) for carrier in self.backward.recurrent]
+        rows += [self._latent(latent, now) for latent in self.network.latents]
+        read = terms.timed(
+            latents=int(self.network.reads_after_update),
+            gains=int(self.network.gain_after_update),
+            names=terms.fed_back,
+        )
+        rows.append((f"{self.notation.letter(output.name)}(t)", terms.pieces(self.reduction.output, read)))
         return aligned(rows)
 
-    def _now(self, name: str) -> str:
-        return f"{SCALARS[name]}(t)"
+    def _column(self, column: Column, now: Notation) -> Row:
+        left = now.doprint(column.symbol)
+        if column.right is not None:
+            return left, self.timed_terms.pieces(column.right, now)
+        codes = {variable: now.doprint(argument) for variable, argument in column.arguments}
+        assert column.function is not None
+        return left, [self.entry_by_entry(column.function, codes, single_entries(column))]
 
-    def _output_row(self) -> Row:
-        loss = self.derivation.loss
-        assert isinstance(loss, TrialsLoss)
-        twice = 2 * loss.factor
-        number = "" if twice == 1 else self.notation.doprint(twice)
-        error = r"w(t)\odot\bigl[y(t)-y^{*}(t)\bigr]"
-        if loss.reduction == "sum_dt":
-            return r"\bar{y}(t)", [rf"{number}\frac{{\mathrm{{d}}t}}{{n}}\,{error}"]
-        return r"\bar{y}(t)", [rf"\frac{{{number or 1}}}{{\sum w}}\,{error}"]
+    def entry_by_entry(
+        self, function: sympy.Expr, codes: Mapping[sympy.Symbol, str], single: frozenset[sympy.Symbol]
+    ) -> str:
+        """Return a function of columns; a product has what has one entry first, the others multiplied entry by entry.
 
-    @cached_property
-    def _sources(self) -> tuple[tuple[Cotangents, Notation, Notation], ...]:
-        """What output and step pass back: as seen from their gain's time, and from their latents'."""
-        read, at = self.read, self.gain_at
-        output = self.backward.output
-        step = self._timed(cotangents=1)
+        Args:
+            function: an expression in the symbols that stand for columns.
+            codes: the columns.
+            single: the symbols of those that have one entry, and act on all.
+        """
+        number, product = function.as_coeff_Mul()
+        factors = sympy.Mul.make_args(product)
+        if any(factor.is_Pow and factor.exp.is_negative for factor in factors):
+            return self.model.function(function, codes)
+        scalars = [self._gate_factor(f, codes, len(factors) > 1) for f in factors if f.free_symbols <= single]
+        columns = [self._gate_factor(f, codes, len(factors) > 1) for f in factors if not f.free_symbols <= single]
+        sign, number = ("-", -number) if number.is_negative else ("", number)
+        front = [code for code in (self.notation.doprint(number), *scalars) if code != "1"]
+        return sign + (r"\,".join([*front, *([r" \odot ".join(columns)] if columns else [])]) or "1")
+
+    def _gate_factor(self, factor: sympy.Expr, codes: Mapping[sympy.Symbol, str], in_product: bool) -> str:
+        used = {variable: code for variable, code in codes.items() if factor.has(variable)}
+        code = self.model.function(factor, used)
+        return rf"\left({code}\right)" if factor.is_Add and in_product else code
+
+    def _latent(self, latent: Latent, now: Notation) -> Row:
+        before, after = (
+            self.timed_terms.timed(latents=k, names=self.timed_terms.fed_back).doprint(latent.symbol) for k in (0, 1)
+        )
+        own, others = [], []
+        for term in self._ordered(latent):
+            (own if term.has(latent.symbol) else others).append(term)
+        pieces = [piece for term in (*own, *others) for piece in self.timed_terms.pieces(term, now)]
+        if latent.tau is None:
+            return after, pieces
+        rate = self.notation.doprint(DT / (latent.tau * TAU))
+        whole = " + ".join(pieces).replace("+ -", "- ")
+        inside = in_brackets(rate, pieces)
+        return after, [before, *([rf"{rate}\left[{whole}\right]"] if len(inside) == 1 else inside)]
+
+    def _ordered(self, latent: Latent) -> Iterator[MatrixExpr]:
+        """Give the terms of what moves a latent: latents first, then what a step computes, inputs and numbers."""
+        order = [*self.reduction.latents.values(), *self._computed, self.network.inputs]
+        places = {symbol: place for place, symbol in enumerate(order)}
+
+        def place(term: MatrixExpr) -> int:
+            return min((places[s] for s in term.atoms(MatrixSymbol) if s in places), default=len(order))
+
+        expanded = latent.right.expand().doit()
+        yield from sorted(expanded.args if expanded.is_MatAdd else (expanded,), key=place)
+
+    @property
+    def _computed(self) -> tuple[MatrixSymbol, ...]:
         return (
-            (output, self._timed(latents=read - at, output=-at), self._timed(gains=at - read, output=-read)),
-            (self.backward.step, step, step),
+            *(projection.symbol for projection in self.network.projections),
+            *(gate.symbol for gate in self.network.gates),
         )
 
-    def _scalar_pieces(self, name: str) -> list[str]:
-        """Return what passes to a gain, or to a statistic directly."""
-        return [
-            piece
-            for cotangents, notation, _ in self._sources
-            if name in cotangents.scalars
-            for piece in self._pieces(cotangents.scalars[name], notation)
-        ]
 
-    def _statistic_pieces(self, statistic: str) -> list[str]:
-        slopes = self.backward.gain_slopes[statistic]
-        gains = {symbol.name for symbol in self.backward.gain_symbols.values()}
-        through = [gain for gain, slope in slopes.items() if not (slope.is_Symbol and slope.name in gains)]
-        direct: list[str] = []
-        if any(not self._cancels(statistic, cotangents) for cotangents, *_ in self._sources):
-            through, direct = list(slopes), self._scalar_pieces(statistic)
-        now = self._timed()
-        pieces = [self._term(Term(slopes[gain] * sympy.Symbol(f"{gain}bar"), ()), now) for gain in through]
-        for later, cotangents in self.backward.statistics.items():
-            if later != statistic and statistic in cotangents.scalars:
-                pieces += self._pieces(cotangents.scalars[statistic], now)
-        return [*pieces, *direct]
-
-    def _cancels(self, statistic: str, cotangents: Cotangents) -> bool:
-        """Whether what passes directly to a statistic cancels what passes through gains whose slope is a gain.
-
-        phibar - g mu has the derivative -g by mu where it stands, and dphibar/dmu = g through phibar.
-        """
-        gains = {symbol.name for symbol in self.backward.gain_symbols.values()}
-        total = [cotangents.scalars[statistic]] if statistic in cotangents.scalars else []
-        for gain, slope in self.backward.gain_slopes[statistic].items():
-            if slope.is_Symbol and slope.name in gains and gain in cotangents.scalars:
-                total.append(slope * cotangents.scalars[gain])
-        added: dict[tuple[MatrixExpr, ...], sympy.Expr] = {}
-        for expression in total:
-            for term in self.terms.of(expression):
-                added[term.factors] = added.get(term.factors, sympy.Integer(0)) + term.coefficient
-        return all(sympy.expand(value) == 0 for value in added.values())
-
-    def _latent_row(self, carrier: str) -> Row:
-        pieces: list[str] = []
-        for cotangents, _, notation in self._sources:
-            if carrier in cotangents.latents:
-                pieces += self._pieces(cotangents.latents[carrier], notation)
-        for cotangents in self.backward.statistics.values():
-            if carrier in cotangents.latents:
-                pieces += self._pieces(cotangents.latents[carrier], self._timed())
-        return self._timed().doprint(self.backward.next_cotangents[carrier]), pieces
-
-    @property
-    def gradients(self) -> str:
-        """dL/dSigma, block by block, as sums over time."""
-        output = self._timed(latents=self.read, gains=self.gain_at)
-        places = [(self.backward.output, output), (self.backward.step, self._timed(cotangents=1))]
-        places += [(cotangents, self._timed()) for cotangents in self.backward.statistics.values()]
-        rows: list[Row] = []
-        for symbol in self.reduction.index.blocks.values():
-            sums = [
-                self._sum(term, notation)
-                for cotangents, notation in places
-                if symbol.name in cotangents.blocks
-                for term in self.terms.of(cotangents.blocks[symbol.name], split=False)
-            ]
-            if sums:
-                rows.append((rf"\frac{{\partial L}}{{\partial {self.notation.doprint(symbol)}}}", sums))
-        return aligned(rows)
-
-    @property
-    def symmetrised(self) -> bool:
-        """Whether a block on the diagonal of Sigma has a cotangent of which only the symmetric part counts."""
-        diagonal = {symbol.name for (a, b), symbol in self.reduction.index.blocks.items() if a == b}
-        return any(diagonal & c.blocks.keys() for c in (self.backward.output, self.backward.step))
-
-    def _sum(self, term: Term, notation: Notation) -> str:
-        constant, changing = sympy.factor(term.coefficient).as_independent(*self._scalars, as_Add=False)
-        if changing.is_Add and changing.coeff(sympy.Symbol(ACTIVITY.__name__)).is_negative:
-            constant, changing = -constant, sympy.expand(-changing)  # phibar - g mu
-        sign, constant = ("-", -constant) if _is_negative(constant) else ("", constant)
-        front = "" if constant == 1 else notation.doprint(constant)
-        return rf"{sign}{front}\sum_t {self._term(Term(changing, term.factors), notation)}"
-
-    # Terms ----------------------------------------------------------------------------------------------------------
-
-    def _pieces(self, expression: MatrixExpr, notation: Notation) -> list[str]:
-        pieces: list[str] = []
-        for group in self.terms.groups(self.terms.of(expression)):
-            pieces += self._group(group, notation)
-        return pieces
-
-    def _group(self, group: Group, notation: Notation) -> list[str]:
-        pieces = [self._term(term, notation) for term in group.terms]
-        if group.coefficient == 1 and group.head is None:
-            return pieces
-        front = self._term(Term(group.coefficient, () if group.head is None else (group.head,)), notation)
-        joined = [rf"{front}\bigl[{pieces[0]}", *pieces[1:]]
-        joined[-1] += r"\bigr]"
-        whole = " + ".join(joined).replace("+ -", "- ")
-        return [whole] if width(whole) < UNBROKEN else joined
-
-    @cached_property
-    def _scalars(self) -> tuple[sympy.Symbol, ...]:
-        return tuple(symbol for name in SCALARS for symbol in (sympy.Symbol(name), *self._statistic(name)))
-
-    def _statistic(self, name: str) -> Iterable[sympy.Symbol]:
-        return (symbol for symbol in self.reduction.statistics if symbol.name == name)
-
-    def _term(self, term: Term, notation: Notation) -> str:
-        constant, changing = term.coefficient.as_independent(*self._scalars, as_Add=False)
-        sign, constant = ("-", -constant) if _is_negative(constant) else ("", constant)
-        codes = [] if constant == 1 else [self._factor(constant, notation)]
-        codes += self._scalar_codes(changing, notation)
-        codes += [notation.doprint(factor) for factor in term.factors]
-        return sign + _product(codes or ["1"])
-
-    def _scalar_codes(self, product: sympy.Expr, notation: Notation) -> list[str]:
-        """Return the factors of a product of statistics and gains: g before mu, cotangents last."""
-        order = {name: k for k, name in enumerate(SCALARS)}
-        factors = [factor for factor in sympy.Mul.make_args(product) if factor != 1]
-        factors.sort(key=lambda factor: _place(factor, order))
-        return [self._factor(factor, notation) for factor in factors]
-
-    def _factor(self, factor: sympy.Expr, notation: Notation) -> str:
-        """Return a factor, a sum in brackets with its negative terms last."""
-        if not factor.is_Add:
-            return str(notation.doprint(factor))
-        terms = [self._term(Term(term, ()), notation) for term in sorted(factor.args, key=_is_negative)]
-        inside = " + ".join(terms).replace("+ -", "- ")
-        return rf"\left({inside}\right)" if r"\frac" in inside else rf"\bigl[{inside}\bigr]"
-
-
-def _is_negative(expression: sympy.Expr) -> bool:
-    return bool(expression.as_coeff_Mul()[0].is_negative)
-
-
-def _place(factor: sympy.Expr, order: Mapping[str, int]) -> tuple[int, int]:
-    """Sort g before mu, cotangents last."""
-    name = next(iter(sorted(symbol.name for symbol in factor.free_symbols)), "")
-    return int(name.endswith("bar") and name != "phibar"), -order.get(name, 0)
-
-
-def _product(codes: Sequence[str]) -> str:
-    """Return factors side by side, with a thin space after one that has an argument, and after a fraction."""
-    code = codes[0]
-    for before, after in pairwise(codes):
-        bracketed_sum = before.endswith((r"\right)", r"\bigr]"))
-        argued = before.startswith(r"\frac") or (before.endswith((")", r")^{\top}")) and not bracketed_sum)
-        code += (r"\," if argued else " ") + after
-    return code
+def single_entries(gate: Column) -> frozenset[sympy.Symbol]:
+    """Return the symbols of the arguments of a gate that have one entry, and act on all."""
+    return frozenset(variable for variable, argument in gate.arguments if argument.shape[0] == 1)

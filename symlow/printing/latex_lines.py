@@ -11,19 +11,23 @@ from sympy.printing.latex import greek_letters_set, translate
 LINE = 65
 """Width of a line of equations at the document's margins, in the unit of :func:`width`, with a little to spare."""
 
-SILENT = ("left", "right", "bigl", "bigr", "operatorname", "tfrac", "mathrm", "mathbf", "bar", ";", "!")
+SILENT = ("left", "right", "bigl", "bigr", "operatorname", "tfrac", "mathrm", "mathbf", "bar", "hat", ";", "!")
 """Commands that print nothing by themselves."""
 
 GLYPH = re.compile(r"\\(?:,|;|!)|[{}&\s]|\\[A-Za-z]+|.")
+MATRIX = re.compile(r"\\begin\{pmatrix\}(.*?)\\end\{pmatrix\}", re.DOTALL)
 SMALL = re.compile(r"[_^](?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\[A-Za-z]+|.))")
 
 
 def width(code: str) -> float:
     """Return an estimate of the printed width of LaTeX code, in characters of normal size.
 
-    A fraction is as wide as the wider of its parts; subscripts and superscripts count two thirds.
+    A fraction is as wide as the wider of its parts, a matrix as the sum of its widest entries; subscripts and
+    superscripts count two thirds.
     """
+    code, matrices = _without_matrices(code)
     code, fractions = _without_fractions(code)
+    fractions += matrices
     small = sum(0.68 * width(match.group(1) or match.group(2) or "") for match in SMALL.finditer(code))
     return fractions + small + _glyphs(SMALL.sub(" ", code))
 
@@ -44,6 +48,14 @@ def _glyphs(code: str) -> float:
         "\\Delta": 1.4,
     }
     return sum(wide.get(glyph, 1.0) for glyph in GLYPH.findall(code) if glyph not in skipped and not glyph.isspace())
+
+
+def _without_matrices(code: str) -> tuple[str, float]:
+    total = 0.0
+    for match in MATRIX.finditer(code):
+        rows = [[width(entry) for entry in row.split("&")] for row in match[1].split(r"\\")]
+        total += sum(max(column) + 1 for column in zip(*rows, strict=True)) + 1
+    return MATRIX.sub(" ", code), total
 
 
 def _without_fractions(code: str) -> tuple[str, float]:

@@ -4,47 +4,70 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import sympy
-from sympy import MatrixSymbol, Rational
-from sympy.printing.latex import LatexPrinter, translate
+from sympy import ImmutableDenseMatrix, MatMul, MatrixExpr, MatrixSymbol, Rational, Transpose
+from sympy.printing.latex import LatexPrinter, greek_letters_set, translate
 from sympy.printing.precedence import PRECEDENCE
 from sympy.utilities.iterables import sift
 
+from symlow.equation_text import coefficient
+from symlow.equations import Equations
+from symlow.network import Field, Network
 from symlow.nonlinearity import DELTA, MU, X
 from symlow.overlaps import Column, Overlap, OverlapIndex
+from symlow.printing.latex_lines import matrix
+from symlow.printing.terms import is_large
+from symlow.reduction import ACTIVITY, GAIN, of_field
 from symlow.rules import Velocity
 
 FIXED = {"dt": r"\mathrm{d}t", "tau": r"\tau", "eta": r"\eta", "k": "k", "j": "j"}
 
-SCALARS = {
-    "mu": r"\mu",
-    "Delta": r"\Delta",
-    "g": "g",
-    "phibar": r"\Phi",
-    "mubar": r"\bar{\mu}",
-    "Deltabar": r"\bar{\Delta}",
-    "gbar": r"\bar{g}",
-    "phibarbar": r"\bar{\Phi}",
-    "g_mu": r"\partial_\mu g",
-    "g_Delta": r"\partial_\Delta g",
-}
-"""Statistics of the state, gains, their cotangents and slopes. A bar is a cotangent, so the mean activity is a Phi."""
-
-SLOPES = ("g_mu", "g_Delta")
+STATISTICS = {MU.name: r"\mu", DELTA.name: r"\Delta"}
+GAINS = {GAIN.__name__: "g", ACTIVITY.__name__: r"\Phi"}
+"""Statistics of fields, and functions of them. A bar is a cotangent, so that the mean activity is a Phi."""
 
 ARGUMENTS = {DELTA, MU, X}
 """What nonlinearities and gains are functions of."""
 
-LETTERS = {
-    "kappa": r"\kappa",
-    "lambda": r"\lambda",
-    "Abar": r"\bar{A}",
-    "Bbar": r"\bar{B}",
-    "Cbar": r"\bar{C}",
-    "ybar": r"\bar{y}",
-}
+MASKS = ("w", r"\omega", r"\chi", r"\varrho")
+"""Letters for the mask of trials, of which the first is taken that nothing else in the network has."""
+
+LETTERS = {"Abar": r"\bar{A}", "Bbar": r"\bar{B}", "Cbar": r"\bar{C}"}
+"""Cotangents of the matrices of the linear dynamics."""
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """How a statistic, a gain, one of their cotangents or slopes is printed.
+
+    Attributes:
+        code: the letter, with the name of the field as a subscript where there are several.
+        of: for a gain of one variable, or its derivative, the code of the variable; else empty.
+    """
+
+    code: str
+    of: str = ""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A letter with what stands below it."""
+
+    letter: str
+    below: str = ""
+
+    @property
+    def code(self) -> str:
+        """The letter with its subscript."""
+        return f"{self.letter}_{{{self.below}}}" if self.below else self.letter
+
+    def accented(self, accent: str) -> Letter:
+        """Return it with an accent, ``bar`` or ``hat``."""
+        return Letter(rf"\{accent}{{{self.letter}}}", self.below)
 
 
 class Notation(LatexPrinter):
@@ -52,56 +75,126 @@ class Notation(LatexPrinter):
 
     Overlaps are \\sigma_{zu}, \\sigma_{v_1u_2} and squared norms \\lVert m\\rVert^2; an overlap with the vector of ones
     is a mean, \\langle z\\rangle; a loss gradient is \\partial_{zu}L; blocks are \\Sigma_{zu}, S_{zu} and, of means,
-    \\Sigma_{z\\mathbf{1}}; velocities are q_m; latents \\kappa_u, their cotangents \\lambda_u.
+    \\Sigma_{z\\mathbf{1}}; velocities are q_m; latents \\kappa_u, their cotangents \\lambda_u. A name that ends with that
+    of its population has it as a subscript, u_e; latents of several states along one vector have the state as a second
+    one, \\kappa_{u,w}. The states of an environment have letters of their own.
     """
 
     def __init__(self, index: OverlapIndex) -> None:
         settings = {"mul_symbol": None, "order": "old", "imaginary_unit": "i", "ln_notation": True}
         super().__init__({**settings, "inv_trig_style": "full"})
         self.network = index.network
+        self.scalars = _scalars(self.network)
         self._velocity_of = {vector.name: vector.of for vector in self.network.vectors if isinstance(vector, Velocity)}
-        self._names = dict(FIXED)
         self._moments: dict[str, str] = {}
+        self._populations = {vector.name: vector.population for vector in self.network.vectors}
+        self._small = _alone(self.network.equations)
+        self._names = dict(FIXED)
         self._pairs = {overlap.name: self._pair(index, overlap) for overlap in index.all}
         for overlap in index.all:
             self._names[overlap.symbol.name] = self._overlap(index, overlap)
             self._names[overlap.gradient_symbol.name] = self.gradient(overlap)
+        self._columns: dict[str, str] = dict(self._matrices(index))
+        letters = dict(self._letters())
+        self._columns |= {name: letter.code for name, letter in letters.items()}
+        taken = {letter.letter for letter in letters.values()}
+        self.mask = next((mask for mask in MASKS if mask not in taken), r"\mathrm{mask}")
+
+    def _matrices(self, index: OverlapIndex) -> Iterator[tuple[str, str]]:
+        """Give blocks, vectors and matrices of numbers by the names of their symbols."""
         for (left, right), block in index.blocks.items():
             pair = f"{self._letter(left)}{self._letter(right)}"
-            self._names[block.name] = rf"\Sigma_{{{pair}}}"
-            self._names[f"S_{left}_{right}"] = rf"S_{{{pair}}}"
+            yield block.name, rf"\Sigma_{{{pair}}}"
+            yield f"S_{left}_{right}", rf"S_{{{pair}}}"
+        for vector in self.network.vectors:
+            yield vector.name, self.vector(vector.name)
+        for symbol, numbers in self.network.constants.items():
+            yield symbol.name, self.numbers(numbers, symbol)
 
-    def at(self, moments: Mapping[str, str]) -> Notation:
-        """Return this notation with times: the symbols named have the given argument."""
+    def numbers(self, numbers: ImmutableDenseMatrix, symbol: MatrixSymbol | None = None) -> str:
+        """Return a matrix of numbers, or the symbol that stands for it if it is large."""
+        if symbol is not None and is_large(numbers):
+            return Letter("C", symbol.name.removeprefix("C_")).code
+        return matrix([[self.doprint(entry) for entry in row] for row in numbers.tolist()])
+
+    def _letters(self) -> Iterator[tuple[str, Letter]]:
+        """Give columns and their cotangents by the names of their symbols, letters with what stands below."""
+        network = self.network
+        for state in network.equations.states:
+            yield state.symbol.name, self.state(state.symbol.name)
+        named = [network.inputs, *(symbol for symbol, _ in network.equations.named)]
+        computed = [*(projection.symbol for projection in network.projections), *(gate.symbol for gate in network.gates)]
+        readers = {projection.symbol.name: projection.reader for projection in network.projections}
+        columns = dict.fromkeys(symbol.name for symbol in (*named, *computed))
+        arguments = [f"{gate.symbol.name}_{k}" for gate in network.gates for k in range(1, len(gate.arguments) + 1)]
+        for name in (*columns, *arguments):
+            letter = self._column(name, readers.get(name, ""))
+            yield name, letter
+            yield f"{name}bar", letter.accented("bar")
+        for latent in network.latents:
+            place = self._letter(latent.vector) if latent.vector else ""
+            if latent.key not in ("", latent.vector, latent.state):
+                place += f",{self.state(latent.state).code}"
+            own = self.state(latent.state) if not latent.vector else Letter(r"\kappa", place)
+            yield latent.symbol.name, own
+            yield f"lambda_{latent.key}", Letter(r"\lambda", place or own.code)
+
+    def _column(self, name: str, reader: str) -> Letter:
+        """Return a projection on a vector, a_v or a_{v,2}, or another column, whose name may end with numbers."""
+        prefix = f"a_{reader}"
+        if reader and name.startswith(prefix):
+            number = name.removeprefix(prefix)
+            return Letter("a", self._letter(reader) + (f",{number}" if number else ""))
+        name, *numbers = name.split("_")
+        return _word(name, *numbers)
+
+    def state(self, name: str) -> Letter:
+        """Return a state: its name, of which that of its population is a subscript."""
+        state = next(state for state in self.network.equations.states if state.symbol.name == name)
+        letters, below = _without_population(name, state.population or "")
+        plain = _word(letters)
+        return Letter(plain.letter, plain.below + below)
+
+    def at(self, moments: Mapping[str, str], names: Mapping[str, str] = MappingProxyType({})) -> Notation:
+        """Return this notation with times, the symbols named having the given argument, and with other names."""
         timed = copy.copy(self)
         timed._moments = dict(moments)
+        timed._columns = {**self._columns, **names}
+        timed._names = {**self._names, **names}
         return timed
+
+    def letter(self, name: str) -> str:
+        """Return the code of a column by the name of its symbol, without a time."""
+        return self._columns[name]
 
     def addends(self, expression: sympy.Expr) -> list[sympy.Expr]:
         """Return the terms of a sum in the order in which they are printed."""
         return list(self._as_ordered_terms(expression)) if expression.is_Add else [expression]
 
     def vector(self, name: str) -> str:
-        """Return the matrix of a vector's columns: its name in capitals; vectors that drive alone are small."""
-        if name == self.network.ones:
-            return r"\mathbf{1}"
+        """Return the matrix of a vector's columns: its name in capitals; vectors that stand alone are small."""
+        if name in self.network.ones:
+            return self._letter(name)
         if name in self._velocity_of:
             return f"Q_{{{self.vector(self._velocity_of[name])}}}"
-        constant = any(carrier.vector == name and carrier.is_constant for carrier in self.network.carriers)
-        letter = name if constant else name.upper()
-        return letter if len(letter) == 1 else rf"\mathrm{{{letter}}}"
+        letters, below = _without_population(name, self._populations[name])
+        letters = letters if name in self._small else letters.upper()
+        return Letter(letters if len(letters) == 1 else rf"\mathrm{{{letters}}}", below).code
 
-    def _letter(self, vector: str) -> str:
+    def _letter(self, vector: str, number: str = "") -> str:
+        """Return a vector, or a column of it, as it stands in subscripts."""
         if vector in self._velocity_of:
-            return f"q_{{{_subscripted(self._velocity_of[vector])}}}"
-        return r"\mathbf{1}" if vector == self.network.ones else _subscripted(vector)
+            return f"q_{{{self._letter(self._velocity_of[vector], number)}}}"
+        letters, below = _without_population(vector, self._populations[vector])
+        if vector in self.network.ones:
+            letters, below = r"\mathbf{1}", self._populations[vector] if len(self.network.ones) > 1 else ""
+        elif len(letters) > 1:
+            letters = rf"\mathrm{{{letters}}}"
+        return _short(letters, below + number)
 
     def column(self, column: Column) -> str:
         """Return one column of a vector, as in overlaps: v_1."""
-        if column.vector in self._velocity_of:
-            weights = self._velocity_of[column.vector]
-            return f"q_{{{_subscripted(weights + column.label.removeprefix(column.vector))}}}"
-        return self._letter(column.vector) if column.vector == self.network.ones else _subscripted(column.label)
+        return self._letter(column.vector, column.label.removeprefix(column.vector))
 
     def _overlap(self, index: OverlapIndex, overlap: Overlap) -> str:
         if overlap.is_norm:
@@ -110,7 +203,7 @@ class Notation(LatexPrinter):
         return pair if self._is_mean(index, overlap) else rf"\sigma_{{{pair}}}"
 
     def _is_mean(self, index: OverlapIndex, overlap: Overlap) -> bool:
-        return not overlap.is_norm and index.columns[overlap.column].vector == self.network.ones
+        return not overlap.is_norm and index.columns[overlap.column].vector in self.network.ones
 
     def _pair(self, index: OverlapIndex, overlap: Overlap) -> str:
         """Return the two columns of an overlap as a subscript, ``v_1u_2``; of a mean, the mean itself."""
@@ -122,8 +215,8 @@ class Notation(LatexPrinter):
         return rf"\partial_{{{self._pairs[overlap.name]}}}L"
 
     def _print_Symbol(self, symbol: sympy.Symbol, style: str = "plain") -> str:  # noqa: N802
-        if symbol.name in SCALARS:
-            return self._scalar(symbol.name)
+        if symbol.name in self.scalars:
+            return self.scalar(symbol.name)
         if symbol.name in self._names:
             return self._names[symbol.name]
         letter, _, pair = symbol.name.partition("_star")
@@ -133,21 +226,26 @@ class Notation(LatexPrinter):
         return super()._print_Symbol(symbol)
 
     def _print_MatrixSymbol(self, symbol: MatrixSymbol) -> str:  # noqa: N802
-        if symbol.name in self._names:
-            return self._names[symbol.name]
-        letter, *subscripts = symbol.name.split("_")
-        letter = LETTERS.get(letter, letter)
-        code = rf"{letter}_{{{''.join(map(_subscripted, subscripts))}}}" if subscripts else letter
+        code = self._columns.get(symbol.name)
+        if code is None:  # a cotangent of a matrix of the linear dynamics
+            letter, *keys = symbol.name.split("_")
+            latents = {latent.key: self.letter(latent.symbol.name) for latent in self.network.latents}
+            code = Letter(LETTERS[letter], "".join(self._below(key) for key in _keys("_".join(keys), latents))).code
         moment = self._moments.get(symbol.name)
         return f"{code}({moment})" if moment else code
 
-    def _scalar(self, name: str) -> str:
-        moment = self._moments.get(name)
-        if self.network.ones is None and name in SLOPES:  # a function of one variable has a derivative with a prime
-            return f"g'({SCALARS['Delta']}({moment}))" if moment else "g'"
-        if self.network.ones is None and name == "g" and moment:
-            return f"g({SCALARS['Delta']}({moment}))"
-        return f"{SCALARS[name]}({moment})" if moment else SCALARS[name]
+    def _below(self, key: str) -> str:
+        """Return what stands below the kappa of a latent, or the letter of an environment."""
+        code = self.letter(f"kappa_{key}")
+        return code.removeprefix(r"\kappa_{").removesuffix("}") if code.startswith(r"\kappa_") else code
+
+    def scalar(self, name: str) -> str:
+        """Return a statistic, a gain, one of their cotangents or slopes, by name, at its time."""
+        scalar, moment = self.scalars[name], self._moments.get(name)
+        if not moment:
+            return scalar.code
+        # A gain of one variable is that function of it; of two variables the time alone is shorter.
+        return f"{scalar.code.partition('_')[0]}({scalar.of}({moment}))" if scalar.of else f"{scalar.code}({moment})"
 
     def _as_ordered_terms(self, expr: sympy.Expr, order: str | None = None) -> list[sympy.Expr]:
         terms = super()._as_ordered_terms(expr, order)
@@ -215,6 +313,9 @@ class Notation(LatexPrinter):
         return super()._print_Pow(power)
 
     def _print_Transpose(self, transpose: sympy.Transpose) -> str:  # noqa: N802
+        numbers = self.network.constants.get(transpose.arg)
+        if numbers is not None and not is_large(numbers):
+            return self.numbers(numbers.T)
         return rf"{self._print(transpose.arg)}^{{\top}}"
 
     def _print_re(self, expression: sympy.re, exp: str | None = None) -> str:
@@ -230,7 +331,75 @@ def _square_part(content: sympy.Rational) -> tuple[sympy.Rational, sympy.Rationa
     return Rational(above, below), content / Rational(above, below) ** 2
 
 
-def _subscripted(label: str) -> str:
-    letters, number = re.fullmatch(r"([A-Za-z]+?)(\d*)", label).groups()  # type: ignore[union-attr]
-    name = letters if len(letters) == 1 else rf"\mathrm{{{letters}}}"
-    return f"{name}_{number}" if len(number) == 1 else f"{name}_{{{number}}}" if number else name
+def _scalars(network: Network) -> dict[str, Scalar]:
+    """Return the scalars of all fields by the names of their symbols: statistics first, slopes of gains last."""
+    places = [(field, f"_{{{field.name}}}" if field.name else "") for field in network.fields]
+    alone = {field.name: network.equations.population(field.population).ones is None for field in network.fields}
+    found: dict[str, Scalar] = {}
+    for kinds in (STATISTICS, GAINS):
+        for kind, letter in kinds.items():
+            for field, place in places:
+                of = rf"\Delta{place}" if kind == GAIN.__name__ and alone[field.name] else ""
+                found[_of_field(kind, field)] = Scalar(f"{letter}{place}", of)
+    found |= {
+        f"{_of_field(kind, field)}bar": Scalar(rf"\bar{{{letter}}}{place}")
+        for kind, letter in {**STATISTICS, **GAINS}.items()
+        for field, place in places
+    }
+    for kind, letter in STATISTICS.items():
+        for field, place in places:
+            slope = Scalar("g'", rf"\Delta{place}") if alone[field.name] else Scalar(rf"\partial_{letter} g{place}")
+            found[f"g_{_of_field(kind, field)}"] = slope
+    return found
+
+
+def _of_field(name: str, field: Field) -> str:
+    return str(of_field(sympy.Symbol(name), field).name)
+
+
+def _alone(equations: Equations) -> frozenset[str]:
+    """Return the vectors that neither multiply nor read anything, such as biases and initial states."""
+    rights = [state.right for state in equations.states] + [right for _, right in equations.named]
+    rights += [state.initial for state in equations.states if state.initial is not None]
+    names = set(equations.vector_symbols)
+    return frozenset(names - {symbol.name for right in rights for symbol in _multiplying(right)})
+
+
+def _multiplying(expression: MatrixExpr) -> Iterator[MatrixSymbol]:
+    """Give the symbols that stand in a product with something else than a number, or are transposed."""
+    if isinstance(expression, MatrixSymbol):
+        return
+    product = isinstance(expression, MatMul | Transpose) and len(coefficient(expression)[1]) > 1
+    for argument in expression.args:
+        if isinstance(argument, MatrixSymbol) and (product or isinstance(expression, Transpose)):
+            yield argument
+        elif isinstance(argument, MatrixExpr):
+            yield from _multiplying(argument)
+
+
+def _keys(joined: str, known: Iterable[str]) -> list[str]:
+    """Split keys of latents that are joined by an underscore, which may stand in a key itself."""
+    known = tuple(known)
+    if joined in known:
+        return [joined]
+    return next([left, joined[len(left) + 1 :]] for left in known if joined.removeprefix(f"{left}_") in known)
+
+
+def _without_population(name: str, population: str) -> tuple[str, str]:
+    """Split a name that ends with its population's into the two, or return it with an empty end."""
+    if population and name != population and name.endswith(population):
+        return name.removesuffix(population), population if len(population) == 1 else rf"\mathrm{{{population}}}"
+    return name, ""
+
+
+def _word(name: str, *numbers: str) -> Letter:
+    """Return a name of letters and digits: a letter, a Greek one by its name, or a word; digits and numbers below."""
+    letters, digits = re.fullmatch(r"([A-Za-z]+)(\w*)", name).groups()  # type: ignore[union-attr]
+    greek = translate(letters) if letters.lower() in greek_letters_set else ""
+    letter = letters if len(letters) == 1 else greek or rf"\mathrm{{{letters}}}"
+    return Letter(str(letter), ",".join(filter(None, (digits, *numbers))))
+
+
+def _short(letter: str, below: str) -> str:
+    """Return a letter with what stands below it, without braces where they are not needed."""
+    return f"{letter}_{below}" if len(below) == 1 else f"{letter}_{{{below}}}" if below else letter

@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import sympy
-from sympy import MatMul, MatrixExpr, MatrixSymbol, Transpose
+from sympy import ImmutableDenseMatrix, MatMul, MatrixExpr, MatrixSymbol, Transpose
 from sympy.matrices.expressions.special import GenericIdentity, Identity
 
 from symlow.backward import Backward
 from symlow.expressions import summands
 from symlow.nonlinearity import MU
-from symlow.reduction import ACTIVITY
+from symlow.reduction import Reduction, of_field
+
+
+LARGEST_INLINE = 6
+"""The most entries of a matrix of numbers that is printed where it stands, rather than by name."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,9 @@ class Terms:
 
     @cached_property
     def _order(self) -> dict[str, int]:
-        return {latent.name: k for k, latent in enumerate(self.reduction.latents.values())}
+        columns = (column.symbol for column in self.reduction.columns.values())
+        symbols = [*self.reduction.latents.values(), *columns, self.reduction.network.inputs]
+        return {symbol.name: k for k, symbol in enumerate(symbols)}
 
     @cached_property
     def _symmetric(self) -> frozenset[MatrixSymbol]:
@@ -64,6 +70,23 @@ class Terms:
         """Names of the 1 x 1 symbols of the cotangents of statistics."""
         return frozenset(f"{symbol.name}bar" for symbol in self.reduction.statistics)
 
+    @cached_property
+    def _means(self) -> tuple[sympy.Symbol, ...]:
+        return tuple(of_field(MU, one.field) for one in self.reduction.statistics_of if one.activity is not None)
+
+    @cached_property
+    def activities(self) -> tuple[sympy.Symbol, ...]:
+        """The plain symbols of the mean activities."""
+        symbols = self.backward.gain_symbols
+        return tuple(symbols[one.activity] for one in self.reduction.statistics_of if one.activity is not None)
+
+    @cached_property
+    def _still(self) -> frozenset[str]:
+        """Names of cotangents that are zero: of latents and columns that the output does not depend on."""
+        reduction = self.reduction
+        still = [f"lambda_{key}" for key, latent in reduction.latents.items() if latent.name not in reduction.paths]
+        return frozenset([*still, *(f"{name}bar" for name in reduction.columns if name not in reduction.paths)])
+
     def of(self, expression: MatrixExpr, split: bool = True) -> tuple[Term, ...]:
         """Return an expression multiplied out, gains as plain symbols, equal products added up.
 
@@ -71,6 +94,8 @@ class Terms:
         """
         total: dict[tuple[MatrixExpr, ...], sympy.Expr] = {}
         for summand in summands(expression.subs(self.backward.gain_symbols)):
+            if self._still and any(symbol.name in self._still for symbol in summand.atoms(MatrixSymbol)):
+                continue
             term = self._term(summand)
             total[term.factors] = total.get(term.factors, sympy.Integer(0)) + term.coefficient
         terms = [Term(part, factors) for factors, value in total.items() for part in self._parts(value, split)]
@@ -81,7 +106,8 @@ class Terms:
         found: dict[tuple[sympy.Expr, MatrixExpr | None], list[Term]] = {}
         for term in terms:
             head = term.factors[0] if len(term.factors) > 1 and self._is_row(term.factors[0]) else None
-            inside = sympy.Mul(*(MU**k for k in (1, 2) if term.coefficient.as_coeff_exponent(MU)[1] == k))
+            powers = ((mean, term.coefficient.as_coeff_exponent(mean)[1]) for mean in self._means)
+            inside = sympy.Mul(*(mean**k for mean, k in powers if k in (1, 2)))
             if term.coefficient.as_coeff_Mul()[0].is_negative:
                 inside = -inside
             if head is None and (term.coefficient / inside).is_Integer:
@@ -97,8 +123,13 @@ class Terms:
 
     def _is_row(self, factor: MatrixExpr) -> bool:
         """Whether it is the transpose of a cotangent."""
-        cotangents = [*self.backward.next_cotangents.values(), MatrixSymbol("ybar", *self.reduction.output.shape)]
-        return isinstance(factor, Transpose) and factor.arg in cotangents
+        return isinstance(factor, Transpose) and factor.arg in self._rows
+
+    @cached_property
+    def _rows(self) -> frozenset[MatrixSymbol]:
+        columns = [self.reduction.network.output, *(column.symbol for column in self.reduction.columns.values())]
+        cotangents = [MatrixSymbol(f"{symbol.name}bar", *symbol.shape) for symbol in columns]
+        return frozenset([*self.backward.next_cotangents.values(), *cotangents])
 
     def _term(self, product: MatrixExpr) -> Term:
         coefficient, factors = (
@@ -132,8 +163,20 @@ class Terms:
             if symbol.name in self._order
         )
         # What multiplies no latent comes last, the mean activity last of all.
-        return int(not present), present, int(term.coefficient.has(sympy.Symbol(ACTIVITY.__name__)))
+        return int(not present), present, int(term.coefficient.has(*self.activities))
 
 
 def _whole(coefficient: sympy.Expr, head: MatrixExpr | None, term: Term) -> Term:
     return Term(coefficient * term.coefficient, term.factors if head is None else (head, *term.factors))
+
+
+def feeds_back(reduction: Reduction) -> bool:
+    """Whether the state equations use the output, at the latents that they start from."""
+    network = reduction.network
+    used = any(latent.right.has(network.output) for latent in network.latents)
+    return used or network.output.name in reduction.columns
+
+
+def is_large(numbers: ImmutableDenseMatrix) -> bool:
+    """Whether a matrix of numbers is printed by name."""
+    return len(numbers) > LARGEST_INLINE

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from sympy import MatAdd, MatrixExpr
+from collections.abc import Iterator, Mapping
+
+from sympy import MatrixExpr, MatrixSymbol, Transpose
 
 from symlow.derivation import Derivation
+from symlow.equation_text import function_text, without_phi, written
+from symlow.equations import State
 from symlow.errors import listing
 from symlow.invariants.invariant import FROZEN
 from symlow.invariants.lax_pair import LaxPair
-from symlow.network import Carrier, Network
+from symlow.network import Latent, Network
+from symlow.nonlinearity import Nonlinearity
 from symlow.nonlinearity.series import ACCEPTED
 from symlow.printing.rules import noise_equations, rule_equations
 from symlow.printing.tasks import task_batches, task_name, task_parameters, task_summary
-from symlow.printing.terms import Term, Terms
+from symlow.printing.terms import Term, Terms, feeds_back, is_large
+from symlow.reduction import DT, TAU, Column, Reduction, Statistics
 from symlow.spec_trials import GeneratedTask
 from symlow.tasks.filters import FilterLoss
 from symlow.tasks.trials import TrialsLoss
@@ -23,78 +29,144 @@ MOST_TERMS = 12
 
 def network_equations(network: Network) -> tuple[str, ...]:
     """Return the equations of the network as plain text, for docstrings and the terminal."""
-    phi = "h" if network.nonlinearity.is_linear else "phi(h)"
-    drives = " + ".join(_drive(carrier) for carrier in network.carriers)
-    projections = [
-        f"{projection.symbol.name} = {projection.reader.upper()}^T {phi} / N"
-        for projection in (*network.projections, network.output)
-    ]
-    equations = [f"tau dh/dt = -h + {drives}", ",   ".join(projections)]
+    equations = network.equations
+    lines = [_state_equation(network, state) for state in equations.states]
+    lines.append(",   ".join(f"{symbol.name} = {_written(network, right)}" for symbol, right in equations.named))
+    starts = [state for state in equations.states if state.initial is not None]
+    lines += [f"{state.symbol.name}[0] = {_written(network, state.initial)}" for state in starts]
     if not network.nonlinearity.is_linear:
-        equations.append(f"phi(x) = {network.nonlinearity.phi}")
-    return tuple(equations)
+        lines.append(f"phi(x) = {network.nonlinearity.phi}")
+    populations = [population for population in equations.populations if population.name]
+    if populations:
+        weights = (f"{population.name} {population.weight}" for population in populations)
+        lines.append(f"populations, as parts of the N neurons: {', '.join(weights)}")
+    return tuple(lines)
 
 
-def _drive(carrier: Carrier) -> str:
-    return carrier.vector if carrier.is_constant else f"{carrier.vector.upper()} {_bracketed(carrier.drive)}"
+def _state_equation(network: Network, state: State) -> str:
+    name = state.symbol.name
+    if state.tau is None:
+        return f"{name}[t+1] = {_written(network, state.right)}"
+    tau = str(state.tau * TAU)
+    return f"{f'({tau})' if '/' in tau else tau} d{name}/dt = {_written(network, state.right)}"
+
+
+def _written(network: Network, expression: MatrixExpr) -> str:
+    plain = without_phi(expression) if network.nonlinearity.is_linear else expression
+    return written(plain, network.equations)
 
 
 def gain_equations(derivation: Derivation) -> tuple[str, ...]:
-    """Return the statistics of the state and the gains that depend on them, or the constant gain."""
-    reduction, nonlinearity, network = derivation.reduction, derivation.network.nonlinearity, derivation.network
+    """Return the statistics of fields and the gains that depend on them, or the constant gain."""
+    reduction, nonlinearity = derivation.reduction, derivation.network.nonlinearity
     if nonlinearity.is_linear:
         return ()
     if not reduction.statistics:
-        return (f"g = E[phi'(sqrt(Delta)*xi)] = {reduction.gain}, whatever the variance Delta of h",)
+        return (f"g = E[phi'(sqrt(Delta)*xi)] = {nonlinearity.gain}, whatever the variance Delta of h",)
     terms = Terms(derivation.backward)
     lines = [f"{symbol} = {_sum(terms, expression)}" for symbol, expression in reduction.statistics.items()]
-    state = "sqrt(Delta)*xi" if network.ones is None else "mu + sqrt(Delta)*xi"
-    if network.ones is None:
+    if len(reduction.statistics_of) > 1:
+        named = (f"{symbol} = {gain}" for gain, symbol in derivation.backward.gain_symbols.items())
+        lines.append(", ".join(named))
+    for one in _kinds(reduction):
+        lines += _gain_functions(one, nonlinearity)
+    return tuple(lines)
+
+
+def _kinds(reduction: Reduction) -> list[Statistics]:
+    """Return one of the fields without means and one of those with means, as far as there are any."""
+    kinds = {one.activity is not None: one for one in reversed(reduction.statistics_of)}
+    return [kinds[mean] for mean in sorted(kinds)]
+
+
+def _gain_functions(one: Statistics, nonlinearity: Nonlinearity) -> Iterator[str]:
+    if one.activity is None:
         closed = [nonlinearity.gain if nonlinearity.gain is not None else nonlinearity.stated_gain]
+        forms = [("g(Delta)", "phi'(sqrt(Delta)*xi)")]
     else:
         closed = [nonlinearity.gain_with_mean, nonlinearity.activity]
-    for gain, slope, form in zip(reduction.gains, ("phi'", "phi"), closed, strict=False):
-        lines.append(f"{gain} = E[{slope}({state})]" + ("" if form is None else f" = {form}"))
-    if network.ones is None and nonlinearity.needs_series:
-        lines.append(f"    evaluated by a Chebyshev series, relative error < {ACCEPTED:.0e}")
+        forms = [("g(mu, Delta)", "phi'(mu + sqrt(Delta)*xi)"), ("phibar(mu, Delta)", "phi(mu + sqrt(Delta)*xi)")]
+    for (name, inside), form in zip(forms, closed, strict=True):
+        yield f"{name} = E[{inside}]" + ("" if form is None else f" = {form}")
+    if one.activity is None and nonlinearity.needs_series:
+        yield f"    evaluated by a Chebyshev series, relative error < {ACCEPTED:.0e}"
     elif closed[0] is None:
-        lines.append("    without a closed form")
-    return tuple(lines)
+        yield "    without a closed form"
 
 
 def reduced_equations(derivation: Derivation) -> tuple[str, ...]:
     """Return the time step and the read-out, at the times of latents and gains."""
     reduction, network = derivation.reduction, derivation.network
-    terms = Terms(derivation.backward)
-    lines = [
-        f"{projection.symbol.name} = {_sum(terms, reduction.projections[projection.symbol.name])}"
+    terms, output = Terms(derivation.backward), network.output
+    hats = {output: MatrixSymbol(f"{output.name}_now", *output.shape)} if feeds_back(reduction) else {}
+    lines = [_column(terms, node, hats) for node in reduction.nodes if isinstance(node, Column)]
+    lines += [
+        f"{projection.symbol.subs(hats)} = {_sum(terms, reduction.projections[projection.symbol.name])}"
         for projection in network.projections
+        if projection.symbol.name not in reduction.columns
+        and any(latent.right.has(projection.symbol) for latent in network.latents)
     ]
-    for carrier in network.carriers:
-        name = reduction.latents[carrier.vector].name
-        drive = "1" if carrier.is_constant else str(carrier.drive)
-        lines.append(f"{name}[t+1] = {name} + (dt/tau)*({drive} - {name})")
-    time = "t+1" if network.reads_after_update else "t"
-    gains = ""
-    if reduction.statistics and network.reads_after_update and not network.gain_after_update:
-        names = ", ".join((*(gain.func.__name__ for gain in reduction.gains), *(["mu"] if network.ones else [])))
-        gains = f", {names} at kappa[t]"
-    output = network.output.symbol.name
-    return (*lines, f"{output}[t] = {_sum(terms, reduction.output)}   at kappa[{time}]{gains}")
+    lines += [f"{name}[0] = {_sum(terms, start)}" for name, start in reduction.initial.items()]
+    lines += [_step(terms, latent, hats) for latent in network.latents]
+    return (*lines, f"{output.name}[t] = {_sum(terms, reduction.output.subs(hats))}   {_times(derivation)}")
+
+
+def latents_in_words(network: Network) -> tuple[str, ...]:
+    """Return what the latents are that are not the coefficients of a state along the vector that they are named after."""
+    size = " / N" if network.equations.averages else ""
+    lines = []
+    for latent in network.latents:
+        if latent.reading:
+            lines.append(f"{latent.symbol.name} = {latent.vector.upper()}^T {latent.state}{size}, what {latent.vector} reads")
+        elif not latent.vector:
+            lines.append(f"{latent.symbol.name} = {latent.state}, the environment")
+        elif latent.key != latent.vector:
+            lines.append(f"{latent.symbol.name}: the coefficient of {latent.state} along {latent.vector}")
+    return tuple(lines)
+
+
+def _column(terms: Terms, column: Column, hats: Mapping[MatrixExpr, MatrixExpr]) -> str:
+    name = str(column.symbol.subs(hats))
+    if column.right is not None:
+        return f"{name} = {_sum(terms, column.right.subs(hats))}"
+    assert column.function is not None
+    arguments = [(variable, str(argument.subs(hats))) for variable, argument in column.arguments]
+    each = ", entry by entry" if column.symbol.shape[0] > 1 else ""
+    return f"{name} = {function_text(column.function, arguments)}{each}"
+
+
+def _step(terms: Terms, latent: Latent, hats: Mapping[MatrixExpr, MatrixExpr]) -> str:
+    name = latent.symbol.name
+    pieces = [_term(term, terms) for term in terms.of(latent.right.subs(hats))]
+    drive = _joined(sorted(pieces, key=lambda piece: piece.startswith("-")))
+    return f"{name}[t+1] = {drive}" if latent.tau is None else f"{name}[t+1] = {name} + ({DT / (latent.tau * TAU)})*({drive})"
+
+
+def _times(derivation: Derivation) -> str:
+    """Return at which times the read-out takes latents and gains."""
+    reduction, network = derivation.reduction, derivation.network
+    time = f"at kappa[{'t+1' if network.reads_after_update else 't'}]"
+    known = [*(symbol.name for symbol in derivation.backward.gain_symbols.values()), *reduction.columns]
+    known += [symbol.name for one in reduction.statistics_of if one.activity is not None for symbol in one.definitions][:1]
+    read = reduction.output.subs(derivation.backward.gain_symbols)
+    used = {symbol.name for symbol in (*read.free_symbols, *read.atoms(MatrixSymbol))}
+    if network.reads_after_update and not network.gain_after_update and (names := [n for n in known if n in used]):
+        time += f", {', '.join(names)} at kappa[t]"
+    return time
 
 
 def _sum(terms: Terms, expression: MatrixExpr) -> str:
     """Return a sum of products with common factors in front: ``g*(Sigma_v_m*kappa_m + Sigma_v_u*kappa_u)``."""
     pieces = []
     for group in terms.groups(terms.of(expression)):
-        inside = _joined([_term(term) for term in group.terms])
+        inside = _joined([_term(term, terms) for term in group.terms])
         front = "" if group.coefficient == 1 else f"{group.coefficient}*"
         pieces.append(f"{front}({inside})" if front else inside)
     return _joined(pieces)
 
 
-def _term(term: Term) -> str:
-    product = "*".join(str(factor) for factor in term.factors)
+def _term(term: Term, terms: Terms) -> str:
+    product = "*".join(_factor(factor, terms.reduction.network) for factor in term.factors)
     if not product:
         return str(term.coefficient)
     sign, size = ("-", -term.coefficient) if term.coefficient.as_coeff_Mul()[0].is_negative else ("", term.coefficient)
@@ -105,8 +177,13 @@ def _joined(pieces: list[str]) -> str:
     return " + ".join(pieces).replace("+ -", "- ")
 
 
-def _bracketed(drive: MatrixExpr) -> str:
-    return f"({drive})" if isinstance(drive, MatAdd) else str(drive)
+def _factor(factor: MatrixExpr, network: Network) -> str:
+    """Return a factor; a small matrix of numbers as it is."""
+    plain = factor.arg if isinstance(factor, Transpose) else factor
+    numbers = network.constants.get(plain)
+    if numbers is None or is_large(numbers):
+        return str(factor)
+    return written(numbers.T if isinstance(factor, Transpose) else numbers)
 
 
 def equation(derivation: Derivation, name: str) -> str:
@@ -133,9 +210,11 @@ def equations(derivation: Derivation) -> str:
     lines = [f"{derivation.spec.name}: {derivation.spec.reference or 'no reference given'}", "", "Network"]
     lines += [f"    {line}" for line in network_equations(network)]
     lines += ["", f"Reduction (dt = {network.dt}, tau = {network.tau}, read-out {network.readout})"]
-    lines += [f"    {line}" for line in (*gain_equations(derivation), *reduced_equations(derivation))]
-    if network.ones is not None:
-        lines += ["", f"x_{network.ones} is the mean of x over neurons; {network.ones}_{network.ones} = 1"]
+    reduction = (*latents_in_words(network), *gain_equations(derivation), *reduced_equations(derivation))
+    lines += [f"    {line}" for line in reduction]
+    large = [(symbol, numbers) for symbol, numbers in network.constants.items() if is_large(numbers)]
+    lines += [f"    {symbol} = {written(numbers)}" for symbol, numbers in large]
+    lines += [line for name in network.ones for line in ("", f"x_{name} is the mean of x over neurons; {name}_{name} = 1")]
     weights = {overlap.name for overlap in derivation.learning.weights}
     for title, overlaps in (("loss-visible", derivation.visible), ("loss-invisible", derivation.invisible)):
         lines += ["", f"{len(overlaps)} {title} overlaps (g_x stands for dL/dx)"]
@@ -143,21 +222,28 @@ def equations(derivation: Derivation) -> str:
         lines += [f"    {equation(derivation, name)}" for name in moving]
         if len(moving) < len(overlaps):
             lines.append(f"    and {len(overlaps) - len(moving)} with velocities, which only steps move")
-    how = ", exactly" if network.nonlinearity.is_linear else " (the part of second order in lr is a closure)"
-    if derivation.rule.is_plain:
-        lines += ["", f"Gradient descent{how}: Sigma+ = K^T Sigma K with K = 1 - 2 lr S D"]
-    else:
-        lines += ["", f"{derivation.rule.words.capitalize()}{how}"]
-        lines += [f"    {line}" for line in rule_equations(derivation.rule)]
-    lines += [f"    {line}" for line in noise_equations(derivation.rule)]
-    rates = [f"{v.rate} for {v.name.upper()}" for v in network.vectors if v.rate not in (0, 1)]
-    lines += [f"    D = {', '.join(rates)}, 1 for other trained and 0 for frozen columns"] if rates else []
-    lines += ["", *_loss(derivation)]
+    lines += ["", *_rule(derivation), "", *_loss(derivation)]
     lines += ["", "Conserved by gradient flow, whatever the loss"]
     lines += [f"    {line}" for line in conserved(derivation)]
     lines += ["", "Validity"]
     lines += [f"    {statement.validity}: {statement.text}" for statement in derivation.statements]
     return "\n".join(lines)
+
+
+def _rule(derivation: Derivation) -> Iterator[str]:
+    """Give the step of the learning rule, what noise does to it, and the learning rates."""
+    network = derivation.network
+    how = ", exactly" if network.nonlinearity.is_linear else " (the part of second order in lr is a closure)"
+    if derivation.rule.is_plain:
+        yield f"Gradient descent{how}: Sigma+ = K^T Sigma K with K = 1 - 2 lr S D"
+    else:
+        yield f"{derivation.rule.words.capitalize()}{how}"
+        yield from (f"    {line}" for line in rule_equations(derivation.rule))
+    yield from (f"    {line}" for line in noise_equations(derivation.rule))
+    if rates := [f"{v.rate} for {v.name.upper()}" for v in network.vectors if v.rate not in (0, 1)]:
+        yield f"    D = {', '.join(rates)}, 1 for other trained and 0 for frozen columns"
+    if len(network.equations.populations) > 1:
+        yield "    D is divided by the weights of populations"
 
 
 def conserved(derivation: Derivation) -> tuple[str, ...]:
