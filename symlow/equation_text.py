@@ -163,5 +163,3 @@ def _applied(applied: ElementwiseApplyFunction, equations: Equations | None) -> 
 def function_text(function: sympy.Expr, arguments: Sequence[tuple[sympy.Symbol, str]]) -> str:
     """Return a scalar function with texts in the places of its variables."""
     return str(function.xreplace({variable: sympy.Symbol(text) for variable, text in arguments}))
-
-

@@ -185,9 +185,9 @@ class Backward:
         for column, bar in bars:
             self.add(column, bar)
         for node, record in zip(reversed(nodes), reversed(records), strict=True):
-            bar = self.bars[node.slot]
-            if bar is not None:
-                node.pull(bar, record, self)
+            reached = self.bars[node.slot]
+            if reached is not None:
+                node.pull(reached, record, self)
 
     def collect(self, P_bar: FloatArray) -> None:
         """Add the bars of the blocks to the bar of P."""

@@ -180,6 +180,8 @@ def _mixings(derivation: Derivation) -> Residues:
     found: dict[str, Residues] = {}
     for overlap in derivation.ordered:
         for term in derivation.learning.terms(overlap):
+            if term.gradient is None:  # weight decay, which no loss controls
+                continue
             # The rate of a squared norm, of one column alone, has its movement twice.
             value = Fraction(int(term.coefficient.p), int(term.coefficient.q)) / (2 if overlap.is_norm else 1)
             matrix = found.setdefault(term.gradient.name, np.zeros((columns, columns), dtype=np.int64))

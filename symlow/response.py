@@ -156,11 +156,15 @@ class SampledOutputs:
 
 def random_overlaps(derivation: Derivation, rng: np.random.Generator) -> FloatArray:
     """Return overlaps of random weights of twice as many neurons as columns, shape (n_overlaps,): of order one."""
-    index = derivation.reduction.index
-    P = rng.standard_normal((2 * len(index.columns), len(index.columns)))
-    if derivation.network.ones is not None:
-        P[:, index.slice(derivation.network.ones)] = 1
-    gram = P.T @ P / len(P)
+    index, equations = derivation.reduction.index, derivation.network.equations
+    gram = np.zeros((len(index.columns), len(index.columns)))
+    for population in equations.populations:
+        members = [vector.name for vector in equations.vectors if vector.population == population.name]
+        columns = [k for k, column in enumerate(index.columns) if column.vector in members]
+        P = rng.standard_normal((2 * len(columns), len(columns)))
+        if population.ones is not None:
+            P[:, [index.columns[k].vector == population.ones for k in columns]] = 1
+        gram[np.ix_(columns, columns)] = float(population.weight) * P.T @ P / len(P)
     return np.array([gram[overlap.row, overlap.column] for overlap in derivation.ordered])
 
 

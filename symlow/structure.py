@@ -191,7 +191,7 @@ class _Author:
 
     def _column(self, label: str) -> str:
         letters = label.rstrip("0123456789")
-        if letters == self.derivation.network.ones:
+        if letters in self.derivation.network.ones:
             return r"\mathbf{1}"
         letter = letters if len(letters) == 1 else rf"\mathrm{{{letters}}}"
         return letter if letters == label else f"{letter}_{{{label[len(letters) :]}}}"

@@ -100,7 +100,7 @@ def mixing_pairs(derivation: Derivation) -> tuple[tuple[int, int], ...]:
         (added, changed)
         for changed in columns
         for added in columns
-        if frozenset((added, changed)) in together and index.columns[changed].vector != ones
+        if frozenset((added, changed)) in together and index.columns[changed].vector not in ones
     )
 
 

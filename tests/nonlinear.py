@@ -49,7 +49,9 @@ def network(equations, function, readout="after_update", dt=sympy.Rational(1, 5)
 def low_rank(function, rank=1, inputs=1, outputs=1, readout="after_update", bias=False, ones=False, frozen=()):
     """The network of vectors m, u, v, z, and where asked for a bias vector b and a frozen vector of ones."""
     x, a, h = MatrixSymbol("x", inputs, 1), MatrixSymbol("a", rank, 1), MatrixSymbol("h", N, 1)
-    columns = {"m": inputs, "u": rank, "v": rank, "z": outputs} | ({"b": 1} if bias else {}) | ({"one": 1} if ones else {})
+    columns = (
+        {"m": inputs, "u": rank, "v": rank, "z": outputs} | ({"b": 1} if bias else {}) | ({"one": 1} if ones else {})
+    )
     P = {name: MatrixSymbol(name, N, n) for name, n in columns.items()}
     right = -h + P["u"] * a + P["m"] * x
     equations = Equations(

@@ -7,11 +7,20 @@ Where phi is linear it is left out, and its argument stands in its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import sympy
-from sympy import HadamardProduct, Identity, ImmutableDenseMatrix, MatAdd, MatrixExpr, MatrixSymbol, Transpose, ZeroMatrix
+from sympy import (
+    HadamardProduct,
+    Identity,
+    ImmutableDenseMatrix,
+    MatAdd,
+    MatrixExpr,
+    MatrixSymbol,
+    Transpose,
+    ZeroMatrix,
+)
 from sympy.matrices import MatrixBase
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
@@ -168,7 +177,9 @@ class Model:
         """The states with the spaces that they are in."""
         neurons = [state for state in self.equations.states if state.population is not None]
         places = [self._place(state, self.size(self.equations.population(state.population or ""))) for state in neurons]
-        around = [self._place(state, str(state.symbol.shape[0])) for state in self.equations.states if state not in neurons]
+        around = [
+            self._place(state, str(state.symbol.shape[0])) for state in self.equations.states if state not in neurons
+        ]
         states = f"state{'s' if len(places) > 1 else ''} {_joined(places)}" if places else "no state"
         return f"{states}, an environment {_joined(around)}" if around else states
 
@@ -208,7 +219,9 @@ class Model:
     def shapes(self) -> str:
         """The vectors with their shapes, but for those of ones."""
         sizes = {population.name: self.size(population) for population in self.equations.populations}
-        return ", ".join(rf"${self.notation.vector(v.name)}$ (${sizes[v.population]}\times {v.columns}$)" for v in self._named)
+        return ", ".join(
+            rf"${self.notation.vector(v.name)}$ (${sizes[v.population]}\times {v.columns}$)" for v in self._named
+        )
 
     @property
     def ones(self) -> str:
@@ -272,7 +285,9 @@ class Model:
             start = f"From ${letters}=0$" if self._start_at_zero else "From there"
             which = "the state stays" if len(self._spanned) == 1 else "the states stay"
             sums = _joined([f"${self._letter(state)}={self._combination(along)}$" for state, along in self._spanned])
-            sentences.append(f"{start} {which} in the span of the carriers, {sums}, with the latents $\\kappa$ as coordinates{every}")
+            sentences.append(
+                f"{start} {which} in the span of the carriers, {sums}, with the latents $\\kappa$ as coordinates{every}"
+            )
         if self._outside:
             states = _joined([f"${self._letter(state)}$" for state, _ in self._outside])
             which = "The state {} leaves" if len(self._outside) == 1 else "The states {} leave"
@@ -283,7 +298,9 @@ class Model:
             )
         around = [f"${self._letter(state)}$" for state in self.equations.states if state.population is None]
         if around:
-            sentences.append(f"The environment's {_joined(around)} {'is a latent' if len(around) == 1 else 'are latents'} as well.")
+            sentences.append(
+                f"The environment's {_joined(around)} {'is a latent' if len(around) == 1 else 'are latents'} as well."
+            )
         return " ".join(sentences)
 
     @property

@@ -123,7 +123,10 @@ class Notation(LatexPrinter):
         for state in network.equations.states:
             yield state.symbol.name, self.state(state.symbol.name)
         named = [network.inputs, *(symbol for symbol, _ in network.equations.named)]
-        computed = [*(projection.symbol for projection in network.projections), *(gate.symbol for gate in network.gates)]
+        computed = [
+            *(projection.symbol for projection in network.projections),
+            *(gate.symbol for gate in network.gates),
+        ]
         readers = {projection.symbol.name: projection.reader for projection in network.projections}
         columns = dict.fromkeys(symbol.name for symbol in (*named, *computed))
         arguments = [f"{gate.symbol.name}_{k}" for gate in network.gates for k in range(1, len(gate.arguments) + 1)]

@@ -20,7 +20,6 @@ from symlow.expressions import summands
 from symlow.nonlinearity import MU
 from symlow.reduction import Reduction, of_field
 
-
 LARGEST_INLINE = 6
 """The most entries of a matrix of numbers that is printed where it stands, rather than by name."""
 

@@ -117,7 +117,9 @@ def latents_in_words(network: Network) -> tuple[str, ...]:
     lines = []
     for latent in network.latents:
         if latent.reading:
-            lines.append(f"{latent.symbol.name} = {latent.vector.upper()}^T {latent.state}{size}, what {latent.vector} reads")
+            lines.append(
+                f"{latent.symbol.name} = {latent.vector.upper()}^T {latent.state}{size}, what {latent.vector} reads"
+            )
         elif not latent.vector:
             lines.append(f"{latent.symbol.name} = {latent.state}, the environment")
         elif latent.key != latent.vector:
@@ -139,7 +141,11 @@ def _step(terms: Terms, latent: Latent, hats: Mapping[MatrixExpr, MatrixExpr]) -
     name = latent.symbol.name
     pieces = [_term(term, terms) for term in terms.of(latent.right.subs(hats))]
     drive = _joined(sorted(pieces, key=lambda piece: piece.startswith("-")))
-    return f"{name}[t+1] = {drive}" if latent.tau is None else f"{name}[t+1] = {name} + ({DT / (latent.tau * TAU)})*({drive})"
+    return (
+        f"{name}[t+1] = {drive}"
+        if latent.tau is None
+        else f"{name}[t+1] = {name} + ({DT / (latent.tau * TAU)})*({drive})"
+    )
 
 
 def _times(derivation: Derivation) -> str:
@@ -147,7 +153,9 @@ def _times(derivation: Derivation) -> str:
     reduction, network = derivation.reduction, derivation.network
     time = f"at kappa[{'t+1' if network.reads_after_update else 't'}]"
     known = [*(symbol.name for symbol in derivation.backward.gain_symbols.values()), *reduction.columns]
-    known += [symbol.name for one in reduction.statistics_of if one.activity is not None for symbol in one.definitions][:1]
+    known += [symbol.name for one in reduction.statistics_of if one.activity is not None for symbol in one.definitions][
+        :1
+    ]
     read = reduction.output.subs(derivation.backward.gain_symbols)
     used = {symbol.name for symbol in (*read.free_symbols, *read.atoms(MatrixSymbol))}
     if network.reads_after_update and not network.gain_after_update and (names := [n for n in known if n in used]):
@@ -214,7 +222,9 @@ def equations(derivation: Derivation) -> str:
     lines += [f"    {line}" for line in reduction]
     large = [(symbol, numbers) for symbol, numbers in network.constants.items() if is_large(numbers)]
     lines += [f"    {symbol} = {written(numbers)}" for symbol, numbers in large]
-    lines += [line for name in network.ones for line in ("", f"x_{name} is the mean of x over neurons; {name}_{name} = 1")]
+    lines += [
+        line for name in network.ones for line in ("", f"x_{name} is the mean of x over neurons; {name}_{name} = 1")
+    ]
     weights = {overlap.name for overlap in derivation.learning.weights}
     for title, overlaps in (("loss-visible", derivation.visible), ("loss-invisible", derivation.invisible)):
         lines += ["", f"{len(overlaps)} {title} overlaps (g_x stands for dL/dx)"]
