@@ -8,10 +8,12 @@ import numpy as np
 import sympy
 from sympy import MatrixSymbol
 
-from symlow.equations import Equations, N, State, Vector, phi
+from symlow.equations import Equations, N, Population, State, Vector, phi
 from symlow.nonlinearity import Nonlinearity
+from symlow.span import find_network
 
 X = sympy.Symbol("x", real=True)
+DT, TAU = sympy.Rational(1, 5), sympy.Integer(1)
 SMOOTH = {
     "tanh": sympy.tanh(X),
     "erf": sympy.erf(sympy.sqrt(sympy.pi) * X / 2),
@@ -41,15 +43,17 @@ def vector_blocks(columns, frozen=(), populations=None):
     )
 
 
-def network(equations, function, readout="after_update", dt=sympy.Rational(1, 5), tau=sympy.Integer(1)):
-    """What the simulator reads of a network."""
-    return SimpleNamespace(equations=equations, nonlinearity=nonlinearity(function), dt=dt, tau=tau, readout=readout)
+def network(equations, function, readout="after_update"):
+    """What the simulator reads of a network, which need not close."""
+    return SimpleNamespace(equations=equations, nonlinearity=nonlinearity(function), dt=DT, tau=TAU, readout=readout)
 
 
 def low_rank(function, rank=1, inputs=1, outputs=1, readout="after_update", bias=False, ones=False, frozen=()):
     """The network of vectors m, u, v, z, and where asked for a bias vector b and a frozen vector of ones."""
     x, a, h = MatrixSymbol("x", inputs, 1), MatrixSymbol("a", rank, 1), MatrixSymbol("h", N, 1)
-    columns = {"m": inputs, "u": rank, "v": rank, "z": outputs} | ({"b": 1} if bias else {}) | ({"one": 1} if ones else {})
+    columns = (
+        {"m": inputs, "u": rank, "v": rank, "z": outputs} | ({"b": 1} if bias else {}) | ({"one": 1} if ones else {})
+    )
     P = {name: MatrixSymbol(name, N, n) for name, n in columns.items()}
     right = -h + P["u"] * a + P["m"] * x
     equations = Equations(
@@ -59,8 +63,9 @@ def low_rank(function, rank=1, inputs=1, outputs=1, readout="after_update", bias
         output=MatrixSymbol("y", outputs, 1),
         readout=P["z"].T * phi(h) / N,
         definitions=((a, P["v"].T * phi(h) / N),),
+        populations=(Population(ones="one" if ones else None),),
     )
-    return network(equations, function, readout)
+    return find_network(equations, nonlinearity(function), DT, TAU, readout)
 
 
 def columns_of(network):

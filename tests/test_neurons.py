@@ -10,7 +10,10 @@ from sympy import HadamardProduct, ImmutableDenseMatrix, MatrixSymbol
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
 from symlow.equations import Equations, N, Population, State, phi
+from symlow.neurons import compile_step
+from symlow.passes import Applied, Reading, Sum
 from symlow.simulate import FullNetwork
+from tests.architectures import ARCHITECTURES, LINEAR
 from tests.nonlinear import SMOOTH, X, columns_of, network, trials_of, vector_blocks
 
 DT = 0.2
@@ -310,3 +313,118 @@ def test_flow_is_the_derivative_of_the_gram_matrix(made):
     moved = (second.gram - first.gram) / lr
     back = (first.gram - list(full.train(P, trials, -lr, 1))[1].gram) / lr
     assert np.abs((moved + back) / 2 - flow).max() < 1e-8 * max(np.abs(flow).max(), np.abs(first.gram).max())
+
+
+def uneven(net, neurons):
+    """Node weights whose sum over each population is its weight, and the sizes of these."""
+    weights, sizes = [], []
+    for k, population in enumerate(net.equations.populations):
+        sizes.append(neurons + k)
+        part = np.random.default_rng(k).random(neurons + k) + 0.1
+        weights.append(float(population.weight) * part / part.sum())
+    return np.concatenate(weights), sizes
+
+
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in LINEAR])
+def test_differences_with_node_weights(name):
+    net = network(ARCHITECTURES[name](2), SMOOTH["tanh"])
+    node_weights, sizes = uneven(net, 5)
+    full, trials = FullNetwork(net, "masked_mean", 0.5, node_weights, sizes), trials_of(net)
+    P = np.random.default_rng(0).standard_normal((sum(sizes), columns_of(net)))
+    differences = full.finite_difference_gradient(P, trials)
+    bound = 20 * np.finfo(float).eps * full.loss(P, trials) / 6e-6
+    assert np.abs(differences - full.gradient(P, trials)).max() < bound
+    found, _ = full.finite_difference_flow(P, trials)
+    assert np.abs(found - full.flow(P, trials)).max() < 1e-8 * np.abs(found).max()
+
+
+def test_a_node_of_double_weight_is_two_neurons_of_a_population():
+    net, trials = CASES["two_populations"][0], trials_of(CASES["two_populations"][0])
+    P = np.random.default_rng(0).standard_normal((6, columns_of(net)))
+    # Of the four neurons of the first population the last two are one node, and the two of the second another.
+    P[3], P[5] = P[2], P[4]
+    kept = [0, 1, 2, 4]
+    nodes = FullNetwork(net, "sum_dt", 0.5, np.array([1, 1, 2, 2]) / 6, [3, 1])
+    runs = FullNetwork(net, "sum_dt", 0.5).train(P, trials, 0.1, 5), nodes.train(P[kept], trials, 0.1, 5)
+    for neurons, other in zip(*runs, strict=True):
+        assert np.abs(neurons.gram - other.gram).max() < 1e-13
+        assert np.abs(neurons.weights[kept] - other.weights).max() < 1e-13
+        assert neurons.loss == pytest.approx(other.loss, rel=1e-13)
+
+
+def test_entries_outside_their_population_are_ignored():
+    net, trials = CASES["two_populations"][0], trials_of(CASES["two_populations"][0])
+    full, P = FullNetwork(net, "sum_dt", 0.5), np.random.default_rng(0).standard_normal((6, 10))
+    own = np.zeros(P.shape, dtype=bool)
+    for name, columns in full.columns.items():
+        own[slice(4) if OWNERS[name] == "E" else slice(4, 6), columns] = True
+    assert np.array_equal(full.gram(P), full.gram(P * own))
+    assert np.array_equal(full.flow(P, trials), full.flow(P * own, trials))
+    assert full.loss(P, trials) == full.loss(P * own, trials)
+    assert np.array_equal(full.gradient(P, trials) != 0, own)
+    # The Gram matrix is that of vectors which are zero outside their population.
+    assert full.gram(P) == pytest.approx((P * own).T @ (P * own) / 6, rel=1e-14)
+
+
+def test_sums_without_averages_learn_at_the_plain_gradient():
+    net, trials = CASES["closed_loop"][0], trials_of(CASES["closed_loop"][0], steps=4)
+    full, P = FullNetwork(net, "sum_dt", 0.5), np.random.default_rng(0).standard_normal((6, 6)) / 4
+    first, second = full.train(P, trials, 0.1, 1)
+    assert np.array_equal(first.gram, P.T @ P)
+    assert np.array_equal(second.weights, P - 0.1 * full.gradient(P, trials))
+
+
+def test_sums_beside_averages_are_what_the_equations_say():
+    net = of([State(h, DRIVE)], Z.T * phi(h), definitions=[FED_BACK])
+    averages = CASES["conventional"][0]
+    P, inputs = np.random.default_rng(0).standard_normal((6, 7)), trials_of(net)[0]
+    one, other = (FullNetwork(each, "sum_dt", 0.5).outputs(P, inputs) for each in (net, averages))
+    assert one == pytest.approx(6 * other, rel=1e-14)
+
+
+def test_what_is_written_twice_is_computed_once():
+    net = of([State(h, -h + U * (V.T * phi(h) / N) + M * x)], Z.T * phi(h) / N)
+    step = compile_step(net.equations, SMOOTH["tanh"], {"h": sympy.Rational(1, 5)}, sympy.Integer(1))
+    assert [type(node) for node in step.program.nodes] == [Applied, Reading, Sum]
+
+
+def test_no_matrix_of_neurons_by_neurons_is_made():
+    net, trials = CASES["rate_form"][0], trials_of(CASES["rate_form"][0], steps=2)
+    P = np.random.default_rng(0).standard_normal((100_000, 7))
+    assert np.isfinite(FullNetwork(net, "sum_dt", 0.5).gradient(P, trials)).all()
+
+
+SEES_INPUT = "found the input x, of which there is none after the last update; accepted with it: .* 'before_update'"
+
+
+@pytest.mark.parametrize(("readout", "when", "message"), [
+    (Z.T * phi(h) / N + SEEN * x, "after_update", SEES_INPUT),
+    (Z.T * phi(h) / N + SEEN * a, "after_update", SEES_INPUT),
+    (sympy.Symbol("gain") * Z.T * phi(h) / N, "before_update", "coefficient gain/N; accepted: numbers and powers of N"),
+    (Z.T * HadamardProduct(M, U) * x / N, "before_update", r"found .*, shape \(N, 2\); accepted: sums, products"),
+    (ElementwiseApplyFunction(sympy.Function("f"), SEEN * x), "before_update", "a function that SymPy differentiates"),
+])  # fmt: skip
+def test_what_the_simulator_refuses(readout, when, message):
+    net = of([State(h, DRIVE)], readout, definitions=[(a, V.T * phi(h) / N + x)], when=when)
+    with pytest.raises(ValueError, match=message):
+        FullNetwork(net, "sum_dt", 0.5)
+
+
+@pytest.mark.parametrize("readout", [Z.T * phi(h), Z.T * phi(h / N) / N, Z.T * phi(h) / N**2])
+def test_node_weights_are_for_averages(readout):
+    net = of([State(h, DRIVE)], readout, definitions=[FED_BACK])
+    with pytest.raises(ValueError, match="accepted with node weights: averages over neurons"):
+        FullNetwork(net, "sum_dt", 0.5, np.full(6, 1 / 6))
+
+
+@pytest.mark.parametrize(("rows", "node_weights", "sizes", "message"), [
+    (7, None, None, "found 14/3, 7/3 for 7 rows of P; accepted: whole numbers of that sum, and in proportion"),
+    (6, None, [3, 3], "found 3, 3 for 6 rows of P; .* weights, 4, 2, unless there are node weights"),
+    (6, None, [6], "found 6 for 6 rows of P"),
+    (4, np.full(4, 1 / 4), [2, 2], r"node weights of population 'E': found the sum 0\.5; accepted: its weight, 2/3"),
+    (4, np.full(4, 1 / 4), [2, 1], "found 2, 1 for 4 rows of P"),
+])  # fmt: skip
+def test_sizes_of_populations(rows, node_weights, sizes, message):
+    net = CASES["two_populations"][0]
+    with pytest.raises(ValueError, match=message):
+        FullNetwork(net, "sum_dt", 0.5, node_weights, sizes).gram(np.zeros((rows, 10)))
