@@ -41,6 +41,10 @@ The modules in the order of the data, each stage reading the one before it:
     generate        generated files, written and checked for drift
     initial         initial overlaps and weights
     optimizers      gradient descent, with momentum or not, and Adam
+    elementwise     functions on arrays, with their derivatives
+    passes          what a time step computes over neurons, forward and backward
+    neurons         equations compiled to passes, without their analysis
+    unrolled        the passes of all time steps
     simulate        the full network of N neurons: the independent oracle
     infinite_width  the network of infinite width, on the nodes of a quadrature
     learn           learning runs

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sympy
-from sympy import ImmutableDenseMatrix, MatrixExpr, MatrixSymbol, Transpose, sympify
+from sympy import ImmutableDenseMatrix, MatrixExpr, MatrixSymbol, Transpose
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
 from symlow.elementwise import ARGUMENT, elementwise
@@ -139,6 +139,11 @@ def merged(form: Form) -> Form:
     return tuple(Term(coefficient, *key) for key, coefficient in total.items())
 
 
+def _is_short(rows: sympy.Expr | int) -> bool:
+    """Whether columns of so many rows are short, not of neurons; matrices of numbers give Python's integers."""
+    return isinstance(rows, int) or bool(rows.is_Integer)
+
+
 @dataclass
 class _Compiler:
     """What has been compiled so far.
@@ -184,7 +189,7 @@ class _Compiler:
 
     def new_slot(self, rows: sympy.Expr) -> int:
         """Return a slot for a column of so many rows."""
-        self.widths.append(int(rows) if sympify(rows).is_Integer else 0)
+        self.widths.append(int(rows) if _is_short(rows) else 0)
         return len(self.widths) - 1
 
     def given(self, symbol: MatrixSymbol, fixed: bool = False) -> int:
@@ -209,7 +214,7 @@ class _Compiler:
             return self._symbol(expression)
         if isinstance(expression, sympy.ZeroMatrix):
             return ()
-        if sympify(rows).is_Integer and not expression.has(MatrixSymbol):
+        if _is_short(rows) and not expression.has(MatrixSymbol):
             entries = tuple(float(self._number(entry)) for entry in self._explicit(expression))
             return (Term(sympy.S.One, self._constant(entries)),)
         if isinstance(expression, sympy.MatAdd):
@@ -258,7 +263,7 @@ class _Compiler:
         if isinstance(factor, sympy.MatMul):
             coefficient, factors = factor.as_coeff_matrices()
             return self._multiplied(coefficient, factors, form, inner)
-        if sympify(rows).is_Integer and sympify(inner).is_Integer and not factor.has(MatrixSymbol):
+        if _is_short(rows) and _is_short(inner) and not factor.has(MatrixSymbol):
             matrix = self._explicit(factor).applyfunc(self._number)
             return tuple(Term(matrix * term.coefficient, term.column) for term in form)
         if isinstance(factor, MatrixSymbol) and factor.name in self._places:
@@ -327,7 +332,7 @@ class _Compiler:
             slot = self.new_slot(rows)
             self._known[key] = self._added(
                 ShortSum(slot, tuple(self._part(term, 0, int(rows)) for term in form), int(rows))
-                if sympify(rows).is_Integer
+                if _is_short(rows)
                 else self._neurons(slot, form, self._populations[rows])
             )
         return self._known[key]

@@ -182,8 +182,8 @@ class Backward:
     def run(self, nodes: Sequence[Node], records: Sequence[Record], bars: Iterable[tuple[Column, FloatArray]]) -> None:
         """Pull bars of columns back through the nodes of a step, given what these kept."""
         self.bars = [None] * len(self.bars)
-        for column, bar in bars:
-            self.add(column, bar)
+        for column, given in bars:
+            self.add(column, given)
         for node, record in zip(reversed(nodes), reversed(records), strict=True):
             reached = self.bars[node.slot]
             if reached is not None:

@@ -249,11 +249,12 @@ class FullNetwork:
 
             dSigma_ij/dt = -(rate_i D_ij + rate_j D_ji),     D_ij = dL/de at P_i + e P_j in place of P_i
 
-        (for columns of one population) so columns^2 directional derivatives take the place of N columns. Each is a central difference at spacings e,
-        2e and 4e, extrapolated twice. The estimate of the error is the distance of the two values extrapolated once:
-        far above the truncation error of the result, and of the size of its rounding. Where phi' jumps (ReLU), each
-        state within e of a jump adds an error of order 1/N, of either sign: some sqrt(e/N) in all, of which the
-        estimate has the size but is no bound; a smaller spacing helps, as ``DIFFERENCE_SPACING``.
+        for columns of one population, so columns^2 directional derivatives take the place of N columns. Each is a
+        central difference at spacings e, 2e and 4e, extrapolated twice. The estimate of the error is the distance of
+        the two values extrapolated once: far above the truncation error of the result, and of the size of its rounding.
+        Where phi' jumps (ReLU), each state within e of a jump adds an error of order 1/N, of either sign: some
+        sqrt(e/N) in all, of which the estimate has the size but is no bound; a smaller spacing helps, as
+        ``DIFFERENCE_SPACING``.
 
         Args:
             P: weights, shape (N, columns).

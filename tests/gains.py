@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from types import SimpleNamespace
 
@@ -23,7 +22,7 @@ EVERY = {name: entry.phi for name, entry in LIBRARY.items()}
 @functools.cache
 def generated(phi, means):
     """The functions of a generated module that evaluate the gains of phi, by name."""
-    network = dataclasses.replace(low_rank(phi, ones=means), ones="one" if means else None)
+    network = low_rank(phi, ones=means)
     gains = gain_functions(Reduction(network))
     mixtures = gains[0].mixtures if gains else ()
     text = render(

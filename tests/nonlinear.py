@@ -8,10 +8,12 @@ import numpy as np
 import sympy
 from sympy import MatrixSymbol
 
-from symlow.equations import Equations, N, State, Vector, phi
+from symlow.equations import Equations, N, Population, State, Vector, phi
 from symlow.nonlinearity import Nonlinearity
+from symlow.span import find_network
 
 X = sympy.Symbol("x", real=True)
+DT, TAU = sympy.Rational(1, 5), sympy.Integer(1)
 SMOOTH = {
     "tanh": sympy.tanh(X),
     "erf": sympy.erf(sympy.sqrt(sympy.pi) * X / 2),
@@ -41,9 +43,9 @@ def vector_blocks(columns, frozen=(), populations=None):
     )
 
 
-def network(equations, function, readout="after_update", dt=sympy.Rational(1, 5), tau=sympy.Integer(1)):
-    """What the simulator reads of a network."""
-    return SimpleNamespace(equations=equations, nonlinearity=nonlinearity(function), dt=dt, tau=tau, readout=readout)
+def network(equations, function, readout="after_update"):
+    """What the simulator reads of a network, which need not close."""
+    return SimpleNamespace(equations=equations, nonlinearity=nonlinearity(function), dt=DT, tau=TAU, readout=readout)
 
 
 def low_rank(function, rank=1, inputs=1, outputs=1, readout="after_update", bias=False, ones=False, frozen=()):
@@ -61,8 +63,9 @@ def low_rank(function, rank=1, inputs=1, outputs=1, readout="after_update", bias
         output=MatrixSymbol("y", outputs, 1),
         readout=P["z"].T * phi(h) / N,
         definitions=((a, P["v"].T * phi(h) / N),),
+        populations=(Population(ones="one" if ones else None),),
     )
-    return network(equations, function, readout)
+    return find_network(equations, nonlinearity(function), DT, TAU, readout)
 
 
 def columns_of(network):
