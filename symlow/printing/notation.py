@@ -75,9 +75,9 @@ class Notation(LatexPrinter):
 
     Overlaps are \\sigma_{zu}, \\sigma_{v_1u_2} and squared norms \\lVert m\\rVert^2; an overlap with the vector of ones
     is a mean, \\langle z\\rangle; a loss gradient is \\partial_{zu}L; blocks are \\Sigma_{zu}, S_{zu} and, of means,
-    \\Sigma_{z\\mathbf{1}}; velocities are q_m; latents \\kappa_u, their cotangents \\lambda_u. A name that ends with that
-    of its population has it as a subscript, u_e; latents of several states along one vector have the state as a second
-    one, \\kappa_{u,w}. The states of an environment have letters of their own.
+    \\Sigma_{z\\mathbf{1}}; velocities are q_m; latents \\kappa_u, their cotangents \\lambda_u. A name that ends with
+    that of its population has it as a subscript, u_e; latents of several states along one vector have the state as a
+    second one, \\kappa_{u,w}. The states of an environment have letters of their own.
     """
 
     def __init__(self, index: OverlapIndex) -> None:

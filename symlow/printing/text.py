@@ -112,7 +112,7 @@ def reduced_equations(derivation: Derivation) -> tuple[str, ...]:
 
 
 def latents_in_words(network: Network) -> tuple[str, ...]:
-    """Return what the latents are that are not the coefficients of a state along the vector that they are named after."""
+    """Return what the latents are, but for coefficients of a state along the vector that they are named after."""
     size = " / N" if network.equations.averages else ""
     lines = []
     for latent in network.latents:
