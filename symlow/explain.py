@@ -128,9 +128,9 @@ def explain(derivation: Derivation, name: str) -> Explanation:
     overlap = index[name]
     name = overlap.name
     left, right = (index.columns[k].label for k in (overlap.row, overlap.column))
-    size = _size(derivation, index.columns[overlap.row].vector)
-    divided = f", divided by {size}" if size else ""
-    meaning = f"squared norm of {left}{divided}" if overlap.is_norm else f"{left} . {right}{size and f' / {size}'}"
+    averages = derivation.network.equations.averages
+    divided = ", divided by N" if averages else ""
+    meaning = f"squared norm of {left}{divided}" if overlap.is_norm else f"{left} . {right}{' / N' if averages else ''}"
     terms = tuple(
         TermExplanation(term.expression, _movement(derivation, overlap, term))
         for term in derivation.learning.terms(overlap)
@@ -166,18 +166,11 @@ def _role(reduction: Reduction, why: Visibility) -> str:
     return ""
 
 
-def _size(derivation: Derivation, vector: str) -> str:
-    """Return the number of neurons by which overlaps of a vector are divided; empty where they are sums."""
-    equations = derivation.network.equations
-    return str(equations.population(equations.vector(vector).population).size) if equations.averages else ""
-
-
 def _movement(derivation: Derivation, overlap: Overlap, term: Term) -> str:
     columns, moving, along = derivation.reduction.index.columns, term.moving, term.along
     if term.gradient is None:
         return f"weight decay shrinks {columns[moving].label}"
     other = overlap.column if moving == overlap.row else overlap.row
     a, b, c = (columns[k].label for k in (moving, along, other))
-    size = _size(derivation, columns[along].vector)
-    product = f"{b} . {c}{size and f' / {size}'}"
+    product = f"{b} . {c}{' / N' if derivation.network.equations.averages else ''}"
     return f"learning moves {a} along {b}, and {product} is {derivation.reduction.index.at(along, other).name}"

@@ -120,16 +120,10 @@ class _Document:
         return "/N" if self.network.equations.averages else ""
 
     @property
-    def norm(self) -> str:
-        """What a squared norm is, where this is the same in all populations."""
-        return "" if self.model.populations else rf"=a^{{\top}}a{self.per_neuron}"
-
-    @property
     def gradient(self) -> str:
         """What gradient descent subtracts, but for the learning rate."""
-        rates = r"\mathrm{diag}(d)" if self.model.populations else "D"
         size = r"N\," if self.network.equations.averages else ""
-        return rf"{size}(\nabla_P L)\,{rates}"
+        return rf"{size}(\nabla_P L)\,D"
 
     @property
     def gradient_blocks(self) -> str:
@@ -207,10 +201,7 @@ class _Document:
         listed_rates = [f"${self._tex(rate)}$ for ${self.notation.vector(v.name)}$" for v, rate in own.items()]
         trained = "$1$ for other trained" if own else "$1$ for trained"
         rates = ", ".join([*listed_rates, f"{trained} and $0$ for frozen columns"])
-        if not self.model.populations:
-            return f"$D$ the diagonal matrix with {rates}"
-        of_columns = rf"where $d_c$ is {rates} and $\alpha_c$ the weight of the population of column $c$"
-        return rf"$D=\mathrm{{diag}}(d_c/\alpha_c)$, {of_columns}"
+        return f"$D$ the diagonal matrix with {rates}"
 
     @property
     def rule_congruence(self) -> str:

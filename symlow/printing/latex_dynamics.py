@@ -41,8 +41,7 @@ class Dynamics:
     def statistics(self) -> str:
         """The mean and the variance of fields over neurons."""
         return aligned(
-            (self.notation.doprint(symbol), self.timed_terms.pieces(expression, self.notation))
-            for symbol, expression in self.reduction.statistics.items()
+            (self.notation.doprint(symbol), self.timed_terms.statistic(symbol)) for symbol in self.reduction.statistics
         )
 
     @property

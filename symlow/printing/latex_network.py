@@ -235,28 +235,34 @@ class Model:
 
     @property
     def stacked(self) -> str:
-        """The matrix P, or that of each population, and that of velocities where learning makes use of them."""
-        weights = _joined([f"$P{place}=[{self._columns(name, False)}]$" for name, place in self._places])
+        """The matrix P, or its blocks, and that of velocities where learning makes use of them."""
+        blocks = ", as the blocks on the diagonal of $P$" if self.populations else ""
+        weights = _joined([f"$P{place}=[{self._columns(name, False)}]$" for name, place in self._places]) + blocks
         if not self.has_velocities:
             return weights
         velocities = _joined([f"$Q{place}=[{self._columns(name, True)}]$" for name, place in self._places])
         return f"{weights},\nand their velocities, {velocities}, of which learning makes use"
 
     @property
-    def grams(self) -> str:
-        """The Gram matrix, or that of each population."""
-        grams = []
-        for name, place in self._places:
-            size = f"/{self.size(self.equations.population(name))}" if self.equations.averages else ""
-            both = rf"[P{place}\;Q{place}]" if self.has_velocities else f"P{place}"
-            grams.append(rf"$\Sigma{place}={both}^{{\top}}{both}{size}$")
-        return _joined(grams)
+    def gram(self) -> str:
+        """The Gram matrix."""
+        both = r"[P\;Q]" if self.has_velocities else "P"
+        return rf"$\Sigma={both}^{{\top}}{both}{'/N' if self.equations.averages else ''}$"
 
     @property
     def _places(self) -> list[tuple[str, str]]:
         """The populations, with subscripts if they have names."""
         names = [population.name for population in self.equations.populations]
         return [(name, f"_{{{self.population(name)}}}" if name else "") for name in names]
+
+    @property
+    def norms_of_ones(self) -> str:
+        """The squared norms of vectors of ones: the weights of their populations."""
+        weights = {one.ones: one.weight for one in self.equations.populations if one.ones is not None}
+        return ", ".join(
+            rf"$\lVert{self.notation.vector(name)}\rVert^2={self.notation.doprint(weight)}$"
+            for name, weight in weights.items()
+        )
 
     @property
     def has_velocities(self) -> bool:

@@ -76,7 +76,10 @@ class OverlapTable:
         shown = ", ".join(entries)
         if width(shown) > min(WIDEST_ENTRIES, room):
             shown = rf"{entries[0]}, \ldots, {entries[-1]}"
-        return f"{shown}=1" if pair in self.constant else shown
+        if pair not in self.constant:
+            return shown
+        weight = next(one.weight for one in self.network.equations.populations if one.ones == pair[0])
+        return f"{shown}={self._tex(weight)}"
 
     def _visibility(self, pair: tuple[str, str], block: MatrixSymbol) -> tuple[str, str]:
         """Return whether a block is visible, and why."""
