@@ -39,7 +39,7 @@ def factors_in_order(product: HadamardProduct, equations: Equations | None) -> t
 
 
 def coefficient(term: MatrixExpr) -> tuple[sympy.Expr, tuple[MatrixExpr, ...]]:
-    """Return the number in front of a product, with powers of N, and the factors, products among them multiplied out."""
+    """Return the number in front of a product, powers of N in it, and the factors, those of inner products too."""
     if not isinstance(term, MatMul):
         return sympy.Integer(1), (term,)
     number, factors = term.as_coeff_matrices()

@@ -14,7 +14,10 @@ import sympy
 from symlow.derivation import Derivation
 from symlow.errors import listing
 from symlow.learning import Term
+from symlow.network import Network
+from symlow.nonlinearity import MU
 from symlow.overlaps import Overlap
+from symlow.reduction import Reduction, Visibility, of_field
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,10 @@ class ClosureReport:
 
 def closure_report(derivation: Derivation) -> ClosureReport:
     """Return the closure report of a derivation."""
-    p = len(derivation.reduction.index.columns)
-    n = len(derivation.overlaps)
-    latents = ", ".join(f"{latent.name} ({latent.rows})" for latent in derivation.reduction.latents.values())
     conserved = listing(invariant.name for invariant in derivation.conserved)
     summary = (
-        f"The state stays in the span of its carriers: the latents are {latents}.",
-        f"P has {p} columns, so its Gram matrix has {p} * {p + 1} / 2 = {n} distinct entries, the overlaps.",
+        *_latents(derivation.network),
+        _gram(derivation),
         f"{len(derivation.visible)} of them are in an equation on which the output depends: loss-visible.",
         f"The other {len(derivation.invisible)} are in none: loss-invisible.",
         "Every right-hand side is a product of loss gradients and overlaps, so the system closes.",
@@ -75,6 +75,38 @@ def closure_report(derivation: Derivation) -> ClosureReport:
     )
     explanations = tuple(explain(derivation, name) for name in derivation.overlaps)
     return ClosureReport(summary, explanations)
+
+
+def _latents(network: Network) -> Iterator[str]:
+    """Give what the latents are, one sentence for each kind."""
+    kinds = {
+        "The state stays in the span of its carriers: the latents are": [
+            latent for latent in network.latents if latent.vector and not latent.reading
+        ],
+        "What vectors read of a state that leaves their span obeys equations of its own: the latents are": [
+            latent for latent in network.latents if latent.reading
+        ],
+        "The environment is as it is: its states are": [latent for latent in network.latents if not latent.vector],
+    }
+    for sentence, latents in kinds.items():
+        if latents:
+            yield f"{sentence} {', '.join(f'{one.symbol.name} ({one.symbol.shape[0]})' for one in latents)}."
+
+
+def _gram(derivation: Derivation) -> str:
+    """Return how many overlaps there are, and why."""
+    equations, n = derivation.network.equations, len(derivation.overlaps)
+    sizes = [
+        sum(vector.columns for vector in equations.vectors if vector.population == population.name)
+        for population in equations.populations
+    ]
+    counts = " + ".join(f"{p} * {p + 1} / 2" for p in sizes)
+    if len(sizes) == 1:
+        return f"P has {sizes[0]} columns, so its Gram matrix has {counts} = {n} distinct entries, the overlaps."
+    return (
+        f"The populations have {listing(map(str, sizes))} columns, so their Gram matrices have {counts} = {n} distinct "
+        "entries, the overlaps; vectors of different populations have none."
+    )
 
 
 def _velocities(derivation: Derivation) -> Iterator[str]:
@@ -96,7 +128,9 @@ def explain(derivation: Derivation, name: str) -> Explanation:
     overlap = index[name]
     name = overlap.name
     left, right = (index.columns[k].label for k in (overlap.row, overlap.column))
-    meaning = f"squared norm of {left}, divided by N" if overlap.is_norm else f"{left} . {right} / N"
+    averages = derivation.network.equations.averages
+    divided = ", divided by N" if averages else ""
+    meaning = f"squared norm of {left}{divided}" if overlap.is_norm else f"{left} . {right}{' / N' if averages else ''}"
     terms = tuple(
         TermExplanation(term.expression, _movement(derivation, overlap, term))
         for term in derivation.learning.terms(overlap)
@@ -110,10 +144,26 @@ def _reason(derivation: Derivation, name: str) -> str:
     if not why.visible:
         equations = ", ".join(f"{equation}" for equation in reduction.equations)
         return f"sigma_{name} is in none of the equations that the output depends on: those of {equations}"
-    output = reduction.network.output.symbol.name
-    moment = "" if why.path == (output,) else "[t+1]"
+    moment = "[t+1]" if why.path[0] in reduction.step and not why.where.endswith("[0]") else ""
     way = " -> ".join(why.path)
-    return f"d {why.where}{moment} / d sigma_{name} = {why.derivative}, which is not zero; way to the output: {way}"
+    derivative = f"d {why.where}{moment} / d sigma_{name} = {why.derivative}, which is not zero"
+    role = _role(reduction, why)
+    return f"{derivative}{f': it is in {role}' if role else ''}; way to the output: {way}"
+
+
+def _role(reduction: Reduction, why: Visibility) -> str:
+    """Return what an equation gives, where its name does not say it: a statistic or what latents start from."""
+    if why.where.endswith("[0]"):
+        return f"what {why.path[0]} starts from"
+    for one in reduction.statistics_of:
+        field = "the state" if not one.field.name else f"the field {one.field.name}"
+        for symbol in one.definitions:
+            if symbol.name == why.path[0]:
+                statistic = "mean" if symbol == of_field(MU, one.field) else "variance"
+                return f"the {statistic} {symbol} of {field} over neurons, which the gain depends on"
+    if why.path[0] in reduction.columns:
+        return f"the column {why.path[0]}, which a time step computes"
+    return ""
 
 
 def _movement(derivation: Derivation, overlap: Overlap, term: Term) -> str:
@@ -122,4 +172,5 @@ def _movement(derivation: Derivation, overlap: Overlap, term: Term) -> str:
         return f"weight decay shrinks {columns[moving].label}"
     other = overlap.column if moving == overlap.row else overlap.row
     a, b, c = (columns[k].label for k in (moving, along, other))
-    return f"learning moves {a} along {b}, and {b} . {c} / N is {derivation.reduction.index.at(along, other).name}"
+    product = f"{b} . {c}{' / N' if derivation.network.equations.averages else ''}"
+    return f"learning moves {a} along {b}, and {product} is {derivation.reduction.index.at(along, other).name}"

@@ -15,7 +15,7 @@ def text(task=TRIALS, **network):
 
 def test_linear_network_has_no_gain():
     printed = text(bias=True)
-    assert "tau dh/dt = -h + M x + U a + b\n" in printed
+    assert "tau dh/dt = -h + M*x + U*a + B\n" in printed
     assert "    a = Sigma_v_m*kappa_m + Sigma_v_u*kappa_u + Sigma_v_b*kappa_b\n" in printed
     assert "    kappa_b[t+1] = kappa_b + (dt/tau)*(1 - kappa_b)\n" in printed
     assert "    y[t] = Sigma_z_m*kappa_m + Sigma_z_u*kappa_u + Sigma_z_b*kappa_b   at kappa[t+1]\n" in printed

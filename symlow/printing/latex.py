@@ -7,11 +7,11 @@ order of terms is that of the overlaps, so that the same specification gives the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import jinja2
 import sympy
-from sympy import MatMul, MatrixExpr, MatrixSymbol
+from sympy import MatMul, MatrixExpr
 
 from symlow.closed_form import PairFormula
 from symlow.derivation import Derivation
@@ -20,13 +20,14 @@ from symlow.network import Network
 from symlow.printing.latex_backward import Backpropagation
 from symlow.printing.latex_conserved import Conserved
 from symlow.printing.latex_dynamics import Dynamics
-from symlow.printing.latex_lines import aligned, escaped, listed, matrix, width
+from symlow.printing.latex_lines import aligned, escaped, listed, matrix
 from symlow.printing.latex_network import Model
+from symlow.printing.latex_overlaps import OverlapTable
 from symlow.printing.notation import Notation
 from symlow.printing.rules import LATEX, rule_congruence, rule_step
 from symlow.printing.tasks import task_batches, task_name, task_parameters, task_summary
-from symlow.reduction import ACTIVITY, TAU
-from symlow.rules import LABEL_NOISE, WEIGHT_DECAY, Velocity
+from symlow.reduction import TAU
+from symlow.rules import LABEL_NOISE, WEIGHT_DECAY
 from symlow.spec import FORMAT
 from symlow.spec_trials import GeneratedTask
 from symlow.tasks.filters import FilterLoss
@@ -35,18 +36,6 @@ from symlow.version import MARK, __version__
 MOST_SCALARS = 60
 """The largest number of overlaps whose scalar equations are printed unless asked for: beyond it the block form,
 which is the same at every rank, says the same in one page."""
-
-WIDEST_ENTRIES = 20
-"""The widest list of entries of a block in the table of overlaps; a wider one is cut."""
-
-WIDEST_TABLE = 51
-"""The widest sum of blocks, entries and reasons in that table, in the unit of :func:`width`."""
-
-MOST_ROWS = 40
-"""The most rows of that table on a page."""
-
-LONGEST_PATH = 6
-"""The most steps of a way to the output that the table names."""
 
 FORMULAS = {
     "h(0) = 0": "h(0)=0",
@@ -111,6 +100,7 @@ class _Document:
         self.dynamics = Dynamics(derivation, self.notation)
         self.backpropagation = Backpropagation(derivation, self.dynamics)
         self.conserved = Conserved(derivation, self.notation)
+        self.table = OverlapTable(derivation, self.notation)
         self.output = self.notation.letter(self.network.output.name)
         self.input = self.notation.letter(self.network.inputs.name)
         self.mask = self.notation.mask
@@ -130,104 +120,10 @@ class _Document:
         return "/N" if self.network.equations.averages else ""
 
     @property
-    def norm(self) -> str:
-        """What a squared norm is, where this is the same in all populations."""
-        return "" if self.model.populations else rf"=a^{{\top}}a{self.per_neuron}"
-
-    @property
     def gradient(self) -> str:
         """What gradient descent subtracts, but for the learning rate."""
-        rates = r"\mathrm{diag}(d)" if self.model.populations else "D"
         size = r"N\," if self.network.equations.averages else ""
-        return rf"{size}(\nabla_P L)\,{rates}"
-
-    @property
-    def overlap_tables(self) -> list[list[tuple[str, str, str, str]]]:
-        """The rows of the table of blocks, in tables that fit on a page."""
-        rows = self.overlap_rows
-        return [rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS)]
-
-    @property
-    def overlap_rows(self) -> list[tuple[str, str, str, str]]:
-        """Block, its entries, visible or not, and why: a row for each block of the Gram matrix."""
-        index = self.derivation.reduction.index
-        blocks = {pair: symbol for pair, symbol in index.blocks.items() if not self._moves(*pair)}
-        rows = [(self._tex(symbol), pair, *self._visibility(pair, symbol)) for pair, symbol in blocks.items()]
-        widest = max(width(row[0]) for row in rows) + max(_prose_width(row[3]) for row in rows)
-        entries = (self._entries(pair, WIDEST_TABLE - widest) for _, pair, _, _ in rows)
-        shown = [(block, entry, kind, why) for (block, _, kind, why), entry in zip(rows, entries, strict=True)]
-        return sorted([*shown, *self._velocity_rows], key=lambda row: row[2] != "visible")
-
-    @property
-    def _velocity_rows(self) -> Iterator[tuple[str, str, str, str]]:
-        index = self.derivation.reduction.index
-        moving = [pair for pair in index.blocks if self._moves(*pair)]
-        for name, both in ((r"\Sigma_{PQ}", False), (r"\Sigma_{QQ}", True)) if moving else ():
-            first = next(pair for pair in moving if self._moves(pair[0]) == both)
-            shown = rf"{self._tex(index.explicit(*first)[0])}, \ldots"
-            yield name, shown, "invisible", "is in no equation that the output depends on"
-
-    def _moves(self, *vectors: str) -> bool:
-        """Whether one of the vectors is a velocity."""
-        return any(isinstance(self.network.vector(vector), Velocity) for vector in vectors)
-
-    def _entries(self, pair: tuple[str, str], room: float) -> str:
-        entries = list(dict.fromkeys(self._tex(entry) for entry in self.derivation.reduction.index.explicit(*pair)))
-        shown = ", ".join(entries)
-        if width(shown) > min(WIDEST_ENTRIES, room):
-            shown = rf"{entries[0]}, \ldots, {entries[-1]}"
-        return f"{shown}=1" if pair in self._constant else shown
-
-    def _visibility(self, pair: tuple[str, str], block: MatrixSymbol) -> tuple[str, str]:
-        """Return whether a block is visible, and why."""
-        index = self.derivation.reduction.index
-        if pair in self._constant:
-            return "invisible", "is a constant"
-        name = index.at(*(index.slice(vector).start for vector in pair)).name
-        if self.derivation.reduction.visibility[name].visible:
-            return "visible", self._reason(block)
-        return "invisible", "is in no equation that the output depends on"
-
-    @property
-    def _constant(self) -> list[tuple[str, str]]:
-        return [(name, name) for name in self.network.ones]
-
-    def _reason(self, block: MatrixSymbol) -> str:
-        """Return where a visible block stands: in statistics, initial latents, or directly in an equation."""
-        reduction = self.derivation.reduction
-        statistics = [self._tex(symbol) for symbol, expression in reduction.statistics.items() if expression.has(block)]
-        starts = [
-            f"{self._name(name)}(0)"
-            for name, start in reduction.initial.items()
-            if name in reduction.paths and start.has(block)
-        ]
-        reasons = [f"is in ${', '.join(codes)}$" for codes in (statistics, starts) if codes]
-        for name, expression in reduction.equations.items():
-            direct = [term for term in summands(expression) if term.has(block)]
-            if direct and name not in {symbol.name for symbol in reduction.statistics}:
-                where = r"\to ".join(self._path(reduction.paths[name]))
-                reasons.append(f"multiplies {self._multiplied(direct[0])} in ${where}$")
-                break
-        return ", and ".join(reasons)
-
-    def _path(self, path: Sequence[str]) -> list[str]:
-        """Return a way to the output, the middle of a long one left out."""
-        codes = [self._name(step) for step in path]
-        return codes if len(codes) <= LONGEST_PATH else [*codes[: LONGEST_PATH - 2], r"\cdots", codes[-1]]
-
-    def _multiplied(self, term: MatrixExpr) -> str:
-        reduction = self.derivation.reduction
-        if any(term.has(latent) for latent in reduction.latents.values()):
-            return "a latent"
-        if any(term.has(column.symbol) for column in reduction.columns.values()):
-            return "a column"
-        if term.has(self.network.inputs):
-            return "the input"
-        return "the mean activity" if term.has(ACTIVITY) else "a constant"
-
-    def _name(self, name: str) -> str:
-        scalars = {symbol.name for symbol in self.derivation.reduction.statistics}
-        return self.notation.scalar(name) if name in scalars else self.notation.letter(name)
+        return rf"{size}(\nabla_P L)\,D"
 
     @property
     def gradient_blocks(self) -> str:
@@ -244,7 +140,7 @@ class _Document:
         return aligned(
             (_rate(self._tex(symbols[pair])), self._block_terms(expression))
             for pair, expression in self.derivation.block_flow.items()
-            if pair not in self._constant and not self._moves(*pair)
+            if pair not in self.table.constant and not self.table.moves(*pair)
         )
 
     def _block_terms(self, expression: MatrixExpr) -> list[str]:
@@ -305,10 +201,7 @@ class _Document:
         listed_rates = [f"${self._tex(rate)}$ for ${self.notation.vector(v.name)}$" for v, rate in own.items()]
         trained = "$1$ for other trained" if own else "$1$ for trained"
         rates = ", ".join([*listed_rates, f"{trained} and $0$ for frozen columns"])
-        if not self.model.populations:
-            return f"$D$ the diagonal matrix with {rates}"
-        of_columns = rf"where $d_c$ is {rates} and $\alpha_c$ the weight of the population of column $c$"
-        return rf"$D=\mathrm{{diag}}(d_c/\alpha_c)$, {of_columns}"
+        return f"$D$ the diagonal matrix with {rates}"
 
     @property
     def rule_congruence(self) -> str:
@@ -436,11 +329,6 @@ class _Document:
         """Return the terms of a sum, those with the most overlaps first, denominators as they are."""
         terms = [part for term in sympy.Add.make_args(expression) for part in _distributed(term)]
         return [self._tex(term) for term in sorted(terms, key=_order)]
-
-
-def _prose_width(text: str) -> float:
-    """Return an estimate of the width of a sentence with formulas: letters of text are narrower than those of formulas."""
-    return sum(width(part) if k % 2 else 0.7 * len(part) for k, part in enumerate(text.split("$")))
 
 
 def _statement(text: str) -> str:

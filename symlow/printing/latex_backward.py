@@ -1,6 +1,7 @@
 r"""Backpropagation through the latents as LaTeX: cotangents of what a time step computes, and the gradient.
 
-    \bar{g}(t) = \bar{y}(t - dt)^T [\Sigma_zm \kappa_m(t) + ...] + (dt/\tau) \lambda_u(t + dt)^T [\Sigma_vm \kappa_m(t) + ...]
+    \bar{g}(t) = \bar{y}(t - dt)^T [\Sigma_zm \kappa_m(t) + ...]
+                 + (dt/\tau) \lambda_u(t + dt)^T [\Sigma_vm \kappa_m(t) + ...]
 
 Everything that time t computes stands in the order in which its cotangents follow: the last column, gain or statistic
 first, latents last.
@@ -103,7 +104,7 @@ class Backpropagation:
 
     @cached_property
     def _sources(self) -> tuple[tuple[Cotangents, Notation, Notation], ...]:
-        """What output, step and columns pass back: as seen from the time of gains and columns, and from the latents'."""
+        """What output, step and columns pass back, as seen from the time of gains and columns, and of latents."""
         timed, read, at, names = self.timed_terms.timed, self.read, self.gain_at, self.timed_terms.fed_back
         step = timed(cotangents=1, names=names)
         hats = {name: code for name, code in names.items() if name == self.network.output.name}

@@ -41,8 +41,7 @@ class Dynamics:
     def statistics(self) -> str:
         """The mean and the variance of fields over neurons."""
         return aligned(
-            (self.notation.doprint(symbol), self.timed_terms.pieces(expression, self.notation))
-            for symbol, expression in self.reduction.statistics.items()
+            (self.notation.doprint(symbol), self.timed_terms.statistic(symbol)) for symbol in self.reduction.statistics
         )
 
     @property
@@ -201,11 +200,8 @@ class Dynamics:
         before, after = (
             self.timed_terms.timed(latents=k, names=self.timed_terms.fed_back).doprint(latent.symbol) for k in (0, 1)
         )
-        own: list[MatrixExpr] = []
-        others: list[MatrixExpr] = []
-        for term in self._ordered(latent):
-            (own if term.has(latent.symbol) else others).append(term)
-        pieces = [piece for term in (*own, *others) for piece in self.timed_terms.pieces(term, now)]
+        ordered = sorted(self._ordered(latent), key=lambda term: not term.has(latent.symbol))
+        pieces = [piece for term in ordered for piece in self.timed_terms.pieces(term, now)]
         if latent.tau is None:
             return after, pieces
         rate = self.notation.doprint(DT / (latent.tau * TAU))

@@ -28,7 +28,8 @@ def width(code: str) -> float:
     code, matrices = _without_matrices(code)
     code, fractions = _without_fractions(code)
     fractions += matrices
-    small = sum(0.68 * width(match.group(1) or match.group(2) or "") for match in SMALL.finditer(code))
+    # TeX adds half a point after each script.
+    small = sum(0.68 * width(match.group(1) or match.group(2) or "") + 0.07 for match in SMALL.finditer(code))
     return fractions + small + _glyphs(SMALL.sub(" ", code))
 
 
@@ -42,6 +43,7 @@ def _glyphs(code: str) -> float:
         "+": 1.9,
         "-": 1.9,
         "=": 2.0,
+        "\\to": 2.4,
         "\\sum": 2.0,
         "\\partial": 1.1,
         "\\Sigma": 1.4,

@@ -187,12 +187,12 @@ class Model:
         return rf"${self._letter(state)}\in\mathbb{{R}}^{{{size}}}$"
 
     def size(self, population: Population) -> str:
-        """The number of neurons of a population."""
+        """Return the number of neurons of a population."""
         return "N" if not population.name else rf"N_{{{self.population(population.name)}}}"
 
     @staticmethod
     def population(name: str) -> str:
-        """The name of a population."""
+        """Return the name of a population."""
         return name if len(name) == 1 else rf"\mathrm{{{name}}}"
 
     @property
@@ -235,22 +235,19 @@ class Model:
 
     @property
     def stacked(self) -> str:
-        """The matrix P, or that of each population, and that of velocities where learning makes use of them."""
-        weights = _joined([f"$P{place}=[{self._columns(name, False)}]$" for name, place in self._places])
-        if not self._has_velocities:
+        """The matrix P, or its blocks, and that of velocities where learning makes use of them."""
+        blocks = ", as the blocks on the diagonal of $P$" if self.populations else ""
+        weights = _joined([f"$P{place}=[{self._columns(name, False)}]$" for name, place in self._places]) + blocks
+        if not self.has_velocities:
             return weights
         velocities = _joined([f"$Q{place}=[{self._columns(name, True)}]$" for name, place in self._places])
         return f"{weights},\nand their velocities, {velocities}, of which learning makes use"
 
     @property
-    def grams(self) -> str:
-        """The Gram matrix, or that of each population."""
-        grams = []
-        for name, place in self._places:
-            size = f"/{self.size(self.equations.population(name))}" if self.equations.averages else ""
-            both = rf"[P{place}\;Q{place}]" if self._has_velocities else f"P{place}"
-            grams.append(rf"$\Sigma{place}={both}^{{\top}}{both}{size}$")
-        return _joined(grams)
+    def gram(self) -> str:
+        """The Gram matrix."""
+        both = r"[P\;Q]" if self.has_velocities else "P"
+        return rf"$\Sigma={both}^{{\top}}{both}{'/N' if self.equations.averages else ''}$"
 
     @property
     def _places(self) -> list[tuple[str, str]]:
@@ -259,7 +256,17 @@ class Model:
         return [(name, f"_{{{self.population(name)}}}" if name else "") for name in names]
 
     @property
-    def _has_velocities(self) -> bool:
+    def norms_of_ones(self) -> str:
+        """The squared norms of vectors of ones: the weights of their populations."""
+        weights = {one.ones: one.weight for one in self.equations.populations if one.ones is not None}
+        return ", ".join(
+            rf"$\lVert{self.notation.vector(name)}\rVert^2={self.notation.doprint(weight)}$"
+            for name, weight in weights.items()
+        )
+
+    @property
+    def has_velocities(self) -> bool:
+        """Whether learning makes use of velocities."""
         return any(isinstance(vector, Velocity) for vector in self.network.vectors)
 
     def _columns(self, population: str, velocities: bool) -> str:
@@ -293,8 +300,8 @@ class Model:
             which = "The state {} leaves" if len(self._outside) == 1 else "The states {} leave"
             readings = _joined([f"${code}$" for code in self._readings])
             sentences.append(
-                f"{which.format(states)} the span of the vectors, but what these read of it, the latents {readings}, obeys equations "
-                f"of its own{every}"
+                f"{which.format(states)} the span of the vectors, but what these read of it, the latents {readings}, "
+                f"obeys equations of its own{every}"
             )
         around = [f"${self._letter(state)}$" for state in self.equations.states if state.population is None]
         if around:

@@ -77,10 +77,13 @@ class TimedTerms:
 
     def pieces(self, expression: MatrixExpr, notation: Notation) -> list[str]:
         """Return a sum as terms, and as brackets with common factors in front."""
-        pieces: list[str] = []
-        for group in self.terms.groups(self.terms.of(expression)):
-            pieces += self._group(group, notation)
-        return pieces
+        groups = self.terms.groups(self.terms.of(expression))
+        return [piece for group in groups for piece in self._group(group, notation)]
+
+    def statistic(self, statistic: sympy.Symbol) -> list[str]:
+        """Return a mean or variance over neurons, without times."""
+        groups = self.terms.statistic_groups(statistic)
+        return [piece for group in groups for piece in self._group(group, self.notation)]
 
     def _group(self, group: Group, notation: Notation) -> list[str]:
         pieces = [self.term(term, notation) for term in group.terms]

@@ -75,9 +75,9 @@ class Notation(LatexPrinter):
 
     Overlaps are \\sigma_{zu}, \\sigma_{v_1u_2} and squared norms \\lVert m\\rVert^2; an overlap with the vector of ones
     is a mean, \\langle z\\rangle; a loss gradient is \\partial_{zu}L; blocks are \\Sigma_{zu}, S_{zu} and, of means,
-    \\Sigma_{z\\mathbf{1}}; velocities are q_m; latents \\kappa_u, their cotangents \\lambda_u. A name that ends with that
-    of its population has it as a subscript, u_e; latents of several states along one vector have the state as a second
-    one, \\kappa_{u,w}. The states of an environment have letters of their own.
+    \\Sigma_{z\\mathbf{1}}; velocities are q_m; latents \\kappa_u, their cotangents \\lambda_u. A name of a
+    letter and that of a population has it as a subscript, u_e; latents of several states along one vector have the
+    state as a second one, \\kappa_{u,w}. The states of an environment have letters of their own.
     """
 
     def __init__(self, index: OverlapIndex) -> None:
@@ -149,7 +149,9 @@ class Notation(LatexPrinter):
             number = name.removeprefix(prefix)
             return Letter("a", self._letter(reader) + (f",{number}" if number else ""))
         name, *numbers = name.split("_")
-        return _word(name, *numbers)
+        ends = (_without_population(name, population.name) for population in self.network.equations.populations)
+        letter, below = next((split for split in ends if split[1]), (name, ""))
+        return _word(letter, *filter(None, (below, *numbers)))
 
     def state(self, name: str) -> Letter:
         """Return a state: its name, of which that of its population is a subscript."""
@@ -389,10 +391,11 @@ def _keys(joined: str, known: Iterable[str]) -> list[str]:
 
 
 def _without_population(name: str, population: str) -> tuple[str, str]:
-    """Split a name that ends with its population's into the two, or return it with an empty end."""
-    if population and name != population and name.endswith(population):
-        return name.removesuffix(population), population if len(population) == 1 else rf"\mathrm{{{population}}}"
-    return name, ""
+    """Split a name of a letter and that of a population into the two; return any other with an empty end."""
+    letter = name.removesuffix(population)
+    if not population or len(letter) != 1 or letter == name:
+        return name, ""
+    return letter, population if len(population) == 1 else rf"\mathrm{{{population}}}"
 
 
 def _word(name: str, *numbers: str) -> Letter:

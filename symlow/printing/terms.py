@@ -120,6 +120,15 @@ class Terms:
             for (common, head), members in found.items()
         )
 
+    def statistic_groups(self, statistic: sympy.Symbol) -> tuple[Group, ...]:
+        """Return a mean or variance in groups: overlaps, one over the population's weight in front, and the rest."""
+        one = next(one for one in self.reduction.statistics_of if statistic in one.definitions)
+        weight = self.reduction.network.equations.population(one.field.population).weight
+        terms = self.of(one.definitions[statistic])
+        scaled = tuple(Term(term.coefficient * weight, term.factors) for term in terms if term.factors)
+        rest = tuple(term for term in terms if not term.factors)
+        return (Group(1 / weight, None, scaled), *(Group(sympy.Integer(1), None, (term,)) for term in rest))
+
     def _is_row(self, factor: MatrixExpr) -> bool:
         """Whether it is the transpose of a cotangent."""
         return isinstance(factor, Transpose) and factor.arg in self._rows

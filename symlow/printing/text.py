@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from sympy import MatrixExpr, MatrixSymbol, Transpose
 
@@ -17,7 +17,7 @@ from symlow.nonlinearity import Nonlinearity
 from symlow.nonlinearity.series import ACCEPTED
 from symlow.printing.rules import noise_equations, rule_equations
 from symlow.printing.tasks import task_batches, task_name, task_parameters, task_summary
-from symlow.printing.terms import Term, Terms, feeds_back, is_large
+from symlow.printing.terms import Group, Term, Terms, feeds_back, is_large
 from symlow.reduction import DT, TAU, Column, Reduction, Statistics
 from symlow.spec_trials import GeneratedTask
 from symlow.tasks.filters import FilterLoss
@@ -64,7 +64,7 @@ def gain_equations(derivation: Derivation) -> tuple[str, ...]:
     if not reduction.statistics:
         return (f"g = E[phi'(sqrt(Delta)*xi)] = {nonlinearity.gain}, whatever the variance Delta of h",)
     terms = Terms(derivation.backward)
-    lines = [f"{symbol} = {_sum(terms, expression)}" for symbol, expression in reduction.statistics.items()]
+    lines = [f"{symbol} = {_grouped(terms, terms.statistic_groups(symbol))}" for symbol in reduction.statistics]
     if len(reduction.statistics_of) > 1:
         named = (f"{symbol} = {gain}" for gain, symbol in derivation.backward.gain_symbols.items())
         lines.append(", ".join(named))
@@ -112,7 +112,7 @@ def reduced_equations(derivation: Derivation) -> tuple[str, ...]:
 
 
 def latents_in_words(network: Network) -> tuple[str, ...]:
-    """Return what the latents are that are not the coefficients of a state along the vector that they are named after."""
+    """Return what the latents are, but for coefficients of a state along the vector that they are named after."""
     size = " / N" if network.equations.averages else ""
     lines = []
     for latent in network.latents:
@@ -165,8 +165,12 @@ def _times(derivation: Derivation) -> str:
 
 def _sum(terms: Terms, expression: MatrixExpr) -> str:
     """Return a sum of products with common factors in front: ``g*(Sigma_v_m*kappa_m + Sigma_v_u*kappa_u)``."""
+    return _grouped(terms, terms.groups(terms.of(expression)))
+
+
+def _grouped(terms: Terms, groups: Iterable[Group]) -> str:
     pieces = []
-    for group in terms.groups(terms.of(expression)):
+    for group in groups:
         inside = _joined([_term(term, terms) for term in group.terms])
         front = "" if group.coefficient == 1 else f"{group.coefficient}*"
         pieces.append(f"{front}({inside})" if front else inside)
@@ -222,9 +226,9 @@ def equations(derivation: Derivation) -> str:
     lines += [f"    {line}" for line in reduction]
     large = [(symbol, numbers) for symbol, numbers in network.constants.items() if is_large(numbers)]
     lines += [f"    {symbol} = {written(numbers)}" for symbol, numbers in large]
-    lines += [
-        line for name in network.ones for line in ("", f"x_{name} is the mean of x over neurons; {name}_{name} = 1")
-    ]
+    for one in (one for one in network.equations.populations if one.ones is not None):
+        times = "" if one.weight == 1 else f" of {one.name}, times {one.weight}"
+        lines += ["", f"x_{one.ones} is the mean of x over neurons{times}; {one.ones}_{one.ones} = {one.weight}"]
     weights = {overlap.name for overlap in derivation.learning.weights}
     for title, overlaps in (("loss-visible", derivation.visible), ("loss-invisible", derivation.invisible)):
         lines += ["", f"{len(overlaps)} {title} overlaps (g_x stands for dL/dx)"]
@@ -252,8 +256,6 @@ def _rule(derivation: Derivation) -> Iterator[str]:
     yield from (f"    {line}" for line in noise_equations(derivation.rule))
     if rates := [f"{v.rate} for {v.name.upper()}" for v in network.vectors if v.rate not in (0, 1)]:
         yield f"    D = {', '.join(rates)}, 1 for other trained and 0 for frozen columns"
-    if len(network.equations.populations) > 1:
-        yield "    D is divided by the weights of populations"
 
 
 def conserved(derivation: Derivation) -> tuple[str, ...]:
