@@ -10,8 +10,8 @@ Requires NumPy >= 1.26, nothing else.
 
 The network of N neurons, with columns of length N in each vector:
 
-    tau dh/dt = -h + M x + U a
-    a = V^T h / N,   y = Z^T h / N
+    tau dh/dt = -h + M*x + U*a
+    a = V.T*h/N,   y = Z.T*h/N
 
 in forward Euler steps of dt = 1/20 at tau = 1; the output at a step reads the state after its update.
 [P Q] = [M U V Z QM QU QV QZ] stacks the 8 columns, velocities Q as well; the
@@ -99,10 +99,12 @@ _COLUMNS = np.array(
 )
 _ENTRY = np.empty((N_COLUMNS, N_COLUMNS), dtype=int)
 _ENTRY[_ROWS, _COLUMNS] = _ENTRY[_COLUMNS, _ROWS] = np.arange(len(OVERLAPS))
+# Its square is far below rounding, so that an imaginary part over it is a derivative.
+_COMPLEX_STEP = 1e-30
 
 
 def gram(sigma):
-    """Return the Gram matrix Sigma = [P Q]^T [P Q] / N of overlaps, shape (..., 8, 8)."""
+    """Return the Gram matrix Sigma = P^T P / N of overlaps, shape (..., 8, 8)."""
     return np.take(_checked(sigma), _ENTRY, axis=-1)
 
 
@@ -119,25 +121,33 @@ def overlaps_of(m, u, v, z, qm=None, qu=None, qv=None, qz=None):
         qv: array of shape (N, 1), or (N,); zero by default.
         qz: array of shape (N, 1), or (N,); zero by default.
     """
-    blocks = []
-    for name, value, columns in (
-        ("m", m, 1),
-        ("u", u, 1),
-        ("v", v, 1),
-        ("z", z, 1),
-        ("qm", qm, 1),
-        ("qu", qu, 1),
-        ("qv", qv, 1),
-        ("qz", qz, 1),
+    Sigma = np.zeros((N_COLUMNS, N_COLUMNS))
+    for vectors in (  # of a population each
+        (
+            ("m", m, P_M),
+            ("u", u, P_U),
+            ("v", v, P_V),
+            ("z", z, P_Z),
+            ("qm", qm, P_QM),
+            ("qu", qu, P_QU),
+            ("qv", qv, P_QV),
+            ("qz", qz, P_QZ),
+        ),
     ):
-        block = np.zeros((len(blocks[0]), columns)) if value is None else np.asarray(value)
-        block = block[:, None] if block.ndim == 1 and columns == 1 else block
-        if block.ndim != 2 or block.shape[1] != columns or (blocks and len(block) != len(blocks[0])):
-            neurons = len(blocks[0]) if blocks else "N"
-            raise ValueError(f"{name}: found shape {np.shape(value)}, expected ({neurons}, {columns})")
-        blocks.append(block)
-    P = np.concatenate(blocks, axis=1)
-    return (P.T @ P / len(P))[_ROWS, _COLUMNS]
+        columns, blocks = [], []
+        for name, value, place in vectors:
+            width = place.stop - place.start
+            block = np.zeros((len(blocks[0]), width)) if value is None else np.asarray(value)
+            block = block[:, None] if block.ndim == 1 and width == 1 else block
+            if block.ndim != 2 or block.shape[1] != width or (blocks and len(block) != len(blocks[0])):
+                neurons = len(blocks[0]) if blocks else "N"
+                raise ValueError(f"{name}: found shape {np.shape(value)}, expected ({neurons}, {width})")
+            blocks.append(block)
+            columns += range(place.start, place.stop)
+        P = np.concatenate(blocks, axis=1)
+        Sigma = Sigma.astype(np.result_type(Sigma, P))
+        Sigma[np.ix_(columns, columns)] = P.T @ P / len(P)
+    return Sigma[_ROWS, _COLUMNS]
 
 
 def outputs(sigma, x):
@@ -229,6 +239,45 @@ def _clip_factor(Sigma, S):
     square = np.sum(G * (Sigma @ G), axis=(-2, -1))
     clipped = square.real > CLIP**2
     return np.where(clipped, CLIP / np.sqrt(np.where(clipped, square, 1.0)), 1.0)
+
+
+def loss_hessian(sigma, trials=None):
+    """Return d2L/dsigma2 over VISIBLE, shape (..., 4, 4), symmetric to rounding.
+
+    By complex steps of loss_gradient, in one pass over all visible directions: no truncation error, and the memory that
+    loss_gradient takes for 4 complex states in place of each.
+
+    Args:
+        sigma: real overlaps, shape (..., 36).
+        trials: as in loss.
+    """
+    sigma = _checked_real(sigma)
+    directions = np.eye(N_VISIBLE, len(OVERLAPS)).reshape((N_VISIBLE,) + (1,) * (sigma.ndim - 1) + (-1,))
+    gradients = loss_gradient(sigma + 1j * _COMPLEX_STEP * directions, trials)
+    return np.moveaxis(np.imag(gradients) / _COMPLEX_STEP, 0, -2)
+
+
+def jacobian(sigma, trials=None):
+    """Return d rhs / d sigma, shape (..., 36, 36): of the rate of overlap i by overlap j at (i, j).
+
+    By complex steps of rhs, in one pass over all overlaps: exact to rounding, with the memory that rhs takes for
+    36 complex states in place of each.
+
+    Args:
+        sigma: real overlaps, shape (..., 36).
+        trials: as in loss.
+    """
+    sigma = _checked_real(sigma)
+    directions = np.eye(len(OVERLAPS)).reshape((len(OVERLAPS),) + (1,) * (sigma.ndim - 1) + (-1,))
+    rates = rhs(0.0, sigma + 1j * _COMPLEX_STEP * directions, trials)
+    return np.moveaxis(np.imag(rates) / _COMPLEX_STEP, 0, -1)
+
+
+def _checked_real(sigma):
+    sigma = _checked(sigma)
+    if sigma.dtype.kind == "c":
+        raise ValueError(f"sigma: found {sigma.dtype}, expected real numbers: derivatives are taken by complex steps")
+    return sigma.astype(float)
 
 
 def _symmetric_gradient(Sigma, trials):
@@ -354,16 +403,21 @@ ALPHA = DT / TAU
 _READ = 1
 
 
+def _over_time(Sigma, x):
+    """Return inputs with time first, shape (time, ..., batch, N_INPUTS), to broadcast over the axes of Sigma."""
+    return np.swapaxes(x, 0, 1).reshape((x.shape[1],) + (1,) * (Sigma.ndim - 2) + (x.shape[0], N_INPUTS))
+
+
 def _latents(Sigma, x):
     """Return the latents before the first and after every step, shape (time + 1, ..., batch, entries) each."""
-    lead, steps, batch = Sigma.shape[:-2], x.shape[1], x.shape[0]
-    x = np.swapaxes(x, 0, 1).reshape((steps,) + (1,) * len(lead) + (batch, N_INPUTS))
+    lead, steps, batch = Sigma.shape[:-2], len(x), x.shape[-2]
+    now = slice(0, steps)
     kappa_m = np.zeros((steps + 1, *x.shape[1:-1], 1))
     fixed_1 = ALPHA * x
     for t in range(steps):
         kappa_m[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_m[t]
     kappa_u = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
-    now = slice(0, steps)  # known before the loop: all that is the same for every state of the recurrent latents
+    # Known before the loop: all that is the same for every state of the recurrent latents.
     fixed_1 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V])
     fixed_2 = (1 - ALPHA) + ALPHA * Sigma[..., P_U, P_V]
     for t in range(steps):
@@ -372,17 +426,18 @@ def _latents(Sigma, x):
     return kappa_m, kappa_u
 
 
-def _readout(Sigma, kappa_m, kappa_u):
+def _readout(Sigma, x, kappa_m, kappa_u):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
-    steps = len(kappa_m) - 1
+    steps = len(x)
     read = slice(_READ, steps + _READ)
     return kappa_m[read] * Sigma[..., P_M, P_Z] + kappa_u[read] * Sigma[..., P_U, P_Z]
 
 
 def _outputs(Sigma, x):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
+    x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
-    return _readout(Sigma, *latents)
+    return _readout(Sigma, x, *latents)
 
 
 def _error(output, y, mask):
@@ -401,11 +456,12 @@ def _trial_loss(Sigma, x, y, mask):
 
 def _trial_adjoint(Sigma, x, y, mask):
     """Return dL/dSigma with each visible block once, by backpropagation through the latents."""
+    x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
     kappa_m, kappa_u = latents
-    steps = x.shape[1]
+    steps = len(x)
     now, read = slice(0, steps), slice(_READ, steps + _READ)
-    error, weight = _error(_readout(Sigma, *latents), y, mask)
+    error, weight = _error(_readout(Sigma, x, *latents), y, mask)
     y_bar = 2 * weight * error
     kappa_u_bar = np.zeros_like(kappa_u)
     # What reaches latents from the output, for all times.

@@ -10,8 +10,8 @@ Requires NumPy >= 1.26 and SciPy.
 
 The network of N neurons, with columns of length N in each vector:
 
-    tau dh/dt = -h + M x + U a + b
-    a = V^T phi(h) / N,   y = Z^T phi(h) / N
+    tau dh/dt = -h + M*x + U*a + B
+    a = V.T*phi(h)/N,   y = Z.T*phi(h)/N
     phi(x) = Max(0, x)
 
 in forward Euler steps of dt = 1/10 at tau = 1; the output at a step reads the state after its update.
@@ -113,23 +113,31 @@ def overlaps_of(m, u, b, v, z):
         v: array of shape (N, 2).
         z: array of shape (N, 2).
     """
-    blocks = []
-    for name, value, columns in (
-        ("m", m, 2),
-        ("u", u, 2),
-        ("b", b, 1),
-        ("v", v, 2),
-        ("z", z, 2),
+    Sigma = np.zeros((N_COLUMNS, N_COLUMNS))
+    for vectors in (  # of a population each
+        (
+            ("m", m, P_M),
+            ("u", u, P_U),
+            ("b", b, P_B),
+            ("v", v, P_V),
+            ("z", z, P_Z),
+            ("one", None, P_ONE),
+        ),
     ):
-        block = np.asarray(value)
-        block = block[:, None] if block.ndim == 1 and columns == 1 else block
-        if block.ndim != 2 or block.shape[1] != columns or (blocks and len(block) != len(blocks[0])):
-            neurons = len(blocks[0]) if blocks else "N"
-            raise ValueError(f"{name}: found shape {np.shape(value)}, expected ({neurons}, {columns})")
-        blocks.append(block)
-    blocks.append(np.ones((len(blocks[0]), 1)))
-    P = np.concatenate(blocks, axis=1)
-    return (P.T @ P / len(P))[_ROWS, _COLUMNS]
+        columns, blocks = [], []
+        for name, value, place in vectors:
+            width = place.stop - place.start
+            block = np.asarray(value)
+            block = block[:, None] if block.ndim == 1 and width == 1 else block
+            if block.ndim != 2 or block.shape[1] != width or (blocks and len(block) != len(blocks[0])):
+                neurons = len(blocks[0]) if blocks else "N"
+                raise ValueError(f"{name}: found shape {np.shape(value)}, expected ({neurons}, {width})")
+            blocks.append(block)
+            columns += range(place.start, place.stop)
+        P = np.concatenate(blocks, axis=1)
+        Sigma = Sigma.astype(np.result_type(Sigma, P))
+        Sigma[np.ix_(columns, columns)] = P.T @ P / len(P)
+    return Sigma[_ROWS, _COLUMNS]
 
 
 def outputs(sigma, x):
@@ -238,7 +246,7 @@ def _symmetric_gradient(Sigma, trials):
 
 FACTOR = 0.5
 ALPHA = DT / TAU
-# The output at step t reads kappa[t + _READ], and the gain of the state at t + _GAIN.
+# The output at step t reads kappa[t + _READ], and what follows from the state at t + _GAIN.
 _READ = 1
 _GAIN = 1
 _ONE = np.ones((1, 1))
@@ -271,10 +279,15 @@ def _g_Delta(mu, Delta):
     return -0.19947114020071635 * mu * np.exp(-0.5 * mu**2 / Delta) / (Delta * np.sqrt(Delta))
 
 
+def _over_time(Sigma, x):
+    """Return inputs with time first, shape (time, ..., batch, N_INPUTS), to broadcast over the axes of Sigma."""
+    return np.swapaxes(x, 0, 1).reshape((x.shape[1],) + (1,) * (Sigma.ndim - 2) + (x.shape[0], N_INPUTS))
+
+
 def _latents(Sigma, x):
     """Return the latents before the first and after every step, shape (time + 1, ..., batch, entries) each."""
-    lead, steps, batch = Sigma.shape[:-2], x.shape[1], x.shape[0]
-    x = np.swapaxes(x, 0, 1).reshape((steps,) + (1,) * len(lead) + (batch, N_INPUTS))
+    lead, steps, batch = Sigma.shape[:-2], len(x), x.shape[-2]
+    now = slice(0, steps)
     kappa_m = np.zeros((steps + 1, *x.shape[1:-1], 2))
     kappa_b = np.zeros((steps + 1, *x.shape[1:-1], 1))
     fixed_1 = ALPHA * x
@@ -282,7 +295,7 @@ def _latents(Sigma, x):
         kappa_m[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_m[t]
         kappa_b[t + 1] = ALPHA + (1 - ALPHA) * kappa_b[t]
     kappa_u = np.zeros((steps + 1, *lead, batch, 2), Sigma.dtype)
-    now = slice(0, steps)  # known before the loop: all that is the same for every state of the recurrent latents
+    # Known before the loop: all that is the same for every state of the recurrent latents.
     fixed_1 = kappa_b[now] * Sigma[..., P_B, P_ONE] + kappa_m[now] @ Sigma[..., P_M, P_ONE]
     fixed_2 = Sigma[..., P_U, P_ONE]
     fixed_3 = (
@@ -309,8 +322,11 @@ def _latents(Sigma, x):
     return kappa_m, kappa_u, kappa_b
 
 
-def _state_statistics(Sigma, kappa_m, kappa_u, kappa_b):
-    """Return mu, Delta and the gains, shape (time + 1, ..., batch, 1) each."""
+def _state(Sigma, x, kappa_m, kappa_u, kappa_b):
+    """Return what latents have at each time, shape (time + 1, ..., batch, entries) each, without the last if of inputs.
+
+    mu, Delta, g, phibar: statistics over neurons, gains and columns.
+    """
     mu = kappa_b * Sigma[..., P_B, P_ONE] + kappa_m @ Sigma[..., P_M, P_ONE] + kappa_u @ Sigma[..., P_U, P_ONE]
     Delta = (
         (kappa_b * Sigma[..., P_B, P_B]) * kappa_b
@@ -325,9 +341,9 @@ def _state_statistics(Sigma, kappa_m, kappa_u, kappa_b):
     return mu, Delta, g, phibar
 
 
-def _readout(Sigma, kappa_m, kappa_u, kappa_b, mu, g, phibar):
+def _readout(Sigma, x, kappa_m, kappa_u, kappa_b, mu, g, phibar):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
-    steps = len(kappa_m) - 1
+    steps = len(x)
     read = slice(_READ, steps + _READ)
     at = slice(_GAIN, steps + _GAIN)
     return (
@@ -342,9 +358,10 @@ def _readout(Sigma, kappa_m, kappa_u, kappa_b, mu, g, phibar):
 
 def _outputs(Sigma, x):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
+    x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
-    mu, _, g, phibar = _state_statistics(Sigma, *latents)
-    return _readout(Sigma, *latents, mu, g, phibar)
+    mu, _, g, phibar = _state(Sigma, x, *latents)
+    return _readout(Sigma, x, *latents, mu, g, phibar)
 
 
 def _error(output, y, mask):
@@ -363,18 +380,19 @@ def _trial_loss(Sigma, x, y, mask):
 
 def _trial_adjoint(Sigma, x, y, mask):
     """Return dL/dSigma with each visible block once, by backpropagation through the latents."""
+    x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
     kappa_m, kappa_u, kappa_b = latents
-    steps = x.shape[1]
+    steps = len(x)
     now, read = slice(0, steps), slice(_READ, steps + _READ)
     at = slice(_GAIN, steps + _GAIN)
-    mu, Delta, g, phibar = _state_statistics(Sigma, *latents)
+    mu, Delta, g, phibar = _state(Sigma, x, *latents)
     g_mu = _g_mu(mu, Delta)
     g_Delta = _g_Delta(mu, Delta)
-    error, weight = _error(_readout(Sigma, *latents, mu, g, phibar), y, mask)
+    error, weight = _error(_readout(Sigma, x, *latents, mu, g, phibar), y, mask)
     y_bar = 2 * weight * error
     kappa_u_bar = np.zeros_like(kappa_u)
-    # What reaches latents, gains and statistics from the output, for all times.
+    # What reaches latents, gains, statistics and columns from the output, for all times.
     g_bar = (
         _dot(
             kappa_b[read] * Sigma[..., P_B, P_Z]
@@ -385,11 +403,11 @@ def _trial_adjoint(Sigma, x, y, mask):
     )
     phibar_bar = y_bar @ Sigma[..., P_Z, P_ONE]
     Delta_bar = g_Delta[at] * g_bar + 0.5 * g_mu[at] * phibar_bar
-    mu_bar = -g[at] * (y_bar @ Sigma[..., P_Z, P_ONE]) + g_mu[at] * g_bar + g[at] * phibar_bar + -2 * Delta_bar * mu[at]
+    mu_bar = -g[at] * (y_bar @ Sigma[..., P_Z, P_ONE]) + -2 * Delta_bar * mu[at] + g_mu[at] * g_bar + g[at] * phibar_bar
     kappa_u_bar[read] += g[at] * (y_bar @ Sigma[..., P_Z, P_U])
-    kappa_u_bar[at] += mu_bar * Sigma[..., P_ONE, P_U]
     kappa_u_bar[at] += (
-        2 * Delta_bar * (
+        mu_bar * Sigma[..., P_ONE, P_U]
+        + 2 * Delta_bar * (
             kappa_u[at] @ Sigma[..., P_U, P_U]
             + kappa_b[at] * Sigma[..., P_B, P_U]
             + kappa_m[at] @ Sigma[..., P_M, P_U]
@@ -425,9 +443,9 @@ def _trial_adjoint(Sigma, x, y, mask):
         Delta_bar_t = fixed_5[t] * g_bar_t + fixed_6[t] * 0.5 * phibar_bar_t
         mu_bar_t = (
             fixed_7[t] * (lambda_u @ fixed_3)
+            + fixed_2[t] * -2 * Delta_bar_t
             + fixed_6[t] * g_bar_t
             + fixed_7[t] * phibar_bar_t
-            + fixed_2[t] * -2 * Delta_bar_t
         )
         kappa_u_bar[t] += (
             (1 - ALPHA) * lambda_u
@@ -435,7 +453,7 @@ def _trial_adjoint(Sigma, x, y, mask):
             + mu_bar_t * fixed_9
             + Delta_bar_t * fixed_10[t]
         )
-    # What reaches gains and statistics from the steps, and all that reaches statistics.
+    # What reaches gains, statistics and columns from the steps, and all that reaches them.
     g_step = (
         ALPHA * _dot(
             kappa_b[now] * Sigma[..., P_B, P_V]
@@ -448,16 +466,16 @@ def _trial_adjoint(Sigma, x, y, mask):
     Delta_step = g_Delta[now] * g_step + 0.5 * g_mu[now] * phibar_step
     mu_step = (
         -ALPHA * g[now] * (kappa_u_bar[1:] @ Sigma[..., P_V, P_ONE])
+        + -2 * Delta_step * mu[now]
         + g_mu[now] * g_step
         + g[now] * phibar_step
-        + -2 * Delta_step * mu[now]
     )
-    mu_total = np.zeros((steps + 1, *mu_bar.shape[1:]), mu_bar.dtype)
-    mu_total[at] = mu_bar
-    mu_total[now] += mu_step
     Delta_total = np.zeros((steps + 1, *Delta_bar.shape[1:]), Delta_bar.dtype)
     Delta_total[at] = Delta_bar
     Delta_total[now] += Delta_step
+    mu_total = np.zeros((steps + 1, *mu_bar.shape[1:]), mu_bar.dtype)
+    mu_total[at] = mu_bar
+    mu_total[now] += mu_step
     Sigma_bar = np.zeros(Sigma.shape, y_bar.dtype)
     Sigma_bar[..., P_Z, P_M] = _summed(g[at] * y_bar, kappa_m[read])
     Sigma_bar[..., P_Z, P_U] = _summed(g[at] * y_bar, kappa_u[read])

@@ -10,8 +10,8 @@ Requires NumPy >= 1.26, nothing else.
 
 The network of N neurons, with columns of length N in each vector:
 
-    tau dh/dt = -h + M x + U a
-    a = V^T h / N,   y = Z^T h / N
+    tau dh/dt = -h + M*x + U*a
+    a = V.T*h/N,   y = Z.T*h/N
 
 in forward Euler steps of dt = 1/20 at tau = 1; the output at a step reads the state after its update.
 P = [M U V Z] stacks the 4 columns; the overlaps sigma are the distinct entries of Sigma = P^T P / N,
@@ -94,21 +94,29 @@ def overlaps_of(m, u, v, z):
         v: array of shape (N, 1), or (N,).
         z: array of shape (N, 1), or (N,).
     """
-    blocks = []
-    for name, value, columns in (
-        ("m", m, 1),
-        ("u", u, 1),
-        ("v", v, 1),
-        ("z", z, 1),
+    Sigma = np.zeros((N_COLUMNS, N_COLUMNS))
+    for vectors in (  # of a population each
+        (
+            ("m", m, P_M),
+            ("u", u, P_U),
+            ("v", v, P_V),
+            ("z", z, P_Z),
+        ),
     ):
-        block = np.asarray(value)
-        block = block[:, None] if block.ndim == 1 and columns == 1 else block
-        if block.ndim != 2 or block.shape[1] != columns or (blocks and len(block) != len(blocks[0])):
-            neurons = len(blocks[0]) if blocks else "N"
-            raise ValueError(f"{name}: found shape {np.shape(value)}, expected ({neurons}, {columns})")
-        blocks.append(block)
-    P = np.concatenate(blocks, axis=1)
-    return (P.T @ P / len(P))[_ROWS, _COLUMNS]
+        columns, blocks = [], []
+        for name, value, place in vectors:
+            width = place.stop - place.start
+            block = np.asarray(value)
+            block = block[:, None] if block.ndim == 1 and width == 1 else block
+            if block.ndim != 2 or block.shape[1] != width or (blocks and len(block) != len(blocks[0])):
+                neurons = len(blocks[0]) if blocks else "N"
+                raise ValueError(f"{name}: found shape {np.shape(value)}, expected ({neurons}, {width})")
+            blocks.append(block)
+            columns += range(place.start, place.stop)
+        P = np.concatenate(blocks, axis=1)
+        Sigma = Sigma.astype(np.result_type(Sigma, P))
+        Sigma[np.ix_(columns, columns)] = P.T @ P / len(P)
+    return Sigma[_ROWS, _COLUMNS]
 
 
 def outputs(sigma, x):
@@ -333,16 +341,21 @@ ALPHA = DT / TAU
 _READ = 1
 
 
+def _over_time(Sigma, x):
+    """Return inputs with time first, shape (time, ..., batch, N_INPUTS), to broadcast over the axes of Sigma."""
+    return np.swapaxes(x, 0, 1).reshape((x.shape[1],) + (1,) * (Sigma.ndim - 2) + (x.shape[0], N_INPUTS))
+
+
 def _latents(Sigma, x):
     """Return the latents before the first and after every step, shape (time + 1, ..., batch, entries) each."""
-    lead, steps, batch = Sigma.shape[:-2], x.shape[1], x.shape[0]
-    x = np.swapaxes(x, 0, 1).reshape((steps,) + (1,) * len(lead) + (batch, N_INPUTS))
+    lead, steps, batch = Sigma.shape[:-2], len(x), x.shape[-2]
+    now = slice(0, steps)
     kappa_m = np.zeros((steps + 1, *x.shape[1:-1], 1))
     fixed_1 = ALPHA * x
     for t in range(steps):
         kappa_m[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_m[t]
     kappa_u = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
-    now = slice(0, steps)  # known before the loop: all that is the same for every state of the recurrent latents
+    # Known before the loop: all that is the same for every state of the recurrent latents.
     fixed_1 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V])
     fixed_2 = (1 - ALPHA) + ALPHA * Sigma[..., P_U, P_V]
     for t in range(steps):
@@ -351,17 +364,18 @@ def _latents(Sigma, x):
     return kappa_m, kappa_u
 
 
-def _readout(Sigma, kappa_m, kappa_u):
+def _readout(Sigma, x, kappa_m, kappa_u):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
-    steps = len(kappa_m) - 1
+    steps = len(x)
     read = slice(_READ, steps + _READ)
     return kappa_m[read] * Sigma[..., P_M, P_Z] + kappa_u[read] * Sigma[..., P_U, P_Z]
 
 
 def _outputs(Sigma, x):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
+    x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
-    return _readout(Sigma, *latents)
+    return _readout(Sigma, x, *latents)
 
 
 def _error(output, y, mask):
@@ -380,11 +394,12 @@ def _trial_loss(Sigma, x, y, mask):
 
 def _trial_adjoint(Sigma, x, y, mask):
     """Return dL/dSigma with each visible block once, by backpropagation through the latents."""
+    x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
     kappa_m, kappa_u = latents
-    steps = x.shape[1]
+    steps = len(x)
     now, read = slice(0, steps), slice(_READ, steps + _READ)
-    error, weight = _error(_readout(Sigma, *latents), y, mask)
+    error, weight = _error(_readout(Sigma, x, *latents), y, mask)
     y_bar = 2 * weight * error
     kappa_u_bar = np.zeros_like(kappa_u)
     # What reaches latents from the output, for all times.

@@ -10,8 +10,8 @@ Requires NumPy >= 1.26, nothing else.
 
 The network of N neurons, with columns of length N in each vector:
 
-    tau dh/dt = -h + M x + U a
-    a = V^T phi(h) / N,   y = Z^T phi(h) / N
+    tau dh/dt = -h + M*x + U*a
+    a = V.T*phi(h)/N,   y = Z.T*phi(h)/N
     phi(x) = tanh(x)
 
 in forward Euler steps of dt = 1/10 at tau = 1; the output at a step reads the state after its update.
@@ -103,21 +103,29 @@ def overlaps_of(m, u, v, z):
         v: array of shape (N, 2).
         z: array of shape (N, 1), or (N,).
     """
-    blocks = []
-    for name, value, columns in (
-        ("m", m, 4),
-        ("u", u, 2),
-        ("v", v, 2),
-        ("z", z, 1),
+    Sigma = np.zeros((N_COLUMNS, N_COLUMNS))
+    for vectors in (  # of a population each
+        (
+            ("m", m, P_M),
+            ("u", u, P_U),
+            ("v", v, P_V),
+            ("z", z, P_Z),
+        ),
     ):
-        block = np.asarray(value)
-        block = block[:, None] if block.ndim == 1 and columns == 1 else block
-        if block.ndim != 2 or block.shape[1] != columns or (blocks and len(block) != len(blocks[0])):
-            neurons = len(blocks[0]) if blocks else "N"
-            raise ValueError(f"{name}: found shape {np.shape(value)}, expected ({neurons}, {columns})")
-        blocks.append(block)
-    P = np.concatenate(blocks, axis=1)
-    return (P.T @ P / len(P))[_ROWS, _COLUMNS]
+        columns, blocks = [], []
+        for name, value, place in vectors:
+            width = place.stop - place.start
+            block = np.asarray(value)
+            block = block[:, None] if block.ndim == 1 and width == 1 else block
+            if block.ndim != 2 or block.shape[1] != width or (blocks and len(block) != len(blocks[0])):
+                neurons = len(blocks[0]) if blocks else "N"
+                raise ValueError(f"{name}: found shape {np.shape(value)}, expected ({neurons}, {width})")
+            blocks.append(block)
+            columns += range(place.start, place.stop)
+        P = np.concatenate(blocks, axis=1)
+        Sigma = Sigma.astype(np.result_type(Sigma, P))
+        Sigma[np.ix_(columns, columns)] = P.T @ P / len(P)
+    return Sigma[_ROWS, _COLUMNS]
 
 
 def outputs(sigma, x):
@@ -227,7 +235,7 @@ def _symmetric_gradient(Sigma, trials):
 
 FACTOR = 0.5
 ALPHA = DT / TAU
-# The output at step t reads kappa[t + _READ], and the gain of the state at t + _GAIN.
+# The output at step t reads kappa[t + _READ], and what follows from the state at t + _GAIN.
 _READ = 1
 _GAIN = 1
 
@@ -338,16 +346,21 @@ def _chebyshev(coefficients, x):
     return coefficients[0] + x * last - before
 
 
+def _over_time(Sigma, x):
+    """Return inputs with time first, shape (time, ..., batch, N_INPUTS), to broadcast over the axes of Sigma."""
+    return np.swapaxes(x, 0, 1).reshape((x.shape[1],) + (1,) * (Sigma.ndim - 2) + (x.shape[0], N_INPUTS))
+
+
 def _latents(Sigma, x):
     """Return the latents before the first and after every step, shape (time + 1, ..., batch, entries) each."""
-    lead, steps, batch = Sigma.shape[:-2], x.shape[1], x.shape[0]
-    x = np.swapaxes(x, 0, 1).reshape((steps,) + (1,) * len(lead) + (batch, N_INPUTS))
+    lead, steps, batch = Sigma.shape[:-2], len(x), x.shape[-2]
+    now = slice(0, steps)
     kappa_m = np.zeros((steps + 1, *x.shape[1:-1], 4))
     fixed_1 = ALPHA * x
     for t in range(steps):
         kappa_m[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_m[t]
     kappa_u = np.zeros((steps + 1, *lead, batch, 2), Sigma.dtype)
-    now = slice(0, steps)  # known before the loop: all that is the same for every state of the recurrent latents
+    # Known before the loop: all that is the same for every state of the recurrent latents.
     fixed_1 = _dot(kappa_m[now] @ Sigma[..., P_M, P_M], kappa_m[now])
     fixed_2 = 2 * (kappa_m[now] @ Sigma[..., P_M, P_U])
     fixed_3 = Sigma[..., P_U, P_U]
@@ -361,8 +374,11 @@ def _latents(Sigma, x):
     return kappa_m, kappa_u
 
 
-def _state_statistics(Sigma, kappa_m, kappa_u):
-    """Return Delta and the gains, shape (time + 1, ..., batch, 1) each."""
+def _state(Sigma, x, kappa_m, kappa_u):
+    """Return what latents have at each time, shape (time + 1, ..., batch, entries) each, without the last if of inputs.
+
+    Delta, g: statistics over neurons, gains and columns.
+    """
     Delta = (
         _dot(kappa_m @ Sigma[..., P_M, P_M], kappa_m)
         + _dot(kappa_u @ Sigma[..., P_U, P_U], kappa_u)
@@ -372,9 +388,9 @@ def _state_statistics(Sigma, kappa_m, kappa_u):
     return Delta, g
 
 
-def _readout(Sigma, kappa_m, kappa_u, g):
+def _readout(Sigma, x, kappa_m, kappa_u, g):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
-    steps = len(kappa_m) - 1
+    steps = len(x)
     read = slice(_READ, steps + _READ)
     at = slice(_GAIN, steps + _GAIN)
     return g[at] * (kappa_m[read] @ Sigma[..., P_M, P_Z] + kappa_u[read] @ Sigma[..., P_U, P_Z])
@@ -382,9 +398,10 @@ def _readout(Sigma, kappa_m, kappa_u, g):
 
 def _outputs(Sigma, x):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
+    x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
-    _, g = _state_statistics(Sigma, *latents)
-    return _readout(Sigma, *latents, g)
+    _, g = _state(Sigma, x, *latents)
+    return _readout(Sigma, x, *latents, g)
 
 
 def _error(output, y, mask):
@@ -403,17 +420,18 @@ def _trial_loss(Sigma, x, y, mask):
 
 def _trial_adjoint(Sigma, x, y, mask):
     """Return dL/dSigma with each visible block once, by backpropagation through the latents."""
+    x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
     kappa_m, kappa_u = latents
-    steps = x.shape[1]
+    steps = len(x)
     now, read = slice(0, steps), slice(_READ, steps + _READ)
     at = slice(_GAIN, steps + _GAIN)
-    Delta, g = _state_statistics(Sigma, *latents)
+    Delta, g = _state(Sigma, x, *latents)
     g_Delta = _g_Delta(Delta)
-    error, weight = _error(_readout(Sigma, *latents, g), y, mask)
+    error, weight = _error(_readout(Sigma, x, *latents, g), y, mask)
     y_bar = 2 * weight * error
     kappa_u_bar = np.zeros_like(kappa_u)
-    # What reaches latents, gains and statistics from the output, for all times.
+    # What reaches latents, gains, statistics and columns from the output, for all times.
     g_bar = (kappa_m[read] @ Sigma[..., P_M, P_Z] + kappa_u[read] @ Sigma[..., P_U, P_Z]) * y_bar
     Delta_bar = g_Delta[at] * g_bar
     kappa_u_bar[read] += g[at] * (y_bar * Sigma[..., P_Z, P_U])
@@ -429,7 +447,7 @@ def _trial_adjoint(Sigma, x, y, mask):
         g_bar_t = _dot(fixed_1[t], lambda_u)
         Delta_bar_t = fixed_2[t] * g_bar_t
         kappa_u_bar[t] += (1 - ALPHA) * lambda_u + fixed_3[t] * (lambda_u @ fixed_4) + Delta_bar_t * fixed_5[t]
-    # What reaches gains and statistics from the steps, and all that reaches statistics.
+    # What reaches gains, statistics and columns from the steps, and all that reaches them.
     g_step = ALPHA * _dot(kappa_m[now] @ Sigma[..., P_M, P_V] + kappa_u[now] @ Sigma[..., P_U, P_V], kappa_u_bar[1:])
     Delta_step = g_Delta[now] * g_step
     Delta_total = np.zeros((steps + 1, *Delta_bar.shape[1:]), Delta_bar.dtype)
