@@ -431,6 +431,7 @@ class _Analysis:
         known = {p.symbol for p in self.projections.values()} | {gate.symbol for gate in self.gates.values()}
         value = self.value(meaning)
         if isinstance(value, MatrixSymbol) and value not in known:
+            self.taken.discard(value.name)
             for key, projection in self.projections.items():
                 if projection.symbol == value:
                     self.projections[key] = replace(projection, symbol=symbol)

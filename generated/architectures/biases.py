@@ -389,7 +389,6 @@ def _outputs(Sigma, x):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
     x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
-    _, _, _, _ = _state(Sigma, x, *latents)
     return _readout(Sigma, x, *latents)
 
 

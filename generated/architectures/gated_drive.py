@@ -261,31 +261,31 @@ def _latents(Sigma, x):
         kappa_m_t = kappa_m[t]
         kappa_u_t = kappa_u[t]
         col_a_g = kappa_m_t * fixed_1 + kappa_u_t @ fixed_2
-        col_gate = 1 / (1 + np.exp(-col_a_g))
+        col_gate = 0.5 * np.tanh(0.5 * col_a_g) + 0.5
         col_a_k = kappa_m_t * fixed_3 + kappa_u_t @ fixed_4
-        col_open = 1 / (1 + np.exp(-col_a_k))
+        col_open = 0.5 * np.tanh(0.5 * col_a_k) + 0.5
         col_a = kappa_m_t * fixed_5 + kappa_u_t @ fixed_6
-        col_w3 = col_a * col_gate
-        col_w4 = x[t] * col_open
-        kappa_m[t + 1] = ALPHA * col_w4 + (1 - ALPHA) * kappa_m_t
-        kappa_u[t + 1] = ALPHA * col_w3 + (1 - ALPHA) * kappa_u_t
+        col_w = col_a * col_gate
+        col_w2 = x[t] * col_open
+        kappa_m[t + 1] = ALPHA * col_w2 + (1 - ALPHA) * kappa_m_t
+        kappa_u[t + 1] = ALPHA * col_w + (1 - ALPHA) * kappa_u_t
     return kappa_m, kappa_u
 
 
 def _state(Sigma, x, kappa_m, kappa_u):
     """Return what latents have at each time, shape (time + 1, ..., batch, entries) each, without the last if of inputs.
 
-    col_a_g, col_gate, col_a_k, col_open, col_a, col_w3, col_w4: statistics over neurons, gains and columns.
+    col_a_g, col_gate, col_a_k, col_open, col_a, col_w, col_w2: statistics over neurons, gains and columns.
     """
     now = slice(0, len(x))
     col_a_g = kappa_m * Sigma[..., P_M, P_G] + kappa_u @ Sigma[..., P_U, P_G]
-    col_gate = 1 / (1 + np.exp(-col_a_g))
+    col_gate = 0.5 * np.tanh(0.5 * col_a_g) + 0.5
     col_a_k = kappa_m * Sigma[..., P_M, P_K] + kappa_u @ Sigma[..., P_U, P_K]
-    col_open = 1 / (1 + np.exp(-col_a_k))
+    col_open = 0.5 * np.tanh(0.5 * col_a_k) + 0.5
     col_a = kappa_m * Sigma[..., P_M, P_V] + kappa_u @ Sigma[..., P_U, P_V]
-    col_w3 = col_a * col_gate
-    col_w4 = x * col_open[now]
-    return col_a_g, col_gate, col_a_k, col_open, col_a, col_w3, col_w4
+    col_w = col_a * col_gate
+    col_w2 = x * col_open[now]
+    return col_a_g, col_gate, col_a_k, col_open, col_a, col_w, col_w2
 
 
 def _readout(Sigma, x, kappa_m, kappa_u):
@@ -299,7 +299,6 @@ def _outputs(Sigma, x):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
     x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
-    _, _, _, _, _, _, _ = _state(Sigma, x, *latents)
     return _readout(Sigma, x, *latents)
 
 
@@ -325,12 +324,12 @@ def _trial_adjoint(Sigma, x, y, mask):
     steps = len(x)
     now, read = slice(0, steps), slice(_READ, steps + _READ)
     at = slice(_GAIN, steps + _GAIN)
-    col_a_g, col_gate, col_a_k, col_open, col_a, col_w3, col_w4 = _state(Sigma, x, *latents)
-    slope_gate_1 = 1 / (1 + np.exp(-col_a_g))**2 * np.exp(-col_a_g)
-    slope_open_1 = 1 / (1 + np.exp(-col_a_k))**2 * np.exp(-col_a_k)
-    slope_w3_1 = col_gate
-    slope_w3_2 = col_a
-    slope_w4_2 = x
+    col_a_g, col_gate, col_a_k, col_open, col_a, col_w, col_w2 = _state(Sigma, x, *latents)
+    slope_gate_1 = 0.25 - 0.25 * np.tanh(0.5 * col_a_g)**2
+    slope_open_1 = 0.25 - 0.25 * np.tanh(0.5 * col_a_k)**2
+    slope_w_1 = col_gate
+    slope_w_2 = col_a
+    slope_w2_2 = x
     error, weight = _error(_readout(Sigma, x, *latents), y, mask)
     y_bar = 2 * weight * error
     kappa_m_bar = np.zeros_like(kappa_m)
@@ -348,12 +347,12 @@ def _trial_adjoint(Sigma, x, y, mask):
     for t in range(steps - 1, 0, -1):
         lambda_m = kappa_m_bar[t + 1]
         lambda_u = kappa_u_bar[t + 1]
-        col_w4_bar_t = ALPHA * lambda_m
-        col_w3_bar_t = ALPHA * lambda_u
-        col_a_bar_t = slope_w3_1[t] * col_w3_bar_t
-        col_open_bar_t = slope_w4_2[t] * col_w4_bar_t
+        col_w2_bar_t = ALPHA * lambda_m
+        col_w_bar_t = ALPHA * lambda_u
+        col_a_bar_t = slope_w_1[t] * col_w_bar_t
+        col_open_bar_t = slope_w2_2[t] * col_w2_bar_t
         col_a_k_bar_t = slope_open_1[t] * col_open_bar_t
-        col_gate_bar_t = slope_w3_2[t] * col_w3_bar_t
+        col_gate_bar_t = slope_w_2[t] * col_w_bar_t
         col_a_g_bar_t = slope_gate_1[t] * col_gate_bar_t
         kappa_m_bar[t] += (
             (1 - ALPHA) * lambda_m
@@ -368,12 +367,12 @@ def _trial_adjoint(Sigma, x, y, mask):
             + col_a_bar_t @ fixed_6
         )
     # What reaches gains, statistics and columns from the steps, and all that reaches them.
-    col_w4_step = ALPHA * kappa_m_bar[1:]
-    col_w3_step = ALPHA * kappa_u_bar[1:]
-    col_a_step = slope_w3_1[now] * col_w3_step
-    col_open_step = slope_w4_2[now] * col_w4_step
+    col_w2_step = ALPHA * kappa_m_bar[1:]
+    col_w_step = ALPHA * kappa_u_bar[1:]
+    col_a_step = slope_w_1[now] * col_w_step
+    col_open_step = slope_w2_2[now] * col_w2_step
     col_a_k_step = slope_open_1[now] * col_open_step
-    col_gate_step = slope_w3_2[now] * col_w3_step
+    col_gate_step = slope_w_2[now] * col_w_step
     col_a_g_step = slope_gate_1[now] * col_gate_step
     Sigma_bar = np.zeros(Sigma.shape, y_bar.dtype)
     Sigma_bar[..., P_Z, P_M] = _summed(y_bar, kappa_m[read])

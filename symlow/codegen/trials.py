@@ -336,10 +336,11 @@ class TrialLowering:
     def _gate_slopes(self) -> dict[str, tuple[str, str, sympy.Expr]]:
         """The derivatives of gates that depend on overlaps, by name: gate, the argument's column, expression."""
         found = {}
-        for gate, slopes in self.backward.gate_slopes.items():
-            for number, (argument, slope) in enumerate(slopes, 1):
-                if gate in self.backward.moving and argument in self.backward.moving:
-                    found[f"slope_{gate}_{number}"] = (gate, argument, slope)
+        for gate, column in self.reduction.columns.items():
+            for number, (variable, argument) in enumerate(column.arguments, 1):
+                if gate in self.backward.moving and argument.name in self.backward.moving:
+                    slope = sympy.diff(_stable(column.function), variable)
+                    found[f"slope_{gate}_{number}"] = (gate, argument.name, slope)
         return found
 
     def _slopes(self) -> Iterator[str]:
@@ -529,8 +530,14 @@ class TrialLowering:
 
 def _gate_code(function: sympy.Expr | None, codes: Mapping[sympy.Symbol, str]) -> str:
     """Return the code of a function of columns, entry by entry."""
+    return str(NumpyFunctionPrinter(codes).doprint(_stable(function)))
+
+
+def _stable(function: sympy.Expr | None) -> sympy.Expr:
+    """Return a function with the logistic function as (1 + tanh(s/2)) / 2, which no argument makes overflow."""
     assert function is not None
-    return str(NumpyFunctionPrinter(codes).doprint(function))
+    s = sympy.Wild("s")
+    return function.replace(1 / (1 + sympy.exp(-s)), (1 + sympy.tanh(s / 2)) / 2)
 
 
 def lower_trials(derivation: Derivation) -> TrialCode:
