@@ -115,11 +115,11 @@ class _Author:
             "gaps": found.gaps,
         }
         if not found.mixings:
-            text = "No mixing of the columns of P moves a loss-visible overlap and leaves the output as it is."
+            text = "No mixing of the columns of {P} moves a loss-visible overlap and leaves the output as it is."
         else:
             count = _count(len(found.mixings), "independent mixing")
-            text = f"The output for any input is left as it is by {count} of the columns of P: {{mixings}}."
-        words = {"mixings": self._mixings(found.mixings)}
+            text = f"The output for any input is left as it is by {count} of the columns of {{P}}: {{mixings}}."
+        words = {"mixings": self._mixings(found.mixings), "P": _Words("P", "$P$")}
         return _fact("symmetries", kind(found.exact, found.gaps), text, evidence, **words)
 
     def function(self, found: Symmetries) -> Fact:

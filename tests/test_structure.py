@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import sympy
+from sympy import Rational
 
 import symlow
 from symlow.gaps import numerical_rank
@@ -17,7 +18,7 @@ from symlow.reachable import reachable_by_overlaps, reachable_by_tasks
 from symlow.response import MarkovParameters, SampledOutputs, linear_state_space, random_overlaps
 from symlow.structure import MODULAR, NUMERICAL, PROVED, UNDECIDED, Fact, kind
 from symlow.symmetries import find_symmetries
-from tests.conftest import EXPONENTIAL, compiled, derived, weights
+from tests.conftest import EXPONENTIAL, compiled, derived, random_trials, weights, with_rates
 
 TRIALS = {"kind": "trials"}
 
@@ -37,15 +38,11 @@ def facts(d) -> dict[str, Fact]:
 def test_arithmetic_modulo_the_prime():
     assert sympy.isprime(PRIME)
     assert 2048 * PRIME**2 < 2**63
-    for value in (sympy.Rational(-3, 7), sympy.Integer(12), sympy.Rational(999, 1000)):
-        assert fraction(residue(sympy_fraction(value))) == sympy_fraction(value)
+    for value in (Fraction(-3, 7), Fraction(12), Fraction(999, 1000)):
+        assert fraction(residue(value)) == value
     assert fraction(PRIME // 2 + 12345) is None
     with pytest.raises(ZeroDivisionError, match="1/67108859 has no residue"):
-        residue(sympy_fraction(sympy.Rational(1, PRIME)))
-
-
-def sympy_fraction(value):
-    return Fraction(int(value.p), int(value.q))
+        residue(Fraction(1, PRIME))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -230,6 +227,17 @@ def test_tasks_conserve_more(network, dimension, memory):
     for _ in range(3):
         rate = module.rhs(0.0, sigma, (rng.standard_normal((2, 15, 1)), rng.standard_normal((2, 15, 1))))
         assert np.abs(np.array(gradients) @ rate).max() <= 1e-11 * np.abs(rate).max() * np.abs(gradients).max()
+
+
+def test_learning_rates_of_vectors():
+    """With rates r the balance |u|^2 / r_u - |v|^2 / r_v is conserved by tasks."""
+    d = with_rates(derived(TRIALS, dt=0.2), u=Rational(1, 3), m=Rational(2))
+    module = d.compile()
+    assert reachable_by_overlaps(d).dimension == orbit_dimension_by_brackets(d) == 6
+    assert reachable_by_tasks(d, module).dimension == 5
+    sigma = random_overlaps(d, np.random.default_rng(1))
+    rate = dict(zip(d.overlaps, module.rhs(0.0, sigma, random_trials(d)), strict=True))
+    assert 3 * rate["u_u"] == pytest.approx(rate["v_v"], rel=1e-12)
 
 
 def test_learning_leaves_a_memory():
