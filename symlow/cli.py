@@ -24,7 +24,7 @@ from symlow.certificate import Certificate, Measurement
 from symlow.closure import drift_measurements
 from symlow.drift import drift as run_drift
 from symlow.drift import drift_trials
-from symlow.errors import FileError, SymlowError, listing
+from symlow.errors import FileError, SpecError, SymlowError, listing
 from symlow.explain import Explanation
 from symlow.files import check_writable, resolved, write_whole
 from symlow.generate import SOURCES, differences, generated_files, specifications, write
@@ -132,6 +132,8 @@ def explain(
 ) -> None:
     """Say why each overlap is loss-visible or loss-invisible, and show its equation term by term.
 
+    Without OVERLAP also what follows: symmetries, what learning conserves and can reach. Takes up to half a minute.
+
     Example: `symlow explain derivations/ger_barak_2026/rank1_linear.toml v_u`
     """
     derivation = derive_file(spec)
@@ -148,9 +150,12 @@ def explain(
         _say("")
         _print_explanation(explanation)
     _say("")
-    _say("Structure:")
-    for fact in derivation.structure:
-        _say(f"  {fact.kind}: {fact.statement}")
+    _say("Structure, at generic overlaps:")
+    try:
+        for fact in derivation.structure:
+            _say(f"  {fact.kind}: {fact.statement}")
+    except SpecError as error:  # all else is known without a module; this is not
+        _say(f"  not known, for there is no generated module: {error}")
 
 
 def _print_invariants(found: ConservedPolynomials) -> None:

@@ -21,7 +21,7 @@ from symlow.gaps import NumericalRank
 from symlow.overlaps import Overlap
 from symlow.printing.notation import Notation
 from symlow.reachable import Reachable, reachable_by_overlaps, reachable_by_tasks
-from symlow.symmetries import Mixing, Symmetries, find_symmetries
+from symlow.symmetries import Mixing, Symmetries, find_symmetries, size
 
 PROVED = "proved"
 MODULAR = "exact modulo a prime"
@@ -115,12 +115,12 @@ class _Author:
             "gaps": found.gaps,
         }
         if not found.mixings:
-            text = "No mixing of the columns of P moves a loss-visible overlap and leaves the output as it is."
+            text = "No mixing of the columns of {P} moves a loss-visible overlap and leaves the output as it is."
         else:
             count = _count(len(found.mixings), "independent mixing")
-            text = f"The output for any input is left as it is by {count} of the columns of P: {{mixings}}."
-        words = {"mixings": self._mixings(found.mixings)}
-        return _fact("symmetries", _kind(found.exact, found.gaps), text, evidence, **words)
+            text = f"The output for any input is left as it is by {count} of the columns of {{P}}: {{mixings}}."
+        words = {"mixings": self._mixings(found.mixings), "P": _Words("P", "$P$")}
+        return _fact("symmetries", kind(found.exact, found.gaps), text, evidence, **words)
 
     def function(self, found: Symmetries) -> Fact:
         total = len(self.derivation.overlaps)
@@ -137,7 +137,7 @@ class _Author:
             f"{_count(found.free, 'direction')} that it does not see. Networks of one function form a manifold of "
             f"dimension {total - found.function_rank} among the {_count(total, 'overlap')}."
         )
-        return _fact("function", _kind(found.exact, found.gaps[:1]), text, evidence)
+        return _fact("function", kind(found.exact, found.gaps[:1]), text, evidence)
 
     def reachable_by_overlaps(self, found: Reachable) -> Fact:
         total = len(self.derivation.overlaps)
@@ -158,7 +158,7 @@ class _Author:
             f"{wider.dimension - found.dimension} more than all losses of loss-visible overlaps conserve."
         )
         evidence = {**_numbers(found, total), "gaps": found.gaps}
-        return _fact("reachable_by_tasks", _kind(False, found.gaps), text, evidence)
+        return _fact("reachable_by_tasks", kind(False, found.gaps), text, evidence)
 
     def memory(self, found: Reachable, wider: Reachable) -> Fact:
         if found.memory:
@@ -171,7 +171,7 @@ class _Author:
             text = "Loss-visible overlaps and conserved quantities determine all others: nothing else is remembered."
         evidence = {"dimension": found.memory, "free": found.free, "dimension_by_overlaps": wider.memory}
         words = {"free": self._overlaps(found.free)}
-        return _fact("memory", _kind(False, found.gaps), text, evidence, **words)
+        return _fact("memory", kind(False, found.gaps), text, evidence, **words)
 
     def _overlaps(self, names: tuple[str, ...]) -> _Words:
         symbols = [f"${self.notation.doprint(self.derivation.symbols[name])}$" for name in names]
@@ -183,11 +183,11 @@ class _Author:
         latex = [f"${', '.join(self._change(*entry) for entry in mixing.entries)}$" for mixing in shown]
         return _Words("; ".join([*map(str, shown), *more]), "; ".join([*latex, *more]))
 
-    def _change(self, added: str, changed: str, value: Fraction) -> str:
+    def _change(self, added: str, changed: str, value: Fraction | None) -> str:
         """Return one column's change as LaTeX."""
-        factor = "" if abs(value) == 1 else str(abs(value))
-        sign = "-" if value < 0 else "+"
-        return rf"{self._column(changed)}\to {self._column(changed)}{sign}{factor}\varepsilon {self._column(added)}"
+        sign = "-" if value is not None and value < 0 else "+"
+        step = rf"{size(value)}\varepsilon {self._column(added)}"
+        return rf"{self._column(changed)}\to {self._column(changed)}{sign}{step}"
 
     def _column(self, label: str) -> str:
         letters = label.rstrip("0123456789")
@@ -203,7 +203,8 @@ def _fact(name: str, kind: str, text: str, evidence: Mapping[str, object], **wor
     return Fact(name, statement, latex, kind, MappingProxyType(dict(evidence)))
 
 
-def _kind(exact: bool, gaps: Iterable[NumericalRank]) -> str:
+def kind(exact: bool, gaps: Iterable[NumericalRank]) -> str:
+    """Return how a dimension is known: by exact arithmetic, or by numerical ranks with these gaps."""
     if exact:
         return MODULAR
     return NUMERICAL if all(gap.is_clear for gap in gaps) else UNDECIDED

@@ -38,16 +38,24 @@ class Mixing:
 
     Attributes:
         entries: (column added, column changed, coefficient): the changed column gets eps * coefficient * the added one.
+            The coefficient is None where it is no fraction of small numbers.
     """
 
-    entries: tuple[tuple[str, str, Fraction], ...]
+    entries: tuple[tuple[str, str, Fraction | None], ...]
 
     def __str__(self) -> str:
         """Return it in words, such as ``u + eps u, v - eps v``."""
         return ", ".join(
-            f"{changed} {'-' if value < 0 else '+'} eps {'' if abs(value) == 1 else f'{abs(value)} '}{added}"
+            f"{changed} {'-' if value is not None and value < 0 else '+'} {size(value)}eps {added}"
             for added, changed, value in self.entries
         )
+
+
+def size(coefficient: Fraction | None) -> str:
+    """Return the size of a coefficient as a factor: nothing for 1, ``c`` for one that is no fraction."""
+    if coefficient is None:
+        return "c "
+    return "" if abs(coefficient) == 1 else f"{abs(coefficient)} "
 
 
 @dataclass(frozen=True)
@@ -204,7 +212,7 @@ def _mixings(derivation: Derivation, basis: list[list[Fraction | None]]) -> tupl
             tuple(
                 (columns[added].label, columns[changed].label, value)
                 for (added, changed), value in zip(pairs, row, strict=True)
-                if value
+                if value != 0
             )
         )
         for row in basis

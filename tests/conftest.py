@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from typing import Any
 
 import numpy as np
+import sympy
 
 import symlow
 
@@ -43,6 +45,15 @@ def derived(task: dict[str, Any] | None = None, frozen: tuple[str, ...] = (), **
 def compiled(task: dict[str, Any] | None = None, frozen: tuple[str, ...] = (), **network: Any) -> Any:
     """The generated module of such a specification, made once for all tests."""
     return _compiled(json.dumps(task), frozen, json.dumps(network))
+
+
+def with_rates(derivation: symlow.DerivedSystem, **rates: sympy.Rational) -> symlow.DerivedSystem:
+    """The derivation with other learning rates of the vectors named."""
+    vectors = tuple(
+        dataclasses.replace(vector, rate=rates.get(vector.name, vector.rate)) for vector in derivation.network.vectors
+    )
+    network = dataclasses.replace(derivation.network, vectors=vectors)
+    return symlow.DerivedSystem(derivation.spec, network, derivation.loss)
 
 
 @functools.cache

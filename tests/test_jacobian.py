@@ -12,8 +12,19 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
+from sympy import Rational
 
-from tests.conftest import EXPONENTIAL, INTEGRATOR, NO_RESPONSE, OSCILLATION, compiled, derived, filters, states
+from tests.conftest import (
+    EXPONENTIAL,
+    INTEGRATOR,
+    NO_RESPONSE,
+    OSCILLATION,
+    compiled,
+    derived,
+    filters,
+    states,
+    with_rates,
+)
 
 GENERATED = sorted((Path(__file__).parents[1] / "generated").rglob("*.py"))
 TRIALS = {"kind": "trials"}
@@ -97,6 +108,11 @@ def test_read_outs_masks_and_frozen_vectors(readout):
     assert_jacobian(module, sigma, trials(module))
     still = [k for k, name in enumerate(module.OVERLAPS) if name in ("m1_m1", "m1_m2", "m2_m2")]
     assert np.all(module.jacobian(sigma, trials(module))[still] == 0)
+
+
+def test_learning_rates_of_vectors():
+    module = with_rates(derived(TRIALS, nonlinearity="erf", dt=0.2), u=Rational(1, 3), m=Rational(2)).compile()
+    assert_jacobian(module, network_states(module)[0], trials(module))
 
 
 @pytest.mark.parametrize("horizon", [5.0, math.inf])

@@ -7,12 +7,23 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
+from sympy import Rational
 
 import symlow
 from symlow.errors import ArrayError, GramMatrixError, LearningError
 from symlow.initial import overlaps_of_weights
 from symlow.simulate import FullNetwork
-from tests.conftest import EXPONENTIAL, INTEGRATOR, OSCILLATION, compiled, derived, filters, random_trials, weights
+from tests.conftest import (
+    EXPONENTIAL,
+    INTEGRATOR,
+    OSCILLATION,
+    compiled,
+    derived,
+    filters,
+    random_trials,
+    weights,
+    with_rates,
+)
 
 TRIALS = {"kind": "trials"}
 SYSTEMS = [
@@ -57,9 +68,13 @@ def exponential_solution(norm, scale=1.0):
     return d, module, solution(d, module, start, d.loss.impulse_trials())
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_spectrum_is_that_of_the_full_network_anywhere(system):
-    d, N = derived(**system), 9
+@pytest.mark.parametrize(
+    "d",
+    [*(derived(**system) for system in SYSTEMS), with_rates(derived(), u=Rational(1, 3), m=Rational(2))],
+    ids=["rank 1", "frozen m", "two outputs", "rates"],
+)
+def test_spectrum_is_that_of_the_full_network_anywhere(d):
+    N = 9
     P = weights(d, N, seed=1)
     columns = P.shape[1]
     found = symlow.stability(d, overlaps_of_weights(d, P))
