@@ -7,7 +7,7 @@ The modules in the order of the data, each stage reading the one before it:
     nonlinearity    phi and its Gaussian gain
     equations       a network of neurons as its user writes it
     equation_text   equations as text
-    equation_parser equations read from text
+    equation_reader equations read from text
     spec_tables     what tables of a specification share
     spec_trials     tables of tasks that are trials
     spec_tasks      the table of the task
@@ -15,6 +15,8 @@ The modules in the order of the data, each stage reading the one before it:
     spec_learning   the table of the learning rule
     spec            what the user wrote: validated, canonical, with a digest
     network         latents, fields, projections and read-out as data
+    components      which states stay in the span of which vectors
+    neuron_columns  columns of neurons, and their arithmetic
     span            the network that equations make
     architectures   low-rank networks by their sizes, as equations
     rules           learning rules, and the velocities that they need

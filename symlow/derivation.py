@@ -213,7 +213,7 @@ class Derivation:
         """
         if not self._conserves:
             raise InvariantError(
-                f"learning.rule: found {self.rule.words}{' with weight decay' if self.rule.weight_decay else ''}, which "
+                f"learning.rule: found {self.rule.words}{' with weight decay' * bool(self.rule.weight_decay)}, which "
                 "does not follow gradient flow; accepted: gradient descent, with rates, frozen vectors, clipping"
             )
         return conserved_polynomials(self.vector_fields, degree)

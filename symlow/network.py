@@ -171,6 +171,19 @@ class Network:
         rest = [name for name in order if name in reads.values() and name not in found]
         return (*found, *rest)
 
+    @cached_property
+    def read(self) -> frozenset[MatrixSymbol]:
+        """The symbols that the output is made of at one time, directly or through projections and gates."""
+        made_of = {gate.symbol: [column for _, column in gate.arguments] for gate in self.gates}
+        made_of |= {projection.symbol: list(projection.field.coefficients.values()) for projection in self.projections}
+        found: set[MatrixSymbol] = set()
+        expressions = [self.output_right]
+        while expressions:
+            new = expressions.pop().atoms(MatrixSymbol) - found
+            found |= new
+            expressions += [expression for symbol in new if symbol in made_of for expression in made_of[symbol]]
+        return frozenset(found)
+
     @property
     def ones(self) -> tuple[str, ...]:
         """The vectors of ones, whose overlaps are means over neurons; none where vectors have mean zero."""

@@ -16,9 +16,9 @@ which close if r is never needed but through such readings. Whatever is neither 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import reduce
 from types import MappingProxyType
-from typing import TypeVar
 
 import sympy
 from sympy import (
@@ -35,43 +35,14 @@ from sympy import (
 )
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
+from symlow.components import Components, is_phi
 from symlow.equation_text import written
-from symlow.equations import PHI, Equations, N, State
+from symlow.equations import Equations, N, State
 from symlow.errors import ClosureError, SpecError, listing
 from symlow.expressions import summands
 from symlow.network import Field, Gate, Latent, Network, Projection
+from symlow.neuron_columns import Neurons, plus, power_of_size, scale, scaled
 from symlow.nonlinearity import Nonlinearity
-
-Key = TypeVar("Key", str, int)
-
-
-@dataclass(frozen=True)
-class _Neurons:
-    """A column of neurons: coefficients of vectors, and numbers in front of states and of phi of fields."""
-
-    population: str
-    span: Mapping[str, MatrixExpr] = field(default_factory=dict)
-    states: Mapping[str, sympy.Expr] = field(default_factory=dict)
-    activities: Mapping[int, sympy.Expr] = field(default_factory=dict)
-
-    def scaled(self, number: sympy.Expr) -> _Neurons:
-        return replace(
-            self,
-            span={name: _scaled(number, value) for name, value in self.span.items()},
-            states={name: number * value for name, value in self.states.items()},
-            activities={name: number * value for name, value in self.activities.items()},
-        )
-
-    def plus(self, other: _Neurons) -> _Neurons:
-        span = dict(self.span)
-        for name, value in other.span.items():
-            span[name] = (span[name] + value).doit() if name in span else value
-        return replace(
-            self,
-            span={name: value for name, value in span.items() if not isinstance(value, ZeroMatrix)},
-            states=_added(self.states, other.states),
-            activities=_added(self.activities, other.activities),
-        )
 
 
 class _Analysis:
@@ -82,93 +53,27 @@ class _Analysis:
         self.linear = linear
         self.states = {state.symbol.name: state for state in equations.states}
         self.averages = equations.averages
+        # What is read is a sum over neurons; symbols stand for averages where the equations have these.
+        self.size = N if equations.averages else sympy.Integer(1)
         self.fields: list[Field] = []
         self.projections: dict[tuple[str, tuple[object, ...], bool], Projection] = {}
         self.gates: dict[tuple[sympy.Expr, tuple[MatrixExpr, ...]], Gate] = {}
         self.constants: dict[ImmutableDenseMatrix, MatrixSymbol] = {}
-        self.values: dict[str, _Neurons | MatrixExpr] = {}
+        self.values: dict[str, Neurons | MatrixExpr] = {}
         self.readings: dict[tuple[str, str], MatrixSymbol] = {}
         self.where = ""
         self.taken = {symbol.name for symbol, _ in equations.named} | {equations.inputs.name, *self.states}
-        self.outside = self._states_outside()
-        self.carriers = self._carriers_of_states()
-        self.keys = self._latent_keys()
-
-    # Which states stay in the span --------------------------------------------------------------------------------
-
-    def _states_outside(self) -> frozenset[str]:
-        """Return the states of which an activity is a part, directly or through another one."""
-        outside: set[str] = set()
-        found = True
-        while found:
-            found = False
-            for name, state in self.states.items():
-                if state.population is None or name in outside:
-                    continue
-                parts = set(self._parts(state.right))
-                if "phi" in parts or parts & {f"state {other}" for other in outside}:
-                    outside.add(name)
-                    found = True
-        return frozenset(outside)
-
-    def _carriers_of_states(self) -> dict[str, tuple[str, ...]]:
-        """Return for each state in the span the vectors that it can have a component along, in the order of P."""
-        reached: dict[str, set[str]] = {}
-        for name, state in self.states.items():
-            if state.population is not None and name not in self.outside:
-                parts = set(self._parts(state.right))
-                if state.initial is not None:
-                    parts |= set(self._parts(state.initial))
-                reached[name] = parts
-        for _ in reached:
-            for parts in reached.values():
-                for other in reached:
-                    if f"state {other}" in parts:
-                        parts |= reached[other]
-        return {
-            name: tuple(v.name for v in self.equations.vectors if f"vector {v.name}" in parts)
-            for name, parts in reached.items()
-        }
-
-    def _parts(self, expression: MatrixExpr) -> Iterator[str]:
-        """Give what a column of neurons, or a matrix that makes one, is made of: "vector u", "state h", "phi"."""
-        if isinstance(expression, MatAdd):
-            for argument in expression.args:
-                yield from self._parts(argument)
-        elif isinstance(expression, MatMul):
-            _, factors = expression.as_coeff_matrices()
-            yield from self._parts(next((f for f in factors if not isinstance(f, Identity)), factors[-1]))
-        elif isinstance(expression, ElementwiseApplyFunction):
-            if not _is_phi(expression):
-                return
-            if self.linear:
-                yield from self._parts(expression.expr)
-            else:
-                yield "phi"
-        elif isinstance(expression, MatrixSymbol):
-            definitions = {symbol.name: meaning for symbol, meaning in self.equations.named}
-            if expression.name in definitions:
-                yield from self._parts(definitions[expression.name])
-            elif expression.name in self.states:
-                yield f"state {expression.name}"
-            else:
-                yield f"vector {expression.name}"
-
-    def _latent_keys(self) -> dict[tuple[str, str], str]:
-        """Return a key for the latents of each state along each carrier: the vector, with the state if need be."""
-        along = [vector for vectors in self.carriers.values() for vector in vectors]
-        return {
-            (state, vector): vector if along.count(vector) == 1 else f"{vector}_{state}"
-            for state, vectors in self.carriers.items()
-            for vector in vectors
-        }
+        components = Components(equations, linear)
+        self.outside = components.outside
+        self.carriers = components.carriers
+        self.keys = components.keys
 
     # Values -------------------------------------------------------------------------------------------------------
 
-    def neurons(self, expression: MatrixExpr) -> _Neurons:
+    def neurons(self, expression: MatrixExpr) -> Neurons:
         """Return what a column of neurons is made of."""
         value = self.value(expression)
-        assert isinstance(value, _Neurons)
+        assert isinstance(value, Neurons)
         return value
 
     def column(self, expression: MatrixExpr) -> MatrixExpr:
@@ -177,14 +82,10 @@ class _Analysis:
         assert isinstance(value, MatrixExpr)
         return value
 
-    def value(self, expression: MatrixExpr) -> _Neurons | MatrixExpr:
+    def value(self, expression: MatrixExpr) -> Neurons | MatrixExpr:
         """Return the value of an expression with one column."""
         if isinstance(expression, MatAdd):
-            values = [self.value(argument) for argument in expression.args]
-            total = values[0]
-            for value in values[1:]:
-                total = _plus(total, value)
-            return total
+            return reduce(plus, [self.value(argument) for argument in expression.args])
         if isinstance(expression, MatMul):
             return self._product(expression)
         if isinstance(expression, MatrixSymbol):
@@ -203,25 +104,22 @@ class _Analysis:
             expression, "symlow does not know this operation", "write sums, products and functions of columns"
         )
 
-    def _product(self, product: MatMul) -> _Neurons | MatrixExpr:
+    def _product(self, product: MatMul) -> Neurons | MatrixExpr:
         number, factors = product.as_coeff_matrices()
         value = self.value(factors[-1])
         for factor in reversed(factors[:-1]):
             value = self._applied_to(factor, value)
-        return _scale(number, value)
+        return scale(number, value)
 
-    def _applied_to(self, factor: MatrixExpr, value: _Neurons | MatrixExpr) -> _Neurons | MatrixExpr:
+    def _applied_to(self, factor: MatrixExpr, value: Neurons | MatrixExpr) -> Neurons | MatrixExpr:
         """Return a matrix times a value."""
         if isinstance(factor, MatAdd):
-            total = self._applied_to(factor.args[0], value)
-            for argument in factor.args[1:]:
-                total = _plus(total, self._applied_to(argument, value))
-            return total
+            return reduce(plus, [self._applied_to(argument, value) for argument in factor.args])
         if isinstance(factor, MatMul):
             number, factors = factor.as_coeff_matrices()
             for inner in reversed(factors):
                 value = self._applied_to(inner, value)
-            return _scale(number, value)
+            return scale(number, value)
         if isinstance(factor, Identity):
             return value
         if isinstance(factor, Transpose):
@@ -234,12 +132,12 @@ class _Analysis:
         if (
             isinstance(factor, MatrixSymbol)
             and factor.name in self.equations.vector_symbols
-            and not isinstance(value, _Neurons)
+            and not isinstance(value, Neurons)
         ):
-            return _Neurons(self.equations.vector(factor.name).population, {factor.name: value})
-        if isinstance(factor, ImmutableDenseMatrix) and not isinstance(value, _Neurons) and factor.shape != (1, 1):
+            return Neurons(self.equations.vector(factor.name).population, {factor.name: value})
+        if isinstance(factor, ImmutableDenseMatrix) and not isinstance(value, Neurons) and factor.shape != (1, 1):
             return MatMul(self._constant(factor), value).doit()
-        if factor.shape[1] == 1 and not isinstance(value, _Neurons):
+        if factor.shape[1] == 1 and not isinstance(value, Neurons):
             return self._times(factor, value)
         if isinstance(factor, MatrixSymbol) and factor.shape[0] == factor.shape[1]:
             raise self._refused(
@@ -250,12 +148,12 @@ class _Analysis:
             )
         raise self._refused(factor, "symlow does not know this product", "write products that end in a column")
 
-    def _times(self, factor: MatrixExpr, scalar: MatrixExpr) -> _Neurons | MatrixExpr:
+    def _times(self, factor: MatrixExpr, scalar: MatrixExpr) -> Neurons | MatrixExpr:
         """Return a column times a column of one entry."""
         left = self.value(factor)
         if isinstance(scalar, Identity):
             return left
-        if isinstance(left, _Neurons):
+        if isinstance(left, Neurons):
             if left.states or left.activities:
                 raise self._refused(
                     factor,
@@ -265,7 +163,7 @@ class _Analysis:
             return replace(left, span={name: self._gate_product([value, scalar]) for name, value in left.span.items()})
         return self._gate_product([left, scalar])
 
-    def _symbol(self, symbol: MatrixSymbol) -> _Neurons | MatrixExpr:
+    def _symbol(self, symbol: MatrixSymbol) -> Neurons | MatrixExpr:
         name = symbol.name
         if name in self.values:
             return self.values[name]
@@ -276,18 +174,18 @@ class _Analysis:
             if state.population is None:
                 return _latent(name, symbol.shape[0])
             if name in self.outside:
-                return _Neurons(state.population, states={name: sympy.Integer(1)})
+                return Neurons(state.population, states={name: sympy.Integer(1)})
             vectors = self.carriers[name]
             columns = {v: self.equations.vector(v).columns for v in vectors}
-            return _Neurons(state.population, {v: _latent(self.keys[name, v], columns[v]) for v in vectors})
+            return Neurons(state.population, {v: _latent(self.keys[name, v], columns[v]) for v in vectors})
         if name in self.equations.vector_symbols:
-            return _Neurons(self.equations.vector(name).population, {name: Identity(1)})
+            return Neurons(self.equations.vector(name).population, {name: Identity(1)})
         raise self._refused(symbol, "it is used before its definition", "define it first")
 
-    def _applied(self, applied: ElementwiseApplyFunction) -> _Neurons | MatrixExpr:
+    def _applied(self, applied: ElementwiseApplyFunction) -> Neurons | MatrixExpr:
         value = self.value(applied.expr)
-        if _is_phi(applied):
-            if not isinstance(value, _Neurons):
+        if is_phi(applied):
+            if not isinstance(value, Neurons):
                 raise self._refused(
                     applied, "phi acts on columns of neurons", "write another function of short columns"
                 )
@@ -301,8 +199,8 @@ class _Analysis:
                     "let vectors read it, as in phi(U*V.T*r/N + M*x), or write the current form, "
                     "h' = -h + U*V.T*phi(h)/N",
                 )
-            return _Neurons(value.population, activities={self._field(value): sympy.Integer(1)})
-        if isinstance(value, _Neurons):
+            return Neurons(value.population, activities={self._field(value): sympy.Integer(1)})
+        if isinstance(value, Neurons):
             raise self._refused(
                 applied, "a function of neurons other than phi", "write phi, and give its formula as nonlinearity"
             )
@@ -311,7 +209,7 @@ class _Analysis:
 
     def _gated_product(self, product: MatrixExpr, arguments: list[MatrixExpr]) -> MatrixExpr:
         values = [self.value(argument) for argument in arguments]
-        if any(isinstance(value, _Neurons) for value in values):
+        if any(isinstance(value, Neurons) for value in values):
             raise self._refused(
                 product,
                 "a product of columns of neurons, neuron by neuron, is no combination of the vectors",
@@ -321,7 +219,7 @@ class _Analysis:
 
     # What is named ------------------------------------------------------------------------------------------------
 
-    def _field(self, value: _Neurons) -> int:
+    def _field(self, value: Neurons) -> int:
         found = Field("", value.population, self._in_order(value.span))
         for coefficient in found.coefficients.values():
             self._checked(coefficient)
@@ -329,22 +227,22 @@ class _Analysis:
             self.fields.append(found)
         return self.fields.index(found)
 
-    def _reading(self, reader: str, value: _Neurons | MatrixExpr, factor: MatrixExpr) -> MatrixExpr:
-        if not isinstance(value, _Neurons):
+    def _reading(self, reader: str, value: Neurons | MatrixExpr, factor: MatrixExpr) -> MatrixExpr:
+        if not isinstance(value, Neurons):
             raise self._refused(
                 factor, "a vector reads columns of neurons", "write the transpose before a state or phi"
             )
         columns = self.equations.vector(reader).columns
-        size = N if self.averages else sympy.Integer(1)  # what is read is a sum; symbols stand for averages
+        size = self.size
         total: MatrixExpr = ZeroMatrix(columns, 1)
         if value.span:
             power, span = self._without_size(value.span)
             read = Field("", value.population, self._in_order(span))
-            total = total + _scaled(size * power, self._projection(reader, read, linear=True))
+            total = total + scaled(size * power, self._projection(reader, read, linear=True))
         for position, number in value.activities.items():
-            total = total + _scaled(size * number, self._projection(reader, self.fields[position], linear=False))
+            total = total + scaled(size * number, self._projection(reader, self.fields[position], linear=False))
         for name, number in value.states.items():
-            total = total + _scaled(size * number, self._state_reading(reader, name))
+            total = total + scaled(size * number, self._state_reading(reader, name))
         return total.doit()
 
     def _without_size(self, span: Mapping[str, MatrixExpr]) -> tuple[sympy.Expr, Mapping[str, MatrixExpr]]:
@@ -353,7 +251,7 @@ class _Analysis:
             factor
             for coefficient in span.values()
             for term in summands(coefficient)
-            for factor in [_power_of_size(term)]
+            for factor in [power_of_size(term)]
         }
         if len(powers) > 1:
             raise SpecError(
@@ -361,7 +259,7 @@ class _Analysis:
                 "accepted: 1/N once for each Q.T*..., or nowhere"
             )
         power = powers.pop() if powers else sympy.Integer(1)
-        return power, {name: _scaled(1 / power, coefficient) for name, coefficient in span.items()}
+        return power, {name: scaled(1 / power, coefficient) for name, coefficient in span.items()}
 
     def _in_order(self, span: Mapping[str, MatrixExpr]) -> Mapping[str, MatrixExpr]:
         return MappingProxyType({v.name: span[v.name] for v in self.equations.vectors if v.name in span})
@@ -391,9 +289,9 @@ class _Analysis:
             )
             number, columns = number * coefficient, [*columns, MatMul(*factors).doit()]
         if len(columns) == 1:
-            return _scaled(number, columns[0])
+            return scaled(number, columns[0])
         variables = sympy.symbols(f"s1:{len(columns) + 1}")
-        return _scaled(number, self._gate(sympy.Mul(*variables), tuple(zip(variables, columns, strict=True))))
+        return scaled(number, self._gate(sympy.Mul(*variables), tuple(zip(variables, columns, strict=True))))
 
     def _gate(self, function: sympy.Expr, arguments: tuple[tuple[sympy.Symbol, MatrixExpr], ...]) -> MatrixSymbol:
         sizes = {column.shape[0] for _, column in arguments} - {1} or {1}
@@ -478,7 +376,7 @@ class _Analysis:
 
     def _read(self, name: str, reader: str) -> Latent:
         state, symbol = self.states[name], self.readings[name, reader]
-        size = 1 / N if self.averages else sympy.Integer(1)
+        size = 1 / self.size
         factor = self.equations.vector_symbols[reader].T
         right = self._checked(self._reading(reader, self.neurons(state.right).scaled(size), factor))
         start: MatrixExpr = ZeroMatrix(*symbol.shape)
@@ -527,11 +425,13 @@ def find_network(
         constants=MappingProxyType({symbol: matrix for matrix, symbol in analysis.constants.items()}),
         output_right=output,
     )
-    if network.reads_after_update and output.has(equations.inputs):
+    if network.reads_after_update and network.inputs in network.read:
         raise SpecError(
             f"network.readout: found {readout!r} with the input in the read-out, which at that time is not yet known; "
             "accepted: 'before_update'"
         )
+    if network.reads_after_update and not network.gain_after_update and network.gates:
+        raise SpecError(f"network.readout: found {readout!r} with gates; accepted: 'before_update', 'after_update'")
     return network
 
 
@@ -554,36 +454,3 @@ def _with_names(analysis: _Analysis) -> tuple[tuple[Field, ...], tuple[Projectio
 
 def _latent(key: str, entries: int) -> MatrixSymbol:
     return MatrixSymbol(f"kappa_{key}", entries, 1)
-
-
-def _is_phi(applied: ElementwiseApplyFunction) -> bool:
-    return isinstance(applied.function.expr, PHI)
-
-
-def _scaled(number: sympy.Expr, column: MatrixExpr) -> MatrixExpr:
-    return (number * column).expand().doit()
-
-
-def _scale(number: sympy.Expr, value: _Neurons | MatrixExpr) -> _Neurons | MatrixExpr:
-    return value.scaled(number) if isinstance(value, _Neurons) else _scaled(number, value)
-
-
-def _plus(left: _Neurons | MatrixExpr, right: _Neurons | MatrixExpr) -> _Neurons | MatrixExpr:
-    if isinstance(left, _Neurons):
-        assert isinstance(right, _Neurons)
-        return left.plus(right)
-    assert isinstance(right, MatrixExpr)
-    return (left + right).doit()
-
-
-def _added(left: Mapping[Key, sympy.Expr], right: Mapping[Key, sympy.Expr]) -> dict[Key, sympy.Expr]:
-    total = dict(left)
-    for key, value in right.items():
-        total[key] = total.get(key, sympy.Integer(0)) + value
-    return {key: value for key, value in total.items() if value != 0}
-
-
-def _power_of_size(term: MatrixExpr) -> sympy.Expr:
-    """Return the power of N in front of a term."""
-    number = term.as_coeff_matrices()[0] if isinstance(term, MatMul) else sympy.Integer(1)
-    return number.as_independent(N)[1]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from symlow.equation_parser import parse_equations
+from symlow.equation_reader import parse_equations
 from symlow.equations import Equations, Population, Vector
 from symlow.errors import SpecError
 from symlow.expressions import exact

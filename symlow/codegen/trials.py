@@ -221,7 +221,7 @@ class TrialLowering:
         yield gains, list(node.definitions)
 
     def _rows(self, moment: str = "", cotangents: str = "", **names: str) -> Rows:
-        """Return how to print for all times, in a loop (``t``), for the steps (``now``), the output (``read``, ``at``)."""
+        """Return how to print for all times, in a loop (``t``), for steps (``now``), the output (``read``, ``at``)."""
         latents = f"[{moment}]" if moment else ""
         scalars = {"": "", "t": "[t]", "now": "[now]", "read": "[at]", "at": "[at]"}[moment]
         with_inputs = "[t]" if moment == "t" else ""  # these have no value after the last step
