@@ -7,7 +7,7 @@ The modules in the order of the data, each stage reading the one before it:
     nonlinearity    phi and its Gaussian gain
     equations       a network of neurons as its user writes it
     equation_text   equations as text
-    equation_reader equations read from text
+    equation_reader  equations read from text
     spec_tables     what tables of a specification share
     spec_trials     tables of tasks that are trials
     spec_tasks      the table of the task

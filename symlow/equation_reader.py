@@ -23,7 +23,7 @@ import sympy
 from sympy import HadamardProduct, ImmutableDenseMatrix, Lambda, MatrixExpr, MatrixSymbol
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
-from symlow.equations import Equations, N, Population, State, Vector, phi
+from symlow.equations import Equations, N, Population, State, Vector, check_names, phi
 from symlow.errors import SpecError, listing, nearest
 from symlow.parser import FUNCTIONS, MAX_DEPTH, MAX_LENGTH, MAX_NODES, X, caret_error, parse_expression
 
@@ -93,6 +93,7 @@ class _Reader:
         states: Mapping[str, str],
         environment: Mapping[str, int],
     ) -> None:
+        check_names([vector.name for vector in vectors], [])
         self.vectors, self.populations, self.output = tuple(vectors), tuple(populations), output
         self.lines = [_line(text) for text in lines]
         self.environment, self.of_state = dict(environment), dict(states)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -136,7 +136,13 @@ class Equations:
                 columns; for an equation with unknown symbols or another shape than its left-hand side.
         """
         self._check_sizes()
-        self._check_names()
+        symbols = [
+            self.inputs,
+            self.output,
+            *(state.symbol for state in self.states),
+            *(s for s, _ in self.definitions),
+        ]
+        check_names([vector.name for vector in self.vectors], [symbol.name for symbol in symbols])
         self._check_populations()
         for symbol, right, known in self._right_hand_sides():
             unknown = sorted({s.name for s in right.atoms(MatrixSymbol)} - {s.name for s in known})
@@ -161,26 +167,6 @@ class Equations:
             )
         if not self.states:
             raise SpecError("no state equation; accepted: at least one, such as h' = -h + M*x")
-
-    def _check_names(self) -> None:
-        vectors = [vector.name for vector in self.vectors]
-        symbols = [
-            self.inputs,
-            self.output,
-            *(state.symbol for state in self.states),
-            *(s for s, _ in self.definitions),
-        ]
-        others = [symbol.name for symbol in symbols]
-        for what, names, pattern in (("vector", vectors, "[A-Za-z]+"), ("symbol", others, "[A-Za-z][A-Za-z0-9]*")):
-            for name in names:
-                if not re.fullmatch(pattern, name) or keyword.iskeyword(name) or name in RESERVED:
-                    digits = " and digits" if what == "symbol" else ""
-                    raise SpecError(f"{what} {name!r}: accepted: names of letters{digits} that mean nothing in Python")
-        every = [name.upper() for name in (*vectors, *others)]
-        for what, names in (("vector", vectors), ("symbol", others)):
-            for name in names:
-                if every.count(name.upper()) > 1:
-                    raise SpecError(f"{what} {name!r}: another one has the same name but for upper and lower case")
 
     def _check_populations(self) -> None:
         names = [population.name for population in self.populations]
@@ -243,6 +229,20 @@ class Equations:
         """Whether projections are averages over neurons, (1/N) q^T phi(h), rather than sums q^T h."""
         rights = [right for _, right, _ in self._right_hand_sides()]
         return any(right.has(N) and _has_scalar(right) for right in rights)
+
+
+def check_names(vectors: Sequence[str], symbols: Sequence[str]) -> None:
+    """Raise :class:`SpecError` unless names of vectors and other symbols are accepted, each once in either case."""
+    for what, names, pattern in (("vector", vectors, "[A-Za-z]+"), ("symbol", symbols, "[A-Za-z][A-Za-z0-9]*")):
+        for name in names:
+            if not re.fullmatch(pattern, name) or keyword.iskeyword(name) or name in RESERVED:
+                digits = " and digits" if what == "symbol" else ""
+                raise SpecError(f"{what} {name!r}: accepted: names of letters{digits} that mean nothing in Python")
+    every = [name.upper() for name in (*vectors, *symbols)]
+    for what, names in (("vector", vectors), ("symbol", symbols)):
+        for name in names:
+            if every.count(name.upper()) > 1:
+                raise SpecError(f"{what} {name!r}: another one has the same name but for upper and lower case")
 
 
 def _has_scalar(expression: MatrixExpr) -> bool:

@@ -5,7 +5,7 @@ sum_c (columns of c) coefficient_c + sum_r (number) r + sum_f (number) phi(f)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ import sympy
 from sympy import MatMul, MatrixExpr, ZeroMatrix
 
 from symlow.equations import N
+from symlow.expressions import summands
 
 Key = TypeVar("Key", str, int)
 
@@ -81,7 +82,8 @@ def _added(left: Mapping[Key, sympy.Expr], right: Mapping[Key, sympy.Expr]) -> d
     return {key: value for key, value in total.items() if value != 0}
 
 
-def power_of_size(term: MatrixExpr) -> sympy.Expr:
-    """Return the power of N in front of a term."""
-    number = term.as_coeff_matrices()[0] if isinstance(term, MatMul) else sympy.Integer(1)
-    return number.as_independent(N)[1]
+def powers_of_size(columns: Iterable[MatrixExpr]) -> tuple[sympy.Expr, ...]:
+    """Return the powers of N in front of the terms of columns, each once."""
+    terms = [term for column in columns for term in summands(column)]
+    numbers = [term.as_coeff_matrices()[0] if isinstance(term, MatMul) else sympy.Integer(1) for term in terms]
+    return tuple(sorted({number.as_independent(N)[1] for number in numbers}, key=str))

@@ -290,9 +290,7 @@ def _checked_exponent(text: str, node: ast.expr) -> Fraction:
         raise caret_error(text, node.col_offset, "x in an exponent; write exp(x) for e**x and exp(x*log(2)) for 2**x")
     exponent = _exact(text, node)
     if exponent is None:
-        raise caret_error(
-            text, node.col_offset, "an exponent that is not a plain number; write for example 2, -1 or (1/2)"
-        )
+        raise caret_error(text, node.col_offset, "an exponent that is not a plain number; write 2, -1 or (1/2)")
     if abs(exponent) > MAX_EXPONENT:
         raise caret_error(text, node.col_offset, f"an exponent beyond {MAX_EXPONENT}; write one from -20 to 20")
     return abs(exponent)

@@ -39,9 +39,8 @@ from symlow.components import Components, is_phi
 from symlow.equation_text import written
 from symlow.equations import Equations, N, State
 from symlow.errors import ClosureError, SpecError, listing
-from symlow.expressions import summands
 from symlow.network import Field, Gate, Latent, Network, Projection
-from symlow.neuron_columns import Neurons, plus, power_of_size, scale, scaled
+from symlow.neuron_columns import Neurons, plus, powers_of_size, scale, scaled
 from symlow.nonlinearity import Nonlinearity
 
 
@@ -229,9 +228,7 @@ class _Analysis:
 
     def _reading(self, reader: str, value: Neurons | MatrixExpr, factor: MatrixExpr) -> MatrixExpr:
         if not isinstance(value, Neurons):
-            raise self._refused(
-                factor, "a vector reads columns of neurons", "write the transpose before a state or phi"
-            )
+            raise self._refused(factor, "a vector reads columns of neurons", "write V.T before a state or phi")
         columns = self.equations.vector(reader).columns
         size = self.size
         total: MatrixExpr = ZeroMatrix(columns, 1)
@@ -247,19 +244,13 @@ class _Analysis:
 
     def _without_size(self, span: Mapping[str, MatrixExpr]) -> tuple[sympy.Expr, Mapping[str, MatrixExpr]]:
         """Return coefficients without the power of N that they share, and that power."""
-        powers = {
-            factor
-            for coefficient in span.values()
-            for term in summands(coefficient)
-            for factor in [power_of_size(term)]
-        }
+        powers = powers_of_size(span.values())
         if len(powers) > 1:
             raise SpecError(
-                f"{self.where}: found terms with {listing(sorted(map(str, powers)))} that are read together; "
-                "accepted: 1/N once for each Q.T*..., or nowhere"
+                f"{self.where}: found terms with {listing(map(str, powers))} that are read together; accepted: 1/N "
+                "once for each Q.T*..., or nowhere"
             )
-        power = powers.pop() if powers else sympy.Integer(1)
-        return power, {name: scaled(1 / power, coefficient) for name, coefficient in span.items()}
+        return powers[0], {name: scaled(1 / powers[0], coefficient) for name, coefficient in span.items()}
 
     def _in_order(self, span: Mapping[str, MatrixExpr]) -> Mapping[str, MatrixExpr]:
         return MappingProxyType({v.name: span[v.name] for v in self.equations.vectors if v.name in span})
@@ -296,7 +287,9 @@ class _Analysis:
     def _gate(self, function: sympy.Expr, arguments: tuple[tuple[sympy.Symbol, MatrixExpr], ...]) -> MatrixSymbol:
         sizes = {column.shape[0] for _, column in arguments} - {1} or {1}
         if len(sizes) > 1:
-            raise SpecError(f"{self.where}: a product of columns of {sizes} entries; accepted: equal numbers, or one")
+            raise SpecError(
+                f"{self.where}: a product of columns of {listing(map(str, sorted(sizes)))} entries; accepted: equal numbers, or one"
+            )
         names = sympy.symbols(f"s1:{len(arguments) + 1}")
         function = function.xreplace(dict(zip((variable for variable, _ in arguments), names, strict=True)))
         columns = tuple(column for _, column in arguments)

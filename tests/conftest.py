@@ -52,7 +52,8 @@ def with_rates(derivation: symlow.DerivedSystem, **rates: sympy.Rational) -> sym
     vectors = tuple(
         dataclasses.replace(vector, rate=rates.get(vector.name, vector.rate)) for vector in derivation.network.vectors
     )
-    network = dataclasses.replace(derivation.network, vectors=vectors)
+    equations = dataclasses.replace(derivation.network.equations, vectors=vectors)
+    network = dataclasses.replace(derivation.network, equations=equations)
     return symlow.DerivedSystem(derivation.spec, network, derivation.loss)
 
 

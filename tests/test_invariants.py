@@ -14,6 +14,7 @@ import sympy
 from scipy.integrate import solve_ivp
 
 import symlow
+from symlow.equations import Vector
 from symlow.errors import ArrayError, InvariantError
 from symlow.invariants import lax_pair
 from symlow.invariants.invariant import evaluate
@@ -21,7 +22,6 @@ from symlow.invariants.null_space import null_space
 from symlow.invariants.orbits import independent, most_invariants
 from symlow.invariants.polynomials import evaluated
 from symlow.invariants.search import prove
-from symlow.network import Vector
 from symlow.printing.text import conserved
 from symlow.tasks import build_loss
 from symlow.views import DerivedSystem
@@ -39,7 +39,8 @@ def with_rates(**rates):
     """The linear network of rank 1 with the given learning rates."""
     d = derived()
     vectors = tuple(Vector(v.name, v.columns, sympy.Rational(rates.get(v.name, 1)), v.role) for v in d.network.vectors)
-    network = dataclasses.replace(d.network, vectors=vectors)
+    equations = dataclasses.replace(d.network.equations, vectors=vectors)
+    network = dataclasses.replace(d.network, equations=equations)
     return DerivedSystem(d.spec, network, build_loss(d.spec))
 
 

@@ -7,51 +7,27 @@ import itertools
 
 import numpy as np
 import pytest
-from sympy import Identity, Integer, MatrixSymbol
+import sympy
+from sympy import MatrixSymbol
 
 from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
+from symlow.equations import N, Population, State, Vector
 from symlow.errors import SpecError
 from symlow.infinite_width import gaussian_nodes
-from symlow.network import Carrier, Projection, Vector
 from symlow.nonlinearity import nonlinearity
 from symlow.simulate import FullNetwork
+from symlow.span import find_network
 from symlow.tasks import build_loss
 from tests.conftest import spec
-from tests.test_own_network import NETWORKS, a, b, network, x, y
+from tests.hand_made import EVERY, hand_made
 
-ONE = ("one", 1, False)
-INPUT, LOOP, READ = ("m", 2, True), ("u", 1, True), ("z", 1, True)
 TRIALS = {"kind": "trials"}
 
 
-def with_means(vectors, carriers, projections, reader):
-    return dataclasses.replace(network([*vectors, ONE], carriers, projections, reader), ones="one")
-
-
-EVERY = {
-    **NETWORKS,
-    "nothing fed back": network([INPUT, READ], [("m", x)], [], "z"),
-    "bias alone": network([("c", 1, True), READ], [("c", Identity(1))], [], "z"),
-    "coupled loops": network(
-        [("u", 2, True), ("f", 1, True), ("v", 2, True), ("g", 1, True), READ],
-        [("u", 3 * a), ("f", 2 * b)],
-        [(a, "v"), (b, "g")],
-        "z",
-    ),
-    "means": with_means([INPUT, LOOP, ("v", 1, True), READ], [("m", x), ("u", b)], [(b, "v")], "z"),
-    "means, tied": with_means([INPUT, LOOP], [("m", x), ("u", b)], [(b, "u")], "u"),
-    "mean activity fed back": with_means([INPUT, LOOP, READ], [("m", x), ("u", b)], [(b, "one")], "z"),
-    "mean activity read out": with_means(
-        [INPUT, ("u", 1, True), ("v", 1, True)], [("m", x), ("u", b)], [(b, "v")], "one"
-    ),
-}  # fmt: skip
-
-
 def system(name, phi, readout):
-    net = dataclasses.replace(EVERY[name], nonlinearity=nonlinearity(phi), readout=readout)
     given = spec(TRIALS, inputs=2)
-    derivation = Derivation(given, net, build_loss(given))
+    derivation = Derivation(given, hand_made(name, phi, readout), build_loss(given))
     return derivation, compile_module(derivation)
 
 
@@ -85,8 +61,8 @@ def test_flow_against_infinite_width(name):
     index, ones = derivation.reduction.index, derivation.network.ones
     P = weights(module, ones)
     gram = P.T @ P / len(P)
-    carriers = [k for c in derivation.reduction.latents for k in range(index.slice(c).start, index.slice(c).stop)]
-    column_of_ones = index.slice(ones).start if ones else None
+    carriers = [k for c in derivation.network.carriers for k in range(index.slice(c).start, index.slice(c).stop)]
+    column_of_ones = index.slice(ones[0]).start if ones else None
     nodes, mass = gaussian_nodes(gram, carriers, 24 if len(carriers) > 3 else 32, 2, column_of_ones)
     flow = FullNetwork(derivation.network, "sum_dt", 0.5, mass).flow(nodes, data(module))
     found = module.gram(module.rhs(0.0, gram[module._ROWS, module._COLUMNS], data(module)))
@@ -95,47 +71,41 @@ def test_flow_against_infinite_width(name):
 
 def test_name_of_the_input_is_free():
     renamed = {}
+    tied = hand_made("tied").equations
     for name in ("x", "alpha", "g", "Delta"):
-        inputs = MatrixSymbol(name, 2, 1)
-        net = dataclasses.replace(
-            NETWORKS["tied"],
-            inputs=inputs,
-            carriers=(Carrier("inp", inputs), Carrier("rec", a)),
-            nonlinearity=nonlinearity("erf"),
-        )
+        x = MatrixSymbol(name, 2, 1)
+        states = tuple(dataclasses.replace(s, right=s.right.subs(tied.inputs, x)) for s in tied.states)
+        equations = dataclasses.replace(tied, inputs=x, states=states)
+        network = find_network(equations, nonlinearity("erf"), sympy.Rational(1, 20), sympy.Integer(1), "after_update")
         given = spec(TRIALS, inputs=2)
-        module = compile_module(Derivation(given, net, build_loss(given)))
+        module = compile_module(Derivation(given, network, build_loss(given)))
         P = weights(module, False)
         renamed[name] = module.loss_gradient((P.T @ P / 25)[module._ROWS, module._COLUMNS], data(module))
     assert all(np.array_equal(gradient, renamed["x"]) for gradient in renamed.values())
 
 
-GOOD = EVERY["means"]
+GOOD = hand_made("means", "erf").equations
+h, x = GOOD.states[0].symbol, GOOD.inputs
+M, Z = (GOOD.vector_symbols[name] for name in "mz")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"carriers": ()}, "at least one carrier"),
-        ({"carriers": (Carrier("m", x), Carrier("m", x))}, "each of them once; add up the drives"),
-        ({"carriers": (Carrier("q", x),)}, "unknown vector 'q'; accepted: m, u, v, z, one"),
-        ({"carriers": (Carrier("m", MatrixSymbol("w", 2, 1)),)}, "drive of m: found w; accepted: inputs and"),
-        ({"carriers": (Carrier("u", x),)}, r"drive of u: found shape \(2, 1\); accepted: \(1, 1\)"),
-        ({"output": Projection(y, "m")}, r"projection y: found shape \(1, 1\); accepted: \(2, 1\)"),
-        ({"projections": (Projection(b, "w"),)}, "unknown vector 'w'"),
-        ({"ones": "z"}, "vector 'z': accepted: ones as the last vector, of one column, not trained"),
-        ({"ones": "nought"}, "unknown vector 'nought'"),
+        ({"states": ()}, "no state equation; accepted: at least one"),
+        ({"states": (State(h, -h + MatrixSymbol("q", N, 2) * x),)}, "equation of h: unknown 'q'; accepted: m, u, v, z"),
+        ({"states": (State(h, x),)}, r"equation of h: found shape \(2, 1\); accepted: \(N, 1\)"),
+        ({"readout": M.T * h / N}, r"equation of y: found shape \(2, 1\); accepted: \(1, 1\)"),
+        ({"populations": (Population(ones="z"),)}, "vector 'z': accepted: ones as a vector of one column, not trained"),
+        ({"populations": (Population(ones="nought"),)}, "vector 'nought': accepted: ones"),
         (
-            {"vectors": (*GOOD.vectors[:-1], Vector("one", 1, Integer(1), ""))},
-            "vector 'one': accepted: ones as the last",
+            {"vectors": (*GOOD.vectors[:-1], Vector("one", 1, sympy.Integer(1), ""))},
+            "vector 'one': accepted: ones as a vector of one column",
         ),
+        ({"populations": (Population(weight=sympy.Integer(0)),)}, "found weight 0; accepted: more than 0"),
+        ({"states": (State(h, -h, population="e"),)}, "unknown population 'e'"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(change, message):
     with pytest.raises(SpecError, match=message):
         dataclasses.replace(GOOD, **change)
-
-
-def test_names_of_generated_code_are_refused():
-    with pytest.raises(SpecError, match="vector 'np': accepted: names of letters that mean nothing in Python"):
-        network([("m", 2, True), ("np", 1, True)], [("m", x)], [], "np")

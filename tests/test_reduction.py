@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sympy
-from sympy import MatrixSymbol
 
 import symlow
+from symlow.architectures import build_network
 from symlow.errors import SpecError, UnknownNameError
 from symlow.learning import GramFlow
-from symlow.network import Carrier, Network, Projection, Vector, build_network
-from symlow.nonlinearity import nonlinearity
 from symlow.reduction import Reduction
 from tests.conftest import EXPONENTIAL, compiled, derived, filters, spec, states
+from tests.hand_made import by_hand
 
 
 def test_names_and_order_at_rank_1():
@@ -70,25 +69,10 @@ def test_frozen_vector_that_does_not_exist():
         build_network(spec(frozen=("m", "w")))
 
 
-def hand_made(carriers, projections, reader, vectors, inputs=1):
-    return Network(
-        vectors=tuple(Vector(name, columns, sympy.Integer(1), "a test vector") for name, columns in vectors),
-        inputs=MatrixSymbol("x", inputs, 1),
-        carriers=tuple(Carrier(*carrier) for carrier in carriers),
-        projections=tuple(Projection(*projection) for projection in projections),
-        output=Projection(MatrixSymbol("y", 1, 1), reader),
-        nonlinearity=nonlinearity("linear"),
-        dt=sympy.Rational(1, 10),
-        tau=sympy.Integer(1),
-        readout="after_update",
-    )
-
-
 def test_tied_vectors_are_one_block_that_carries_and_reads():
     # Symmetric connectivity U U^T: one block is carrier and reader, so its inner overlaps become visible.
-    x, a = MatrixSymbol("x", 1, 1), MatrixSymbol("a", 2, 1)
-    network = hand_made([("inp", x), ("rec", a)], [(a, "rec")], "out", [("inp", 1), ("rec", 2), ("out", 1)])
-    reduction = Reduction(network)
+    lines = ("h' = -h + INP*x + REC*a", "a = REC.T*h/N", "y = OUT.T*h/N")
+    reduction = Reduction(by_hand(lines, [("inp", 1, True), ("rec", 2, True), ("out", 1, True)]))
     assert [o.name for o in reduction.visible] == [
         "out_inp", "out_rec1", "out_rec2", "rec1_inp", "rec2_inp", "rec1_rec2", "rec1_rec1", "rec2_rec2",
     ]  # fmt: skip
@@ -101,21 +85,16 @@ def test_tied_vectors_are_one_block_that_carries_and_reads():
 
 
 def test_projection_that_never_reaches_the_output_stays_invisible():
-    # A carrier that nothing reads back: its drive contains overlaps, yet the output does not depend on them.
-    x, a, b = MatrixSymbol("x", 1, 1), MatrixSymbol("a", 1, 1), MatrixSymbol("b", 1, 1)
-    network = hand_made(
-        [("m", x), ("u", a)], [(a, "v"), (b, "w")], "z", [("m", 1), ("u", 1), ("v", 1), ("w", 1), ("z", 1)]
-    )
-    reduction = Reduction(network)
+    lines = ("h' = -h + M*x + U*a", "a = V.T*h/N", "b = W.T*h/N", "y = Z.T*h/N")
+    reduction = Reduction(by_hand(lines, [(name, 1, True) for name in "muvwz"]))
     assert [o.name for o in reduction.visible] == ["z_m", "z_u", "v_m", "v_u"]
 
 
 def test_output_feedback_makes_read_out_overlaps_drive_the_state():
-    x, y = MatrixSymbol("x", 1, 1), MatrixSymbol("yfb", 1, 1)
-    network = hand_made([("m", x), ("f", y)], [(y, "z")], "z", [("m", 1), ("f", 1), ("z", 1)])
-    reduction = Reduction(network)
+    lines = ("h' = -h + M*x + F*y", "y = Z.T*h/N")
+    reduction = Reduction(by_hand(lines, [(name, 1, True) for name in "mfz"]))
     assert [o.name for o in reduction.visible] == ["z_m", "z_f"]
-    assert reduction.visibility["z_f"].where == "kappa_f"
+    assert reduction.visibility["z_f"].path[-1] == "y"
 
 
 def test_more_columns_than_can_be_named_are_refused():

@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,17 +14,18 @@ import sympy
 from numpy.polynomial.hermite_e import hermegauss
 
 import symlow
+from symlow.architectures import build_network
 from symlow.drift import drift_trials
 from symlow.errors import ArrayError, FileError, SpecError
 from symlow.initial import load_initial, overlaps_of_weights, sample_weights
 from symlow.learning import gradient_covariance
-from symlow.network import build_network
 from symlow.optimizers import GradientDescent, rule_optimizer
 from symlow.rules import CLIP_FACTOR, LR, Rule, Velocity, build_rule, with_velocities
 from symlow.simulate import FullNetwork
 from symlow.tasks import build_loss
 from symlow.views import DerivedSystem
 from tests.conftest import EXPONENTIAL, states
+from tests.hand_made import by_hand
 from tests.test_latex import compile_latex
 from tests.test_own_network import NETWORKS, TASK
 
@@ -206,7 +206,7 @@ def test_velocities_are_vectors_that_nothing_reads():
         ("qv", "v", 2, False),
         ("qz", "z", 1, False),
     ]
-    assert d.network.vectors[-1].name == d.network.ones
+    assert (d.network.vectors[-1].name,) == d.network.ones
     assert not [name for name in d.visible if "q" in name]
     assert {"qu1_qu2", "m_qu1", "qz_qz", "qz_one"} <= set(d.invisible)
 
@@ -406,10 +406,9 @@ def test_unknown_vector_of_a_rate():
 
 
 def test_velocity_of_a_taken_name():
-    network = NETWORKS["names"]
-    vectors = tuple(replace(vector, name="qa") if vector.name == "bb" else vector for vector in network.vectors)
-    renamed = replace(network, vectors=vectors, output=replace(network.output, reader="qa"))
-    with pytest.raises(SpecError, match="vector 'qa': another vector has the same name"):
+    lines = ("h' = -h + A*x", "y = QA.T*h/N")
+    renamed = by_hand(lines, [("a", 1, True), ("qa", 1, True)])
+    with pytest.raises(SpecError, match="vector 'qa': another one has the same name"):
         with_velocities(renamed, Rule("momentum", momentum=sympy.Rational(9, 10)))
     assert with_velocities(renamed, Rule()) is renamed
 
