@@ -6,7 +6,7 @@ import pytest
 import sympy
 from sympy import HadamardProduct, ImmutableDenseMatrix, Lambda, MatrixSymbol
 
-from symlow.equation_parser import parse_equations
+from symlow.equation_reader import parse_equations
 from symlow.equation_text import written
 from symlow.equations import Equations, N, phi
 from symlow.nonlinearity import nonlinearity
