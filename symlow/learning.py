@@ -30,7 +30,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 import sympy
-from sympy import ImmutableSparseMatrix, MatrixExpr, MatrixSymbol, ZeroMatrix
+from sympy import ImmutableSparseMatrix, MatAdd, MatrixExpr, MatrixSymbol, ZeroMatrix
 
 from symlow.errors import SpecError, listing
 from symlow.overlaps import Overlap, OverlapIndex
@@ -295,18 +295,19 @@ class GramFlow:
         """Return d Sigma_{left right}/dt in blocks of Sigma and S: the same expression at every rank."""
         block = self.index.block(left, right)
         rate, population = self._rate_of, self.index.network.vector(left).population
-        total: MatrixExpr = ZeroMatrix(*block.shape)
+        terms: list[MatrixExpr] = []
         factor = CLIP_FACTOR if self.rule.clip else sympy.Integer(1)
         for vector in self.index.network.vectors:
             if vector.population != population:
                 continue
             if rate[left] and (gradient := self._gradient_block(left, vector.name)) is not None:
-                total = total - 2 * factor * rate[left] * gradient * self.index.block(vector.name, right)
+                terms.append(-2 * factor * rate[left] * gradient * self.index.block(vector.name, right))
             if rate[right] and (gradient := self._gradient_block(vector.name, right)) is not None:
-                total = total - 2 * factor * rate[right] * self.index.block(left, vector.name) * gradient
+                terms.append(-2 * factor * rate[right] * self.index.block(left, vector.name) * gradient)
         if self.rule.weight_decay and (rate[left] or rate[right]):
-            total = total - (rate[left] + rate[right]) * WEIGHT_DECAY * block
-        return total.doit()
+            terms.append(-(rate[left] + rate[right]) * WEIGHT_DECAY * block)
+        # One sum of all terms: adding them one by one takes a time that grows with the square of their number.
+        return MatAdd(*terms).doit() if terms else ZeroMatrix(*block.shape)
 
     def _gradient_block(self, left: str, right: str) -> MatrixExpr | None:
         blocks = self.visible_blocks

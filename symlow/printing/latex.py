@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import jinja2
 import sympy
-from sympy import MatMul, MatrixExpr
+from sympy import MatAdd, MatMul, MatrixExpr
 
 from symlow.closed_form import PairFormula
 from symlow.derivation import Derivation
-from symlow.expressions import summands
 from symlow.network import Network
 from symlow.printing.latex_backward import Backpropagation
 from symlow.printing.latex_conserved import Conserved
@@ -147,7 +146,7 @@ class _Document:
         if isinstance(expression, sympy.ZeroMatrix):
             return ["0"]
         terms = []
-        for term in summands(expression):
+        for term in expression.args if isinstance(expression, MatAdd) else (expression,):
             scalar, factors = term.as_coeff_matrices() if isinstance(term, MatMul) else (sympy.Integer(1), [term])
             product = r"\,".join(self._tex(factor) for factor in factors)
             sign, size = ("-", -scalar) if scalar.is_negative else ("", scalar)

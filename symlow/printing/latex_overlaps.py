@@ -6,6 +6,7 @@ r"""The table of overlaps as LaTeX: every block of the Gram matrix, whether the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import sympy
 from sympy import MatrixExpr, MatrixSymbol
@@ -106,13 +107,20 @@ class OverlapTable:
             if name in reduction.paths and start.has(block)
         ]
         reasons = [f"is in ${', '.join(codes)}$" for codes in (statistics, starts) if codes]
-        for name, expression in reduction.equations.items():
-            direct = [term for term in summands(expression) if term.has(block)]
-            if direct and name not in {symbol.name for symbol in reduction.statistics}:
+        for name, terms in self._terms.items():
+            direct = [term for term in terms if term.has(block)]
+            if direct:
                 where = r"\to ".join(self._path(reduction.paths[name]))
                 reasons.append(f"multiplies {self._multiplied(direct[0])} in ${where}$")
                 break
         return ", and ".join(reasons)
+
+    @cached_property
+    def _terms(self) -> dict[str, tuple[MatrixExpr, ...]]:
+        """The terms of the equations that the output depends on, but for those of statistics."""
+        reduction = self.derivation.reduction
+        statistics = {symbol.name for symbol in reduction.statistics}
+        return {name: summands(right) for name, right in reduction.equations.items() if name not in statistics}
 
     def _path(self, path: Sequence[str]) -> list[str]:
         """Return a way to the output, the middle of a long one left out."""
