@@ -25,7 +25,7 @@ from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
 from symlow.equations import Equations, N, Population, State, Vector, check_names, phi
 from symlow.errors import SpecError, listing, nearest
-from symlow.parser import FUNCTIONS, MAX_DEPTH, MAX_LENGTH, MAX_NODES, X, caret_error, parse_expression
+from symlow.parser import FUNCTIONS, MAX_DEPTH, MAX_LENGTH, MAX_NODES, X, error_at, parse_expression
 
 SMOOTH = ("sigmoid", "tanh", "erf", "exp", "sin", "cos", "softplus", "arctan", "sinh", "cosh", "arcsinh")
 """Functions that act on short columns entry by entry: the smooth ones of one argument."""
@@ -146,14 +146,14 @@ class _Reader:
                 if other.name == line.name and (other.kind == "initial") == (line.kind == "initial")
             ]
             if len(same) > 1:
-                raise caret_error(line.text, 0, f"{line.name} has {len(same)} equations; write one")
+                raise error_at(line.text, 0, f"{line.name} has {len(same)} equations; write one")
             if line.kind == "initial" and line.name not in given:
-                raise caret_error(
+                raise error_at(
                     line.text, 0, f"{line.name} has no equation; write {line.name}' = ... or {line.name}[t+1] = ..."
                 )
             if line.kind != "initial" and line.name in self.symbols:
                 what = "the input" if line.name == "x" else "a vector"
-                raise caret_error(
+                raise error_at(
                     line.text, 0, f"{line.name} is {what}, which learning or the task gives; write another name"
                 )
         if not given:
@@ -183,10 +183,10 @@ class _Reader:
 
 def _line(text: str) -> _Line:
     if len(text) > MAX_LENGTH:
-        raise caret_error(text, MAX_LENGTH, f"{len(text)} characters; write at most {MAX_LENGTH} in an equation")
+        raise error_at(text, MAX_LENGTH, f"{len(text)} characters; write at most {MAX_LENGTH} in an equation")
     match = _LINE.match(text)
     if match is None:
-        raise caret_error(
+        raise error_at(
             text,
             0,
             "no left-hand side; write h' = ..., h[t+1] = ..., h[0] = ..., or a = ... for a definition",
@@ -194,7 +194,7 @@ def _line(text: str) -> _Line:
     mark = "".join((match["mark"] or "").split())
     kind = {"'": "flow", "[t+1]": "next", "[0]": "initial", "": "definition"}[mark]
     if match["factor"] and kind != "flow":
-        raise caret_error(
+        raise error_at(
             text,
             match.start("factor"),
             "a factor on the left; write it on the right, or before a derivative such as 2*h'",
@@ -204,7 +204,7 @@ def _line(text: str) -> _Line:
     except ZeroDivisionError:
         tau = sympy.Integer(0)
     if tau == 0:
-        raise caret_error(text, match.start("factor"), "a time constant of zero; write a number above 0")
+        raise error_at(text, match.start("factor"), "a time constant of zero; write a number above 0")
     return _Line(match["name"], kind, tau, text, match.end())
 
 
@@ -223,15 +223,13 @@ class _Expression:
         for position, character in enumerate(body):
             if not (character.isascii() and (character.isalnum() or character in "+-*/().,[]_ \t")):
                 hint = "write hadamard(a, b) for a product entry by entry, and V.T for a transpose"
-                raise caret_error(
-                    self.text, self.start + position, f"the character {character!r} is not accepted; {hint}"
-                )
+                raise error_at(self.text, self.start + position, f"the character {character!r} is not accepted; {hint}")
         try:
             tree = ast.parse(f"({body})", mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise caret_error(self.text, self.start, f"this is no expression; {_ACCEPTED}") from None
+            raise error_at(self.text, self.start, f"this is no expression; {_ACCEPTED}") from None
         if sum(isinstance(node, ast.expr) for node in ast.walk(tree)) > MAX_NODES:
-            raise caret_error(
+            raise error_at(
                 self.text, self.start, f"more than {MAX_NODES} names, numbers and operators; write definitions"
             )
         value = self._build(tree, 0)
@@ -240,7 +238,7 @@ class _Expression:
         return value
 
     def _fail(self, node: ast.expr, message: str) -> SpecError:
-        return caret_error(self.text, self.start + node.col_offset - 1, message)
+        return error_at(self.text, self.start + node.col_offset - 1, message)
 
     def _build(self, node: ast.expr, depth: int) -> sympy.Expr:
         """Return a matrix expression, or a plain number (with powers of N)."""

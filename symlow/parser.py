@@ -133,22 +133,22 @@ def parse_expression(text: str) -> sympy.Expr:
     if not text:
         raise SpecError("an empty expression; write for example tanh(x)")
     if len(text) > MAX_LENGTH:
-        raise caret_error(text, MAX_LENGTH, f"{len(text)} characters; write at most {MAX_LENGTH}")
+        raise error_at(text, MAX_LENGTH, f"{len(text)} characters; write at most {MAX_LENGTH}")
     _check_tokens(text)
     try:
         # The tokens left ASCII only, so the columns of ast, which count bytes, count characters.
         tree = ast.parse(text, mode="eval").body
         nodes = sum(isinstance(node, ast.expr) - isinstance(node, ast.Call) for node in ast.walk(tree))
         if nodes > MAX_NODES:
-            raise caret_error(text, 0, f"{nodes} numbers, names and operators; write at most {MAX_NODES}")
+            raise error_at(text, 0, f"{nodes} numbers, names and operators; write at most {MAX_NODES}")
         _check_node(text, tree, 1, Fraction(1))
         builder = _Builder(text)
         return builder.restored(builder.build(tree).expression)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # of ast on a text that fooled the tokens, or deep
-        raise caret_error(text, 0, f"this is no expression, or one nested too deeply; {_ACCEPTED}") from None
+        raise error_at(text, 0, f"this is no expression, or one nested too deeply; {_ACCEPTED}") from None
 
 
-def caret_error(text: str, column: int, message: str) -> SpecError:
+def error_at(text: str, column: int, message: str) -> SpecError:
     """Return the error with the text around ``column`` below it and a caret under that column."""
     start, stop = max(0, column - 60), column + 40
     before = "..." * (start > 0) + "".join(map(_shown, text[start:column]))
@@ -180,30 +180,30 @@ def _check_tokens(text: str) -> None:
             if complete:
                 left = "(...)" if before.text == ")" else before.text
                 right = "(...)" if token.text == "(" else token.text + "(x)" * (token.text in FUNCTIONS)
-                raise caret_error(text, token.column, f"a product without its sign; write {left}*{right}")
+                raise error_at(text, token.column, f"a product without its sign; write {left}*{right}")
         elif not complete and token.text not in ("+", "-", "("):
             place = f"before '{token.text}'" if token.text else f"after '{before.text}'"
             if not (token.text == ")" and before.text == "(" and opened[-1][1]):  # tanh() is an argument short
-                raise caret_error(text, token.column, f"nothing {place}; write a number, x or a function there")
+                raise error_at(text, token.column, f"nothing {place}; write a number, x or a function there")
         if token.text == "(":
             opened.append((token, call))
             if len(opened) > MAX_DEPTH:
-                raise caret_error(text, token.column, f"more than {MAX_DEPTH} nested parentheses; write fewer")
+                raise error_at(text, token.column, f"more than {MAX_DEPTH} nested parentheses; write fewer")
         if token.text == "," and not (opened and opened[-1][1]):
-            raise caret_error(text, token.column, "a comma outside of a function; write 0.5 with a point, not 0,5")
+            raise error_at(text, token.column, "a comma outside of a function; write 0.5 with a point, not 0,5")
         if token.text == ")":
             if not opened:
-                raise caret_error(text, token.column, "a ')' without its '('; remove it, or write the '(' before")
+                raise error_at(text, token.column, "a ')' without its '('; remove it, or write the '(' before")
             opened.pop()
     if opened:
-        raise caret_error(text, opened[-1][0].column, "a missing parenthesis; write the ')' that closes this '('")
+        raise error_at(text, opened[-1][0].column, "a missing parenthesis; write the ')' that closes this '('")
 
 
 def _character(text: str, token: _Token) -> SpecError:
     """Return the error of a character that no expression has."""
     pair = text[token.column : token.column + 2]
     hint = _CHARACTERS.get(pair, _CHARACTERS.get(token.text, _ACCEPTED))
-    return caret_error(text, token.column, f"the character '{_shown(token.text)}' is not accepted; {hint}")
+    return error_at(text, token.column, f"the character '{_shown(token.text)}' is not accepted; {hint}")
 
 
 def _check_name(text: str, token: _Token, after: _Token) -> None:
@@ -212,21 +212,21 @@ def _check_name(text: str, token: _Token, after: _Token) -> None:
     if power := _POWER_OF_FUNCTION.match(text, end) if name in FUNCTIONS or name in _INVERSES else None:
         base = FUNCTIONS[name].usage if name in FUNCTIONS else f"({_OTHER_NAMES[name]})"
         mend = _INVERSES[name] if name in _INVERSES and power[1] == "-1" else f"{base}**{power[1]}"
-        raise caret_error(text, after.column, f"a power between {name} and its argument; write {mend}")
+        raise error_at(text, after.column, f"a power between {name} and its argument; write {mend}")
     if dotted := _DOTTED.match(text, end):
         last, whole = dotted[1], "".join(text[token.column : dotted.end()].split())
         mends = _OTHER_NAMES | {name: name for name in CONSTANTS} | {name: f.usage for name, f in FUNCTIONS.items()}
         hint = f"write {mends[last]}" if last in mends else _ACCEPTED
-        raise caret_error(text, token.column, f"the name {whole} with a point is not accepted; {hint}")
+        raise error_at(text, token.column, f"the name {whole} with a point is not accepted; {hint}")
     if keyword.iskeyword(name):
         hint = _PIECEWISE if name in ("if", "else", "and", "or", "not") else _ACCEPTED
-        raise caret_error(text, token.column, f"the Python keyword {name!r} is not accepted; {hint}")
+        raise error_at(text, token.column, f"the Python keyword {name!r} is not accepted; {hint}")
     if after.text in ("=", '"', "'", ":"):  # y = tanh(x), f"...", x := 1: the sign is the mistake, not the name
         raise _character(text, after)
     if name not in _NAMES:
-        raise caret_error(text, token.column, _unknown(name, after))
+        raise error_at(text, token.column, _unknown(name, after))
     if name in FUNCTIONS and after.text != "(":
-        raise caret_error(text, token.column, f"{name} without parentheses; write {FUNCTIONS[name].usage}")
+        raise error_at(text, token.column, f"{name} without parentheses; write {FUNCTIONS[name].usage}")
 
 
 def _unknown(name: str, after: _Token) -> str:
@@ -244,18 +244,18 @@ def _check_number(text: str, token: _Token) -> None:
     mantissa, _, exponent = token.text.lower().partition("e")
     digits = len(mantissa.replace(".", ""))
     if digits > MAX_DIGITS:
-        raise caret_error(text, token.column, f"a number of {digits} digits; write at most {MAX_DIGITS}")
+        raise error_at(text, token.column, f"a number of {digits} digits; write at most {MAX_DIGITS}")
     if re.fullmatch("0+[1-9][0-9]*", mantissa):
-        raise caret_error(text, token.column, f"a number with leading zeros; write {mantissa.lstrip('0')}")
+        raise error_at(text, token.column, f"a number with leading zeros; write {mantissa.lstrip('0')}")
     small = len(exponent) <= 4 and abs(int(exponent or 0)) <= MAX_DIGITS  # before a number is made of it
     if not small or not (Fraction(token.text) == 0 or SMALLEST <= Fraction(token.text) <= LARGEST):
-        raise caret_error(text, token.column, f"a number beyond the limits; write 0 or a size from 1e-12 to {LARGEST}")
+        raise error_at(text, token.column, f"a number beyond the limits; write 0 or a size from 1e-12 to {LARGEST}")
 
 
 def _check_node(text: str, node: ast.expr, depth: int, degree: Fraction) -> None:
     """Raise unless the node and all below it are accepted; ``degree`` is the product of the exponents above it."""
     if depth > MAX_DEPTH:
-        raise caret_error(text, node.col_offset, f"more than {MAX_DEPTH} nested operations; write a flatter expression")
+        raise error_at(text, node.col_offset, f"more than {MAX_DEPTH} nested operations; write a flatter expression")
     match node:
         case ast.Name(id=name) if name == "x" or name in CONSTANTS:
             return
@@ -266,7 +266,7 @@ def _check_node(text: str, node: ast.expr, depth: int, degree: Fraction) -> None
         case ast.BinOp(left=left, op=ast.Pow(), right=right):
             degree *= max(_checked_exponent(text, right), Fraction(1))
             if degree > MAX_DEGREE:
-                raise caret_error(text, right.col_offset, f"nested powers beyond {MAX_DEGREE}; write smaller exponents")
+                raise error_at(text, right.col_offset, f"nested powers beyond {MAX_DEGREE}; write smaller exponents")
             below = [left]
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div(), right=right):
             # The terms of a sum are equally deep, though the tree has each sum below the next.
@@ -277,9 +277,9 @@ def _check_node(text: str, node: ast.expr, depth: int, degree: Fraction) -> None
             if not least <= len(below) <= most:
                 takes = " or ".join(map(str, sorted({least, most})))
                 found = f"{name} takes {takes} argument{'s' * (most > 1)}, found {len(below)}; write {usage}"
-                raise caret_error(text, node.col_offset, found)
+                raise error_at(text, node.col_offset, found)
         case _:
-            raise caret_error(text, node.col_offset, f"this is not accepted ({type(node).__name__}); {_ACCEPTED}")
+            raise error_at(text, node.col_offset, f"this is not accepted ({type(node).__name__}); {_ACCEPTED}")
     for operand in below:
         _check_node(text, operand, depth + 1, degree)
 
@@ -287,12 +287,13 @@ def _check_node(text: str, node: ast.expr, depth: int, degree: Fraction) -> None
 def _checked_exponent(text: str, node: ast.expr) -> Fraction:
     """Return the size of the exponent, or raise if it is not a small number."""
     if any(isinstance(part, ast.Name) and part.id == "x" for part in ast.walk(node)):
-        raise caret_error(text, node.col_offset, "x in an exponent; write exp(x) for e**x and exp(x*log(2)) for 2**x")
+        raise error_at(text, node.col_offset, "x in an exponent; write exp(x) for e**x and exp(x*log(2)) for 2**x")
     exponent = _exact(text, node)
     if exponent is None:
-        raise caret_error(text, node.col_offset, "an exponent that is not a plain number; write 2, -1 or (1/2)")
+        message = "an exponent that is not a plain number; write for example 2, -1 or (1/2)"
+        raise error_at(text, node.col_offset, message)
     if abs(exponent) > MAX_EXPONENT:
-        raise caret_error(text, node.col_offset, f"an exponent beyond {MAX_EXPONENT}; write one from -20 to 20")
+        raise error_at(text, node.col_offset, f"an exponent beyond {MAX_EXPONENT}; write one from -20 to 20")
     return abs(exponent)
 
 
@@ -356,17 +357,17 @@ class _Builder:
         last, value = parts[-1]
         # A divisor that is zero at the sample point is zero all around it, whatever identity makes it so.
         if divisor and (last == 0 or (not last.is_Rational and value is not None and abs(value) < _TINY)):
-            raise caret_error(self.text, divisor.col_offset, "a division by zero; write a divisor that is not zero")
+            raise error_at(self.text, divisor.col_offset, "a division by zero; write a divisor that is not zero")
         try:
             expression = how(self.apply, *(part.expression for part in parts))
             numbers = [sympy.Float(part.value, _PRECISION) for part in parts if part.value is not None]
             value = how(lambda head, *them: head(*them), *numbers) if len(numbers) == len(parts) else None
         except ValueError as error:
-            raise caret_error(self.text, node.col_offset, str(error)) from None
+            raise error_at(self.text, node.col_offset, str(error)) from None
         if expression.is_Rational or not isinstance(value, sympy.Float | sympy.Rational):
             value = expression if expression.is_Rational else None
         if fault := self.fault(expression, value):
-            raise caret_error(self.text, node.col_offset, fault)
+            raise error_at(self.text, node.col_offset, fault)
         return _Built(expression, value)
 
     def apply(self, head: Callable[..., sympy.Expr], *arguments: sympy.Expr) -> sympy.Expr:

@@ -423,8 +423,10 @@ def find_network(
             f"network.readout: found {readout!r} with the input in the read-out, which at that time is not yet known; "
             "accepted: 'before_update'"
         )
-    if network.reads_after_update and not network.gain_after_update and network.gates:
-        raise SpecError(f"network.readout: found {readout!r} with gates; accepted: 'before_update', 'after_update'")
+    if network.reads_after_update != network.gain_after_update and any(
+        gate.symbol in network.read for gate in network.gates
+    ):
+        raise SpecError(f"network.readout: found {readout!r} of gates; accepted: 'before_update', 'after_update'")
     return network
 
 

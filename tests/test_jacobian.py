@@ -56,7 +56,7 @@ def assert_jacobian(module, sigma, data=None):
     assert hessian.shape == (visible, visible)
     assert jacobian.dtype == hessian.dtype == float
     assert np.abs(hessian - hessian.T).max() <= 1e-12 * np.abs(hessian).max()
-    spacings = 4e-3 * 0.5 ** np.arange(3)
+    spacings = 2e-3 * 0.5 ** np.arange(3)
     shifted = sigma + spacings[:, None, None] * np.array([[[1]], [[-1]]])[:, None] * np.eye(n)
     for exact, function in (
         (jacobian, lambda s: module.rhs(0.0, s, data)),

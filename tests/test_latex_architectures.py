@@ -345,7 +345,7 @@ def test_gates():
     text = document(derived("sigmoid gate"))
     assert r"s &= \operatorname{sigmoid}\left(\frac{1}{N}\,G^{\top}\,\phi(h)\right)" in text
     assert r"s(t) &= \operatorname{sigmoid}(a_{g}(t))" in text
-    assert r"\bar{s}(t) &= \bar{w}_{2}(t)\,x(t) + \sum_k\bigl[\bar{w}_{3}(t) \odot a(t)\bigr]_k" in text
+    assert r"\bar{s}(t) &= \bar{w}(t)\,x(t) + \sum_k\bigl[\bar{w}_{2}(t) \odot a(t)\bigr]_k" in text
     assert r"with mask $\omega$" in text  # the letter w is a gate's
     assert "w(t) &= a_{g}(t) \\odot a_{v}(t)" in document(derived("hadamard gate"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 
 import numpy as np
@@ -13,6 +12,7 @@ from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
 from symlow.nonlinearity import DELTA, LIBRARY, Nonlinearity, X
 from symlow.reference import ReferenceModel
+from symlow.span import find_network
 from tests.conftest import compiled, derived
 
 READOUTS = ("before_update", "after_update", "updated_latents_previous_gain")
@@ -122,7 +122,7 @@ def through_gauss(rank, readout):
     d = derived(TRIALS, rank=rank, inputs=2, readout=readout)
     hidden = _HiddenLinear("linear in disguise", X + 0 * X, "")
     object.__setattr__(hidden, "gain", (1 + DELTA) ** 2 / (1 + 2 * DELTA + DELTA**2))
-    network = dataclasses.replace(d.network, nonlinearity=hidden)
+    network = find_network(d.network.equations, hidden, d.network.dt, d.network.tau, readout)
     return compile_module(d), compile_module(Derivation(d.spec, network, d.loss))
 
 
