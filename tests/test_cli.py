@@ -199,7 +199,7 @@ def test_nonlinear_network_from_derivation_to_drift(folder):
     assert "7 loss-visible overlaps" in derived
     explained = works("explain", "flip_flop.toml", "m_m")
     assert "loss-visible" in explained
-    assert "Derivative(g(Delta), Delta)" in explained
+    assert "it is in the variance Delta of the state over neurons" in explained
     assert "Asymptotically exact: " in works("explain", "flip_flop.toml")
     learned = works("learn", "flip_flop.toml", "--steps", 3, "--seed", 4, "-o", "run.npz")
     assert "loss" in learned

@@ -107,7 +107,7 @@ def test_names_of_vectors_with_many_columns():
 
 @pytest.mark.parametrize(
     ("code", "expected"),
-    [("a", 1), (r"\sigma_{vu}", 2.3), (r"\frac{abc}{d}", 3.5), ("a + b", 3.9), (r"\left(a\right)", 3)],
+    [("a", 1), (r"\sigma_{vu}", 2.4), (r"\frac{abc}{d}", 3.5), ("a + b", 3.9), (r"\left(a\right)", 3)],
 )
 def test_width_counts_glyphs(code, expected):
     assert width(code) == pytest.approx(expected, abs=0.1)
