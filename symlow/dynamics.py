@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 import sympy
-from sympy import HadamardPower, HadamardProduct, ImmutableDenseMatrix, MatrixExpr, MatrixSymbol
+from sympy import ImmutableDenseMatrix, MatrixExpr, MatrixSymbol
 from sympy.matrices import MatrixBase
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
@@ -147,7 +147,6 @@ def _column(symbol: MatrixSymbol | str, right: MatrixExpr | MatrixBase) -> Matri
         raise SpecError(f"{where}: found {right!r}; accepted: a column in SymPy, such as Z.T*phi(h)/N")
     right = _with_sizes(right)
     right = right.xreplace({number: exact(float(number)) for number in right.atoms(sympy.Float)})
-    right = right.replace(lambda node: isinstance(node, HadamardPower), _power)
     for scalar in _scalars(right):
         unknown = sorted(s.name for s in scalar.free_symbols - {N})
         if unknown:
@@ -162,13 +161,6 @@ def _column(symbol: MatrixSymbol | str, right: MatrixExpr | MatrixBase) -> Matri
     for applied in right.atoms(ElementwiseApplyFunction):
         _check_function(where, applied)
     return right
-
-
-def _power(power: HadamardPower) -> MatrixExpr:
-    """Return a power entry by entry as a product, where it is one."""
-    if power.exp.is_Integer and power.exp > 1:
-        return HadamardProduct(*[power.base] * int(power.exp))
-    return power
 
 
 def _decimal(number: sympy.Expr) -> str:
