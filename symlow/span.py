@@ -386,7 +386,7 @@ class _Analysis:
         return right
 
     def _refused(self, term: MatrixExpr, why: str, mend: str) -> ClosureError:
-        return ClosureError(f"{self.where}: the term {written(term)} does not close: {why}; {mend}")
+        return ClosureError(f"{self.where}: the term {written(term, self.equations)} does not close: {why}; {mend}")
 
 
 def find_network(
