@@ -287,9 +287,8 @@ class _Analysis:
     def _gate(self, function: sympy.Expr, arguments: tuple[tuple[sympy.Symbol, MatrixExpr], ...]) -> MatrixSymbol:
         sizes = {column.shape[0] for _, column in arguments} - {1} or {1}
         if len(sizes) > 1:
-            raise SpecError(
-                f"{self.where}: a product of columns of {listing(map(str, sorted(sizes)))} entries; accepted: equal numbers, or one"
-            )
+            found = listing(map(str, sorted(sizes)))
+            raise SpecError(f"{self.where}: a product of columns of {found} entries; accepted: equal numbers, or one")
         names = sympy.symbols(f"s1:{len(arguments) + 1}")
         function = function.xreplace(dict(zip((variable for variable, _ in arguments), names, strict=True)))
         columns = tuple(column for _, column in arguments)
@@ -386,7 +385,7 @@ class _Analysis:
         return right
 
     def _refused(self, term: MatrixExpr, why: str, mend: str) -> ClosureError:
-        return ClosureError(f"{self.where}: the term {written(term)} does not close: {why}; {mend}")
+        return ClosureError(f"{self.where}: the term {written(term, self.equations)} does not close: {why}; {mend}")
 
 
 def find_network(
