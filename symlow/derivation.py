@@ -110,8 +110,13 @@ class Derivation:
 
     @cached_property
     def backward(self) -> Backward:
-        """The adjoint of a time step of the reduced dynamics."""
+        """The adjoint of a time step of the reduced dynamics, which gives the gradient of the loss."""
         return Backward(self.reduction)
+
+    @cached_property
+    def learning_backward(self) -> Backward:
+        """The same as the learning rule has it: with feedback alignment errors are sent back through other vectors."""
+        return Backward(self.reduction, self.learning.feedback) if self.learning.feedback else self.backward
 
     @cached_property
     def ordered(self) -> tuple[Overlap, ...]:
