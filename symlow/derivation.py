@@ -297,6 +297,7 @@ def _exact_statements(derivation: Derivation) -> Iterator[Statement]:
             EXACT,
         ),
     )
+    yield from _feedback_statements(derivation, EXACT)
     yield from _velocity_statements(rule)
     if rule.label_noise:
         yield Statement("With noise on the targets all this holds for each realisation of it.", EXACT)
@@ -318,6 +319,15 @@ def _velocity_statements(rule: Rule) -> Iterator[Statement]:
             "As the learning rate eta falls at fixed beta, steps from velocities of zero follow the flow, each "
             "advancing its time by eta / (1 - beta), up to an error of order eta.",
             ASYMPTOTIC,
+        )
+
+
+def _feedback_statements(derivation: Derivation, validity: str) -> Iterator[Statement]:
+    for read, sent in derivation.learning.feedback.items():
+        yield Statement(
+            f"Errors are sent back through {sent.upper()} in place of {read.upper()}: read-out vectors follow the gradient "
+            "of the loss, the others a direction that in general is the gradient of no function, so that the loss can rise.",
+            validity,
         )
 
 
@@ -350,6 +360,7 @@ def _gaussian_statements(derivation: Derivation) -> Iterator[Statement]:
             "span of P: the gradient of a nonlinear network is longer, for phi'(h) takes it out of the span.",
             CLOSURE,
         )
+    yield from _feedback_statements(derivation, limit)
     yield from _velocity_statements(rule)
     if network.nonlinearity.has_jumps:
         yield Statement(

@@ -19,7 +19,7 @@ where D^-1 has the rate of a read-out column for its feedback too. For the matri
 dP/dt = -2 P X, and A = J E D^-1, X A is antisymmetric, so that A X^T = -X A and dLambda/dt = -2 A (X^T Sigma + Sigma X)
 = 2 [X, Lambda]; with E = 1 this is the case above. (Own; over neurons it is M M^T + U U^T - V V^T - Z B^T - B Z^T that
 does not change, as in the feed-forward network of Lillicrap et al. 2016. So read-out vectors come to lie along B as
-carriers grow.)
+carriers grow. With that matrix K, and B at rest, B^T K^j B is conserved too; these are left to the search.)
 
 *Frozen columns.* Where columns of C have visible overlaps with columns F at rest, they also move along these. What of
 them is orthogonal to F does not see that: the Schur complement Sigma/F = Sigma_CC - Sigma_CF Sigma_FF^-1 Sigma_FC obeys
