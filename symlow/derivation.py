@@ -110,8 +110,13 @@ class Derivation:
 
     @cached_property
     def backward(self) -> Backward:
-        """The adjoint of a time step of the reduced dynamics."""
+        """The adjoint of a time step of the reduced dynamics, which gives the gradient of the loss."""
         return Backward(self.reduction)
+
+    @cached_property
+    def learning_backward(self) -> Backward:
+        """The same as the learning rule has it: with feedback alignment errors are sent back through other vectors."""
+        return Backward(self.reduction, self.learning.feedback) if self.learning.feedback else self.backward
 
     @cached_property
     def ordered(self) -> tuple[Overlap, ...]:
@@ -292,6 +297,7 @@ def _exact_statements(derivation: Derivation) -> Iterator[Statement]:
             EXACT,
         ),
     )
+    yield from _feedback_statements(derivation, EXACT)
     yield from _velocity_statements(rule)
     if rule.label_noise:
         yield Statement("With noise on the targets all this holds for each realisation of it.", EXACT)
@@ -313,6 +319,15 @@ def _velocity_statements(rule: Rule) -> Iterator[Statement]:
             "As the learning rate eta falls at fixed beta, steps from velocities of zero follow the flow, each "
             "advancing its time by eta / (1 - beta), up to an error of order eta.",
             ASYMPTOTIC,
+        )
+
+
+def _feedback_statements(derivation: Derivation, validity: str) -> Iterator[Statement]:
+    for read, sent in derivation.learning.feedback.items():
+        yield Statement(
+            f"Errors are sent back through {sent.upper()} in place of {read.upper()}: read-out vectors follow the gradient "
+            "of the loss, the others a direction that in general is the gradient of no function, so that the loss can rise.",
+            validity,
         )
 
 
@@ -345,6 +360,7 @@ def _gaussian_statements(derivation: Derivation) -> Iterator[Statement]:
             "span of P: the gradient of a nonlinear network is longer, for phi'(h) takes it out of the span.",
             CLOSURE,
         )
+    yield from _feedback_statements(derivation, limit)
     yield from _velocity_statements(rule)
     if network.nonlinearity.has_jumps:
         yield Statement(
