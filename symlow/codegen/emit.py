@@ -14,6 +14,7 @@ from types import ModuleType
 import jinja2
 
 from symlow.codegen.lowering import lower, number
+from symlow.codegen.trials import mentioned
 from symlow.derivation import Derivation
 from symlow.errors import check_name
 from symlow.printing.rules import rule_equations
@@ -55,7 +56,8 @@ def render(template: str, **values: object) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"wrapped": _wrapped, "docstring": _in_docstring, "code": _code, "prose": _prose}
-    environment.filters["number"] = number
+    environment.filters |= {"number": number, "unpacked": _unpacked}
+    environment.tests["mentioned"] = mentioned
     return environment.get_template(template).render(**values)
 
 
@@ -142,6 +144,13 @@ def _summands(code: str) -> list[str]:
             parts.append(code[start:position])
             start = position + 3
     return [*parts, code[start:]]
+
+
+def _unpacked(names: Iterable[str], lines: Iterable[str]) -> str:
+    """Return names as the target of an assignment, ``_`` for those that no line mentions."""
+    lines = tuple(lines)
+    shown = [name if mentioned(name, lines) else "_" for name in names]
+    return f"{shown[0]}," if len(shown) == 1 else ", ".join(shown)
 
 
 def _prose(line: str, indent: int) -> str:
