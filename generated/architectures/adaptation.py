@@ -411,7 +411,7 @@ def _trial_adjoint(Sigma, x, y, mask):
     """Return dL/dSigma with each visible block once, by backpropagation through the latents."""
     x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
-    kappa_m_h, kappa_u_h, _, _ = latents
+    kappa_m_h, kappa_u_h, _, kappa_u_c = latents
     steps = len(x)
     now = slice(0, steps)
     read = slice(_READ, steps + _READ)

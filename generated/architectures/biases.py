@@ -410,7 +410,7 @@ def _trial_adjoint(Sigma, x, y, mask):
     """Return dL/dSigma with each visible block once, by backpropagation through the latents."""
     x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
-    _, kappa_v = latents
+    kappa_z, kappa_v = latents
     steps = len(x)
     now = slice(0, steps)
     read = slice(_READ, steps + _READ)

@@ -439,7 +439,7 @@ def _trial_adjoint(Sigma, x, y, mask):
     """Return dL/dSigma with each visible block once, by backpropagation through the latents."""
     x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
-    kappa_m, kappa_u, _ = latents
+    kappa_m, kappa_u, kappa_e = latents
     steps = len(x)
     now = slice(0, steps)
     read = slice(_READ, steps + _READ)

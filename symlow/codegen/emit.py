@@ -56,7 +56,7 @@ def render(template: str, **values: object) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"wrapped": _wrapped, "docstring": _in_docstring, "code": _code, "prose": _prose}
-    environment.filters |= {"number": number, "unpacked": _unpacked}
+    environment.filters |= {"number": number, "unpacked": _unpacked, "together": _together}
     environment.tests["mentioned"] = mentioned
     return environment.get_template(template).render(**values)
 
@@ -149,8 +149,19 @@ def _summands(code: str) -> list[str]:
 def _unpacked(names: Iterable[str], lines: Iterable[str]) -> str:
     """Return names as the target of an assignment, ``_`` for those that no line mentions."""
     lines = tuple(lines)
-    shown = [name if mentioned(name, lines) else "_" for name in names]
-    return f"{shown[0]}," if len(shown) == 1 else ", ".join(shown)
+    return _together([name if mentioned(name, lines) else "_" for name in names])
+
+
+def _together(names: Iterable[str]) -> str:
+    """Return names as a tuple in a function, in brackets and several lines if it is long."""
+    names = tuple(names)
+    text = f"{names[0]}," if len(names) == 1 else ", ".join(names)
+    return text if len(text) < WIDTH - 50 else f"(\n{_filled(text, 8)},\n    )"
+
+
+def _filled(text: str, indent: int) -> str:
+    margin = " " * indent
+    return textwrap.fill(text, WIDTH, initial_indent=margin, subsequent_indent=margin, break_long_words=False)
 
 
 def _prose(line: str, indent: int) -> str:

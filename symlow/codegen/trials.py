@@ -71,7 +71,8 @@ class TrialCode:
     def backwards(self) -> tuple[str, ...]:
         """The lines of the backward pass."""
         sums = (expression for _, _, expression in self.blocks)
-        return (*self.slopes, *self.output_back, *self.back_before, *self.back_loop, *self.step_back, *sums)
+        shapes = (f"kappa_{key}" for key in self.recurrent)
+        return (*shapes, *self.slopes, *self.output_back, *self.back_before, *self.back_loop, *self.step_back, *sums)
 
     @property
     def needs_ones(self) -> bool:
