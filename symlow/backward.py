@@ -136,13 +136,11 @@ class Backward:
         """From the cotangent ``ybar`` of the output."""
         output = self.reduction.output
         passed = self._pull([(output, MatrixSymbol("ybar", *output.shape))])
-        return Cotangents(
-            *(
-                MappingProxyType({name: self._sent_back(part) for name, part in parts.items()})
-                for parts in (passed.latents, passed.scalars, passed.columns)
-            ),
-            passed.blocks,
+        latents, scalars, columns = (
+            MappingProxyType({name: self._sent_back(part) for name, part in parts.items()})
+            for parts in (passed.latents, passed.scalars, passed.columns)
         )
+        return Cotangents(latents, scalars, columns, passed.blocks)
 
     def _sent_back(self, passed: MatrixExpr) -> MatrixExpr:
         """Return what the output passes back, with the blocks of the vectors through which errors are sent."""
