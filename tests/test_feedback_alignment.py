@@ -366,7 +366,7 @@ def test_latex_shows_where_errors_are_sent_back(tmp_path):
     fragment = d.latex(fragment=True)
     for code in (
         r"R=ES",
-        r"g(t)\,\Sigma_{ub_{z}}",
+        r"g(\Delta(t))\,\Sigma_{ub_{z}} \bar{y}",
         r"\bar\Sigma_{zu}",
         r"4\operatorname{tr}\,T R^{\top}\Sigma R",
     ):

@@ -116,7 +116,7 @@ def overlaps_of(m, u, b, v, z):
             ("b", b, P_B),
             ("v", v, P_V),
             ("z", z, P_Z),
-            ("one", None, P_ONE),
+            ("one", np.ones((len(m), 1)), P_ONE),
         ),
     ):
         columns, blocks = [], []

@@ -133,7 +133,7 @@ def overlaps_of(mE, uE, vE, zE, mI, uI, vI):
             ("uE", uE, P_UE),
             ("vE", vE, P_VE),
             ("zE", zE, P_ZE),
-            ("oneE", None, P_ONEE),
+            ("oneE", np.ones((len(mE), 1)), P_ONEE),
             ),
         ),
         (
@@ -142,7 +142,7 @@ def overlaps_of(mE, uE, vE, zE, mI, uI, vI):
             ("mI", mI, P_MI),
             ("uI", uI, P_UI),
             ("vI", vI, P_VI),
-            ("oneI", None, P_ONEI),
+            ("oneI", np.ones((len(mI), 1)), P_ONEI),
             ),
         ),
     ):

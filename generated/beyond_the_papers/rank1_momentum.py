@@ -208,8 +208,7 @@ def step(sigma, lr, trials=None):
 
 def _gradient(Sigma, S):
     """Return the gradient that the rule sees, of every column of P in the columns of P."""
-    gradient = 2 * _clip_factor(Sigma, S)[..., None, None] * S
-    return gradient + WEIGHT_DECAY * np.eye(N_COLUMNS)
+    return 2 * _clip_factor(Sigma, S)[..., None, None] * S + WEIGHT_DECAY * np.eye(N_COLUMNS)
 
 
 def _stepped(gradient, lr):

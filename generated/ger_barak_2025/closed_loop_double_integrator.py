@@ -191,8 +191,7 @@ def step(sigma, lr, trials=None):
 
 def _gradient(Sigma, S):
     """Return the gradient that the rule sees, of every column of P in the columns of P."""
-    gradient = 2 * _clip_factor(Sigma, S)[..., None, None] * S
-    return gradient
+    return 2 * _clip_factor(Sigma, S)[..., None, None] * S
 
 
 def _stepped(gradient, lr):
