@@ -185,7 +185,7 @@ class Derivation:
 
     @property
     def _conserves(self) -> bool:
-        """Whether the rule follows gradient flow: velocities move overlaps besides it, weight decay shrinks them."""
+        """Whether gradients, or aligned ones, are all that moves overlaps: velocities do too, and weight decay."""
         return not (self.rule.has_velocity or self.rule.weight_decay)
 
     @cached_property
@@ -297,7 +297,7 @@ def _exact_statements(derivation: Derivation) -> Iterator[Statement]:
             EXACT,
         ),
     )
-    yield from _feedback_statements(derivation, EXACT)
+    yield from _feedback_statements(rule, EXACT)
     yield from _velocity_statements(rule)
     if rule.label_noise:
         yield Statement("With noise on the targets all this holds for each realisation of it.", EXACT)
@@ -322,11 +322,12 @@ def _velocity_statements(rule: Rule) -> Iterator[Statement]:
         )
 
 
-def _feedback_statements(derivation: Derivation, validity: str) -> Iterator[Statement]:
-    for read, sent in derivation.learning.feedback.items():
+def _feedback_statements(rule: Rule, validity: str) -> Iterator[Statement]:
+    if rule.has_feedback:
         yield Statement(
-            f"Errors are sent back through {sent.upper()} in place of {read.upper()}: read-out vectors follow the gradient "
-            "of the loss, the others a direction that in general is the gradient of no function, so that the loss can rise.",
+            "Errors are sent back through fixed vectors in place of those that the output reads: these follow the "
+            "gradient of the loss, the others a direction that in general is the gradient of no function, so that the "
+            "loss can rise.",
             validity,
         )
 
@@ -360,7 +361,7 @@ def _gaussian_statements(derivation: Derivation) -> Iterator[Statement]:
             "span of P: the gradient of a nonlinear network is longer, for phi'(h) takes it out of the span.",
             CLOSURE,
         )
-    yield from _feedback_statements(derivation, limit)
+    yield from _feedback_statements(rule, limit)
     yield from _velocity_statements(rule)
     if network.nonlinearity.has_jumps:
         yield Statement(

@@ -63,7 +63,8 @@ class ClosureReport:
 def closure_report(derivation: Derivation) -> ClosureReport:
     """Return the closure report of a derivation."""
     conserved = listing(invariant.name for invariant in derivation.conserved)
-    gradients = "cotangents" if derivation.rule.has_feedback else "loss gradients"
+    aligned = derivation.rule.has_feedback
+    gradients, flow = ("cotangents", "The flow") if aligned else ("loss gradients", "Gradient flow")
     summary = (
         *_latents(derivation.network),
         _gram(derivation),
@@ -71,7 +72,7 @@ def closure_report(derivation: Derivation) -> ClosureReport:
         f"The other {len(derivation.invisible)} are in none: loss-invisible.",
         f"Every right-hand side is a product of {gradients} and overlaps, so the system closes.",
         *_companions(derivation),
-        f"{'The' if derivation.rule.has_feedback else 'Gradient'} flow conserves, whatever the loss: {conserved or 'nothing in closed form'}.",
+        f"{flow} conserves, whatever the loss: {conserved or 'nothing in closed form'}.",
         *(f"{statement.validity.capitalize()}: {statement.text}" for statement in derivation.statements),
     )
     explanations = tuple(explain(derivation, name) for name in derivation.overlaps)
@@ -119,9 +120,9 @@ def _companions(derivation: Derivation) -> Iterator[str]:
         )
     for read, sent in learning.feedback.items():
         yield (
-            f"Errors are sent back through {sent} in place of {read}: what their cotangents would move along {read} moves "
-            f"along {sent}, which does not move itself. g_x stands for the cotangent of x in that backward pass; the "
-            f"cotangents of overlaps with {read} are loss gradients, the others are not."
+            f"Errors are sent back through {sent} in place of {read}: what would move along {read} moves along {sent}, "
+            "which does not move itself. g_x stands for the cotangent of x in that backward pass; the cotangents of "
+            f"overlaps with {read} are loss gradients, the others are not."
         )
 
 

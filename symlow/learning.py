@@ -21,8 +21,10 @@ Q = g / (1 - beta), within some 1 / (1 - beta) steps. Velocities have rate 0 and
 
 With feedback alignment R = E S takes the place of S, and R^T = S E: dL/dsigma then stands for the cotangent of an
 overlap in the backward pass whose errors are sent through B, and what it would move along Z moves along B. Those of
-overlaps with Z are derivatives of the loss, the others are not. All are exact in a linear network. In a nonlinear one S is the gradient of the reduced loss, and they are asymptotically exact
-and a closure (:attr:`symlow.derivation.Derivation.statements`).
+overlaps with Z are derivatives of the loss, the others are not.
+
+All are exact in a linear network. In a nonlinear one S is the gradient of the reduced loss, or of the aligned pass, and
+they are asymptotically exact and a closure (:attr:`symlow.derivation.Derivation.statements`).
 """
 
 from __future__ import annotations
@@ -145,7 +147,7 @@ class GramFlow:
 
     @cached_property
     def feedback(self) -> Mapping[str, str]:
-        """By name of a vector that the output reads, the one through which errors are sent back; empty if they agree."""
+        """By vector that the output reads, the one through which errors are sent back; empty if they agree."""
         vectors = self.index.network.vectors
         return MappingProxyType({vector.of: vector.name for vector in vectors if isinstance(vector, Feedback)})
 
@@ -160,7 +162,7 @@ class GramFlow:
 
     @cached_property
     def _gradients(self) -> tuple[dict[int, Overlap], ...]:
-        """For each column of S, or of R = E S, its entries that are not zero, by row: visible overlaps of that column."""
+        """For each column of S, or of R = E S, its entries that are not zero, by row: visible overlaps."""
         columns: tuple[dict[int, Overlap], ...] = tuple({} for _ in self.rates)
         for overlap in self.visible:
             columns[overlap.row][self.exchanged[overlap.column]] = overlap

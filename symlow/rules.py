@@ -16,16 +16,16 @@ lr = N eta, weight_decay = rho / N and max_norm = C / sqrt(N).
 The gradient N grad_P L = 2 P S and everything a rule makes of it are combinations of the columns of P. So are the
 velocities Q, which then are vectors too: they carry and read nothing, and the Gram matrix of [P Q] closes.
 
-*Feedback alignment* (Lillicrap et al. 2016, Nature Communications 7) sends errors back through fixed random vectors B in
-place of the read-out vectors Z. The output being linear in Z, which nothing else sees, the backward pass is then that of
-the network with B and Z exchanged, at the errors of the network as it is: its cotangents of the overlaps, with 1/2 off
-the diagonal, are a symmetric matrix S. What they move along Z moves along B. With E the permutation that exchanges Z
-and B, in place of the gradient
+*Feedback alignment* (Lillicrap et al. 2016, Nature Communications 7, 13276) sends errors back through fixed random
+vectors B in place of the read-out vectors Z. The output being linear in Z, which nothing else sees, the backward pass
+is that of the network with B and Z exchanged, at the errors of the network as it is. Its cotangents of the overlaps,
+with 1/2 off the diagonal, are a symmetric matrix S, and what they would move along Z moves along B. With E the
+permutation that exchanges Z and B, in place of the gradient
 
     N grad_P^B L = 2 P R,      R = E S,
 
-in which S has no row of B, so that R has none of Z. All columns but those of Z learn what is not the gradient of any
-loss; those of Z learn the gradient of this one.
+in which S has no row of B, so that R has none of Z. The columns of Z learn the gradient of the loss; all others learn
+what in general is the gradient of no function.
 """
 
 from __future__ import annotations
@@ -255,8 +255,8 @@ def read_out_vectors(network: Network) -> tuple[str, ...]:
         SpecError: if one of them does, or the output is made of something else than projections and inputs.
     """
     read = [p for p in network.projections if network.output_right.has(p.symbol)]
-    others = [latent.symbol for latent in network.latents] + [gate.symbol for gate in network.gates]
-    found = [symbol.name for symbol in others if network.output_right.has(symbol)]
+    found = [latent.symbol.name for latent in network.latents if network.output_right.has(latent.symbol)]
+    found += ["a function"] if any(network.output_right.has(gate.symbol) for gate in network.gates) else []
     if found or not read:
         raise _refused(f"an output that is made of {listing(found) or 'no projection'}")
     names = tuple(v.name for v in network.vectors if v.name in {projection.reader for projection in read})

@@ -59,8 +59,8 @@ class LearningSpec(Table):
             raise whole_refusal(
                 "rule",
                 f"found {rule!r}, which acts on weights element by element, so that no equations in overlaps close; "
-                "accepted: 'gradient_descent', 'momentum', 'nesterov' or 'feedback_alignment'; a network of N neurons trains with it by "
-                f"FullNetwork.train({own})",
+                "accepted: 'gradient_descent', 'momentum', 'nesterov' or 'feedback_alignment'; a network of N neurons "
+                f"trains with it by FullNetwork.train({own})",
             )
         return table
 

@@ -144,8 +144,8 @@ def stability(
     """
     if derivation.rule.has_feedback:
         raise LearningError(
-            f"learning.rule: found {derivation.rule.name!r}, which does not follow the gradient, so that no Hessian tells "
-            "its stability; accepted: a rule that does, or the eigenvalues of the module's jacobian"
+            f"learning.rule: found {derivation.rule.name!r}, which does not follow the gradient, so that no Hessian "
+            "tells its stability; accepted: a rule that does, or the eigenvalues of the module's jacobian"
         )
     module = compile_module(derivation) if module is None else module
     states = _checked_states(sigma, derivation)

@@ -147,8 +147,8 @@ class _Author:
         total = len(self.derivation.overlaps)
         evidence = {**_numbers(found, total), "algebra": found.algebra}
         text = (
-            f"{self.losses} of the loss-visible overlaps, whatever they are and one after the other, move the overlaps in "
-            f"a manifold of dimension {found.dimension} of {total}, with "
+            f"{self.losses} of the loss-visible overlaps, whatever they are and one after the other, move the overlaps "
+            f"in a manifold of dimension {found.dimension} of {total}, with "
             f"{_conserved(total - found.dimension)}."
         )
         return _fact("reachable_by_overlaps", MODULAR, text, evidence)
@@ -159,7 +159,8 @@ class _Author:
             "Losses of the input-output function, as those of all tasks are, move the overlaps in a manifold of "
             f"dimension {found.dimension} of {total}, with "
             f"{_conserved(total - found.dimension)}: "
-            f"{wider.dimension - found.dimension} more than all {self.losses.lower()} of loss-visible overlaps conserve."
+            f"{wider.dimension - found.dimension} more than all {self.losses.lower()} of loss-visible overlaps "
+            "conserve."
         )
         evidence = {**_numbers(found, total), "gaps": found.gaps}
         return _fact("reachable_by_tasks", kind(False, found.gaps), text, evidence)

@@ -295,7 +295,7 @@ class _Comparison:
 
     @cached_property
     def differences(self) -> tuple[FloatArray, FloatArray]:
-        """What learning has as gradients, by finite differences at the spacing of the runs and at twice that spacing."""
+        """What learning has as gradients, by differences at the spacing of the runs and at twice that spacing."""
         spacings = DIFFERENCE_SPACING, 2 * DIFFERENCE_SPACING
         fine, coarse = (self._differences(h) for h in spacings)
         return fine, coarse

@@ -100,7 +100,7 @@ def _in_docstring(text: str) -> str:
 
 
 def _code(line: str, indent: int) -> str:
-    """Return a statement in lines of bounded width, broken before the plus signs of its right-hand side."""
+    """Return a statement in lines of bounded width, broken before the signs of its right-hand side."""
     if indent + len(line) <= WIDTH:
         return line
     match = re.match(r"return |.*? \+?= ", line)
@@ -112,8 +112,8 @@ def _code(line: str, indent: int) -> str:
 def _broken(code: str, indent: int) -> list[str]:
     """Return an expression in lines of bounded width: one for each summand, and brackets opened where that is wide."""
     lines = []
-    for k, term in enumerate(_summands(code)):
-        text = " " * indent + ("+ " if k else "") + term
+    for term in _summands(code):
+        text = " " * indent + term
         opening = [position for position, character in enumerate(text) if character == "("]
         groups = [(start, _closing(text, start)) for start in opening]
         groups = [(start, end) for start, end in groups if len(_summands(text[start + 1 : end])) > 1]
@@ -136,13 +136,13 @@ def _closing(text: str, start: int) -> int:
 
 
 def _summands(code: str) -> list[str]:
-    """Split code at the plus signs that stand in no brackets."""
+    """Split code before the signs that stand in no brackets; summands after the first keep theirs."""
     parts, depth, start = [], 0, 0
     for position, character in enumerate(code):
         depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(character, 0)
-        if depth == 0 and code.startswith(" + ", position):
+        if depth == 0 and code.startswith((" + ", " - "), position):
             parts.append(code[start:position])
-            start = position + 3
+            start = position + 1
     return [*parts, code[start:]]
 
 

@@ -7,8 +7,9 @@ Three forms, each of which is evaluated without being expanded:
     Gram sum        sum over K in C, |K| = k, of (product of A_ii over K) det Sigma_{F+EK; F+K},
 
 and a minor of the Gram matrix. The Gram sum is the coefficient of x^(|C| - k) in the determinant of
-[[Sigma_FF, Sigma_FC], [A E Sigma_CF, A E Sigma_CC + x]]. Where Sigma_FF is invertible it is det Sigma_FF times the k-th
-elementary symmetric function of the eigenvalues of A E (Sigma_CC - Sigma_CF Sigma_FF^-1 Sigma_FC) (Schur's determinant).
+[[Sigma_FF, Sigma_FC], [A E Sigma_CF, A E Sigma_CC + x]]. Where Sigma_FF is invertible it is det Sigma_FF times the
+k-th elementary symmetric function of the eigenvalues of A E (Sigma_CC - Sigma_CF Sigma_FF^-1 Sigma_FC) (Schur's
+determinant).
 """
 
 from __future__ import annotations

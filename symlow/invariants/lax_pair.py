@@ -283,7 +283,7 @@ def lax_identity() -> sympy.Expr:
 
 
 def _ordered(rest: sympy.Expr, *symbols: sympy.Symbol) -> sympy.Expr:
-    """Return a sum of products with D next to D^-1, which it undoes, and J on the left of S, past which it changes sign."""
+    """Return a sum of products without D next to D^-1, which undoes it, and with J on the left: JS = -SJ."""
     J, E, D, inverse, S = symbols
     rest = sympy.expand(rest.subs(D * J, J * D))
     rest = sympy.expand(rest.subs(D * E * inverse, E))

@@ -2,8 +2,9 @@
 
 Along a visible overlap e learning moves P by P S_e D, with S_e symmetric, or with feedback alignment by P E S_e D;
 along several, in turn, by whatever these p x p matrices generate under commutators, a Lie algebra. It moves the
-overlaps by B^T Sigma + Sigma B for each of its elements B. By Frobenius' theorem the smooth functions that are conserved for every loss are, near a generic point,
-the functions of as many independent ones as the overlaps outnumber the directions in which they can move.
+overlaps by B^T Sigma + Sigma B for each of its elements B. By Frobenius' theorem the smooth functions that are
+conserved for every loss are, near a generic point, the functions of as many independent ones as the overlaps outnumber
+the directions in which they can move.
 
 Ranks are found modulo a prime at one point, where they are at most the generic, rational ones. So the number returned
 is never too small: it is a bound, and where as many independent conserved quantities are at hand, these are all.

@@ -38,10 +38,16 @@ which is the same at every rank, says the same in one page."""
 
 FORMULAS = {
     "h(0) = 0": "h(0)=0",
-    "dP/dt = -N grad L": r"\mathrm{d}P/\mathrm{d}t=-N\,\nabla_P L",
-    "dP/dt = -c N grad L": r"\mathrm{d}P/\mathrm{d}t=-cN\,\nabla_P L",
-    "dP/dt = -(N grad L + rho P)": r"\mathrm{d}P/\mathrm{d}t=-(N\,\nabla_P L+\rho P)",
-    "dP/dt = -(c N grad L + rho P)": r"\mathrm{d}P/\mathrm{d}t=-(cN\,\nabla_P L+\rho P)",
+    **{
+        text.replace("grad L", f"grad{sent} L"): code.replace(r"\nabla_P L", rf"\nabla_P{sent and '^{B}'} L")
+        for sent in ("", "^B")
+        for text, code in (
+            ("dP/dt = -N grad L", r"\mathrm{d}P/\mathrm{d}t=-N\,\nabla_P L"),
+            ("dP/dt = -c N grad L", r"\mathrm{d}P/\mathrm{d}t=-cN\,\nabla_P L"),
+            ("dP/dt = -(N grad L + rho P)", r"\mathrm{d}P/\mathrm{d}t=-(N\,\nabla_P L+\rho P)"),
+            ("dP/dt = -(c N grad L + rho P)", r"\mathrm{d}P/\mathrm{d}t=-(cN\,\nabla_P L+\rho P)"),
+        )
+    },
     "eta / (1 - beta)": r"\eta/(1-\beta)",
     "N^(-1/2)": "N^{-1/2}",
     "phi'(h)": r"\phi'(h)",

@@ -110,7 +110,7 @@ def rule_equations(rule: Rule) -> tuple[str, ...]:
         lines.append(f"{square}, the square of its Frobenius norm, by N")
     if rule.has_feedback:
         lines += [
-            "N grad_P^B L = 2 P R,  R = E S: errors are sent back through B, one vector for each that the output reads.",
+            "N grad_P^B L = 2 P R,  R = E S: errors are sent back through B, one vector for each that the output reads",
             "S: of cotangents in the backward pass with B in place of these vectors, at the errors of the network",
             "E: the permutation of columns that exchanges them, so that what S moves along them moves along B",
         ]
