@@ -431,13 +431,11 @@ def find_network(
 
 def _with_names(analysis: _Analysis) -> tuple[tuple[Field, ...], tuple[Projection, ...]]:
     """Return fields and projections with names that tell the fields apart: populations where these do, else numbers."""
+    order = [population.name for population in analysis.equations.populations]
+    analysis.fields.sort(key=lambda known: order.index(known.population))
     places = [known.population for known in analysis.fields]
-    if len(places) == 1:
-        names = [""]
-    elif len(set(places)) == len(places):
-        names = places
-    else:
-        names = [str(number) for number in range(1, len(places) + 1)]
+    numbers = [""] if len(places) == 1 else [str(number) for number in range(1, len(places) + 1)]
+    names = places if 1 < len(set(places)) == len(places) else numbers
     fields = tuple(replace(known, name=name) for known, name in zip(analysis.fields, names, strict=True))
     projections = tuple(
         projection if projection.linear else replace(projection, field=fields[analysis.fields.index(projection.field)])
