@@ -360,8 +360,8 @@ def _velocity_statements(rule: Rule) -> Iterator[Statement]:
 def _feedback_statements(rule: Rule, validity: str) -> Iterator[Statement]:
     if rule.has_feedback:
         yield Statement(
-            "Errors are sent back through fixed vectors in place of those that the output reads: these follow the "
-            "gradient of the loss, the others a direction that in general is the gradient of no function, so that the "
+            "Errors are sent back through fixed vectors in place of those that the output reads. The latter follow the "
+            "gradient of the loss, all others a direction that in general is the gradient of no function, so that the "
             "loss can rise.",
             validity,
         )
