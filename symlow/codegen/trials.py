@@ -209,6 +209,28 @@ class TrialLowering:
                     found |= set(names)
         return frozenset(found)
 
+    @cached_property
+    def _steady(self) -> frozenset[str]:
+        """Names of what is the same at all times: it has no axis of time, for it contains no latents and no input."""
+        network, found = self.derivation.network, set[str]()
+        symbols = {column.symbol: name for name, column in self.reduction.columns.items()}
+        in_time = {network.inputs, *self.reduction.latents.values()}
+        for node in self.reduction.nodes:
+            for names, expressions in self._made_by(node):
+                atoms = {atom for expression in expressions for atom in expression.atoms(MatrixSymbol, sympy.Symbol)}
+                made = {symbols.get(atom, str(atom)) for atom in atoms} & {*self._nodes}
+                if not atoms & in_time and made <= found:
+                    found |= set(names)
+        for name, (gate, _, slope) in self._gate_slopes.items():
+            arguments = self.reduction.columns[gate].arguments
+            if all(column.name in found for variable, column in arguments if slope.has(variable)):
+                found.add(name)
+        return frozenset(found)
+
+    @property
+    def _nodes(self) -> list[str]:
+        return [*self.statistics, *self.gains, *self.columns]
+
     def _made_by(self, node: Statistics | Column) -> Iterator[tuple[list[str], list[sympy.Basic]]]:
         """Give the names that a node makes, each with what it is made of."""
         if isinstance(node, Column):
@@ -227,14 +249,18 @@ class TrialLowering:
         with_inputs = "[t]" if moment == "t" else ""  # these have no value after the last step
         code = {name: f"{name}{latents}" for name in self.latents.values()}
         known = [*self.statistics, *self.gains, *self._slope_names(), *self.columns, *self._gate_slopes]
-        code |= {
-            name: f"{self.columns.get(name, name)}{with_inputs if name in self._with_inputs else scalars}"
-            for name in known
-        }
+        indexed = {name: with_inputs if name in self._with_inputs else scalars for name in known}
+        indexed |= dict.fromkeys(self._steady, "")
+        code |= {name: f"{self.columns.get(name, name)}{indexed[name]}" for name in known}
         code |= {f"{name}bar": f"{self.columns.get(name, name)}_bar" for name in known}
         code |= {f"lambda_{key}": f"kappa_{key}_bar{cotangents}" for key in self.latents}
         code |= {self._inputs.name: f"x{with_inputs}", "ybar": "y_bar", "alpha": "ALPHA"}
-        return Rows({**code, **names}, self._block_codes, self._sizes, self._widths, frozenset(["alpha"]))
+        return Rows({**code, **names}, self._block_codes, self._sizes, self._widths, self._constants)
+
+    @cached_property
+    def _constants(self) -> frozenset[str]:
+        """Names of scalars that do not depend on time."""
+        return frozenset(["alpha", *self._steady])
 
     # Forwards -------------------------------------------------------------------------------------------------------
 
@@ -302,8 +328,14 @@ class TrialLowering:
         codes = {variable: rows.names[self._plain_name(argument)] for variable, argument in column.arguments}
         return f"{target} = {_gate_code(column.function, codes)}"
 
+    def _arguments(self, node: Statistics) -> str:
+        """Return the arguments of gains; where only other populations have means, they have the mean 0 here."""
+        names = [symbol.name for symbol in node.definitions]
+        without = self.derivation.network.has_means and node.activity is None
+        return ", ".join([*(f"np.zeros_like({name})" for name in names if without), *names])
+
     def _gain_lines(self, node: Statistics) -> Iterator[str]:
-        arguments = ", ".join(symbol.name for symbol in node.definitions)
+        arguments = self._arguments(node)
         for gain in node.gains:
             yield f"{self.backward.gain_symbols[gain].name} = _{gain.func.__name__}({arguments})"
 
@@ -345,7 +377,7 @@ class TrialLowering:
 
     def _slopes(self) -> Iterator[str]:
         for one in self.reduction.statistics_of:
-            arguments = ", ".join(symbol.name for symbol in one.definitions)
+            arguments = self._arguments(one)
             for symbol in one.definitions:
                 plain = symbol.name.removesuffix(f"_{one.field.name}") if one.field.name else symbol.name
                 yield f"g_{symbol.name} = _g_{plain}({arguments})"
@@ -441,7 +473,7 @@ class TrialLowering:
         if len(recurrent) == 1 and self._sizes[f"lambda_{recurrent[0]}"] == 1 and statements:
             # With one entry, the whole step is one factor for each time: what a cotangent of 1 becomes.
             rows = self._rows("now", **names)
-            bar, moment = f"kappa_{recurrent[0]}_bar", "[t]" if self.reduction.nodes else ""
+            bar, moment = f"kappa_{recurrent[0]}_bar", "[t]" if self._varies(statements) else ""
             *before, (_, terms, through) = statements
             loop.before += [f"lambda_{recurrent[0]} = 1.0"]
             loop.before += [f"{target} = {self._sum(rows, terms, through)}" for target, terms, through in before]
@@ -453,6 +485,19 @@ class TrialLowering:
             operator = "+=" if target.endswith("[t]") else "="
             loop.assign(target, terms, operator, self._through(loop.inside, through))
         return loop
+
+    def _varies(self, statements: Iterable[tuple[str, tuple[Term, ...], tuple[tuple[str, str, bool], ...]]]) -> bool:
+        """Whether what the last of the statements assigns changes in time if the cotangents of latents do not."""
+        rows = self._rows("now")
+        over_time = {name for name in rows.names if not name.startswith("lambda_") and not name.endswith("bar")}
+        over_time -= self._constants
+        found = False
+        for target, terms, through in statements:
+            slopes = any({slope, f"{gate}bar"} & over_time for slope, gate, _ in through)
+            found = slopes or any(term.touches(frozenset(over_time)) for term in terms)
+            if found:
+                over_time |= {name for name in rows.names if f"{self._code_of_bar(name)}_t" == target}
+        return found
 
     def _code_of_bar(self, bar: str) -> str:
         name = bar.removesuffix("bar")
