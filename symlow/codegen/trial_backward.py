@@ -36,7 +36,7 @@ class TrialBackward(TrialNames):
 
     def _slopes(self) -> Iterator[str]:
         for one in self.reduction.statistics_of:
-            arguments = ", ".join(symbol.name for symbol in one.definitions)
+            arguments = self._arguments(one)
             for symbol in one.definitions:
                 plain = symbol.name.removesuffix(f"_{one.field.name}") if one.field.name else symbol.name
                 yield f"g_{symbol.name} = _g_{plain}({arguments})"
@@ -132,7 +132,7 @@ class TrialBackward(TrialNames):
         if len(recurrent) == 1 and self._sizes[f"lambda_{recurrent[0]}"] == 1 and statements:
             # With one entry, the whole step is one factor for each time: what a cotangent of 1 becomes.
             rows = self._rows("now", **names)
-            bar, moment = f"kappa_{recurrent[0]}_bar", "[t]" if self.reduction.nodes else ""
+            bar, moment = f"kappa_{recurrent[0]}_bar", "[t]" if self._varies(statements) else ""
             *before, (_, terms, through) = statements
             loop.before += [f"lambda_{recurrent[0]} = 1.0"]
             loop.before += [f"{target} = {self._sum(rows, terms, through)}" for target, terms, through in before]
@@ -144,6 +144,19 @@ class TrialBackward(TrialNames):
             operator = "+=" if target.endswith("[t]") else "="
             loop.assign(target, terms, operator, self._through(loop.inside, through))
         return loop
+
+    def _varies(self, statements: Iterable[tuple[str, tuple[Term, ...], tuple[tuple[str, str, bool], ...]]]) -> bool:
+        """Whether what the last of the statements assigns changes in time if the cotangents of latents do not."""
+        rows = self._rows("now")
+        over_time = {name for name in rows.names if not name.startswith("lambda_") and not name.endswith("bar")}
+        over_time -= self._constants
+        found = False
+        for target, terms, through in statements:
+            slopes = any({slope, f"{gate}bar"} & over_time for slope, gate, _ in through)
+            found = slopes or any(term.touches(frozenset(over_time)) for term in terms)
+            if found:
+                over_time |= {name for name in rows.names if f"{self._code_of_bar(name)}_t" == target}
+        return found
 
     def _code_of_bar(self, bar: str) -> str:
         name = bar.removesuffix("bar")

@@ -74,7 +74,7 @@ class TrialForward(TrialNames):
         return f"{target} = {gate_code(column.function, codes)}"
 
     def _gain_lines(self, node: Statistics) -> Iterator[str]:
-        arguments = ", ".join(symbol.name for symbol in node.definitions)
+        arguments = self._arguments(node)
         for gain in node.gains:
             yield f"{self.backward.gain_symbols[gain].name} = _{gain.func.__name__}({arguments})"
 

@@ -98,6 +98,28 @@ class TrialNames:
                     found |= set(names)
         return frozenset(found)
 
+    @cached_property
+    def _steady(self) -> frozenset[str]:
+        """Names of what is the same at all times: it has no axis of time, for it contains no latents and no input."""
+        network, found = self.derivation.network, set[str]()
+        symbols = {column.symbol: name for name, column in self.reduction.columns.items()}
+        in_time = {network.inputs, *self.reduction.latents.values()}
+        for node in self.reduction.nodes:
+            for names, expressions in self._made_by(node):
+                atoms = {atom for expression in expressions for atom in expression.atoms(MatrixSymbol, sympy.Symbol)}
+                made = {symbols.get(atom, str(atom)) for atom in atoms} & {*self._nodes}
+                if not atoms & in_time and made <= found:
+                    found |= set(names)
+        for name, (gate, _, slope) in self._gate_slopes.items():
+            arguments = self.reduction.columns[gate].arguments
+            if all(column.name in found for variable, column in arguments if slope.has(variable)):
+                found.add(name)
+        return frozenset(found)
+
+    @property
+    def _nodes(self) -> list[str]:
+        return [*self.statistics, *self.gains, *self.columns]
+
     def _made_by(self, node: Statistics | Column) -> Iterator[tuple[list[str], list[sympy.Basic]]]:
         """Give the names that a node makes, each with what it is made of."""
         if isinstance(node, Column):
@@ -116,14 +138,24 @@ class TrialNames:
         with_inputs = "[t]" if moment == "t" else ""  # these have no value after the last step
         code = {name: f"{name}{latents}" for name in self.latents.values()}
         known = [*self.statistics, *self.gains, *self._slope_names(), *self.columns, *self._gate_slopes]
-        code |= {
-            name: f"{self.columns.get(name, name)}{with_inputs if name in self._with_inputs else scalars}"
-            for name in known
-        }
+        indexed = {name: with_inputs if name in self._with_inputs else scalars for name in known}
+        indexed |= dict.fromkeys(self._steady, "")
+        code |= {name: f"{self.columns.get(name, name)}{indexed[name]}" for name in known}
         code |= {f"{name}bar": f"{self.columns.get(name, name)}_bar" for name in known}
         code |= {f"lambda_{key}": f"kappa_{key}_bar{cotangents}" for key in self.latents}
         code |= {self._inputs.name: f"x{with_inputs}", "ybar": "y_bar", "alpha": "ALPHA"}
-        return Rows({**code, **names}, self._block_codes, self._sizes, self._widths, frozenset(["alpha"]))
+        return Rows({**code, **names}, self._block_codes, self._sizes, self._widths, self._constants)
+
+    @cached_property
+    def _constants(self) -> frozenset[str]:
+        """Names of scalars that do not depend on time."""
+        return frozenset(["alpha", *self._steady])
+
+    def _arguments(self, node: Statistics) -> str:
+        """Return the arguments of gains; where only other populations have means, they have the mean 0 here."""
+        names = [symbol.name for symbol in node.definitions]
+        without = self.derivation.network.has_means and node.activity is None
+        return ", ".join([*(f"np.zeros_like({name})" for name in names if without), *names])
 
     def _plain_name(self, argument: MatrixSymbol) -> str:
         return str(self._inputs.name if argument == self.derivation.network.inputs else argument.name)
