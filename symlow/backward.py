@@ -7,12 +7,15 @@ Each arrow is differentiated by itself: from cotangents of what it gives (``ybar
 next latents, ``gbar``, ``phibarbar`` of the gains, ``mubar``, ``Deltabar`` of the statistics, ``abar`` of a column a)
 follow those of what it reads: latents, gains, statistics, columns and the blocks of Sigma. Summed over time the last
 are dL/dSigma.
+
+Where errors are sent back through other vectors than those that the output reads, Sigma_bc stands in place of Sigma_zc
+in what the output passes back, and what the blocks of Sigma get are no derivatives (:mod:`symlow.rules`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
@@ -47,9 +50,11 @@ class Backward:
 
     Attributes:
         reduction: what is differentiated.
+        feedback: by vector that the output reads, the one through which errors are sent back; empty if they agree.
     """
 
     reduction: Reduction
+    feedback: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def gain_symbols(self) -> Mapping[sympy.Expr, sympy.Symbol]:
@@ -130,7 +135,22 @@ class Backward:
     def output(self) -> Cotangents:
         """From the cotangent ``ybar`` of the output."""
         output = self.reduction.output
-        return self._pull([(output, MatrixSymbol("ybar", *output.shape))])
+        passed = self._pull([(output, MatrixSymbol("ybar", *output.shape))])
+        latents, scalars, columns = (
+            MappingProxyType({name: self._sent_back(part) for name, part in parts.items()})
+            for parts in (passed.latents, passed.scalars, passed.columns)
+        )
+        return Cotangents(latents, scalars, columns, passed.blocks)
+
+    def _sent_back(self, passed: MatrixExpr) -> MatrixExpr:
+        """Return what the output passes back, with the blocks of the vectors through which errors are sent."""
+        index = self.reduction.index
+        sent = {
+            symbol: index.block(self.feedback.get(a, a), self.feedback.get(b, b))
+            for (a, b), symbol in index.blocks.items()
+            if a in self.feedback or b in self.feedback
+        }
+        return passed.subs(sent).doit() if sent else passed
 
     @cached_property
     def step(self) -> Cotangents:

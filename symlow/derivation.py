@@ -20,6 +20,7 @@ from sympy import MatrixExpr, MatrixSymbol
 
 from symlow.backward import Backward
 from symlow.closed_form import PairFormula, loss_formula, pair_formulas
+from symlow.equation_text import written
 from symlow.errors import InvariantError, check_name
 from symlow.expressions import adjoint
 from symlow.invariants.invariant import Invariant
@@ -110,8 +111,13 @@ class Derivation:
 
     @cached_property
     def backward(self) -> Backward:
-        """The adjoint of a time step of the reduced dynamics."""
+        """The adjoint of a time step of the reduced dynamics, which gives the gradient of the loss."""
         return Backward(self.reduction)
+
+    @cached_property
+    def learning_backward(self) -> Backward:
+        """The same as the learning rule has it: with feedback alignment errors are sent back through other vectors."""
+        return Backward(self.reduction, self.learning.feedback) if self.learning.feedback else self.backward
 
     @cached_property
     def ordered(self) -> tuple[Overlap, ...]:
@@ -180,7 +186,7 @@ class Derivation:
 
     @property
     def _conserves(self) -> bool:
-        """Whether the rule follows gradient flow: velocities move overlaps besides it, weight decay shrinks them."""
+        """Whether gradients, or aligned ones, are all that moves overlaps: velocities do too, and weight decay."""
         return not (self.rule.has_velocity or self.rule.weight_decay)
 
     @cached_property
@@ -273,8 +279,8 @@ def _exact_statements(derivation: Derivation) -> Iterator[Statement]:
     rule = derivation.rule
     yield from (
         Statement(
-            "The latents obey the same forward Euler steps as the N neurons, so the reduced output equals the "
-            "network's output for every N, from h(0) = 0.",
+            "The latents obey the same time steps as the N neurons, so the reduced output equals the network's output "
+            f"for every N, from {_start(derivation.network)}.",
             EXACT,
         ),
         Statement(
@@ -283,8 +289,8 @@ def _exact_statements(derivation: Derivation) -> Iterator[Statement]:
             EXACT,
         ),
         Statement(
-            f"{'Gradient flow' if rule.is_plain else 'The flow'} of all trained weights, {rule.flow}, moves the "
-            "overlaps by the equations given; they close.",
+            f"{'Gradient flow' if rule.is_plain else 'The flow'} of all trained weights, {_flow(derivation)}, moves "
+            "the overlaps by the equations given; they close.",
             EXACT,
         ),
         Statement(
@@ -292,10 +298,45 @@ def _exact_statements(derivation: Derivation) -> Iterator[Statement]:
             EXACT,
         ),
     )
+    yield from _feedback_statements(rule, EXACT)
     yield from _velocity_statements(rule)
     if rule.label_noise:
         yield Statement("With noise on the targets all this holds for each realisation of it.", EXACT)
         yield from _noise_statements(rule, EXACT)
+
+
+def _flow(derivation: Derivation) -> str:
+    """Return the flow of the rule in words, of gradients of averages or of sums."""
+    flow = derivation.rule.flow
+    return flow if derivation.network.equations.averages else flow.replace("N grad", "grad")
+
+
+def _start(network: Network) -> str:
+    """Return where states start: h(0) = 0, or h(0) = S."""
+    states = network.equations.states
+    starts = (("0" if s.initial is None else written(s.initial, network.equations), s.symbol.name) for s in states)
+    return ", ".join(f"{name}(0) = {start}" for start, name in starts)
+
+
+def _latent_statements(network: Network) -> Iterator[Statement]:
+    """Give what the states of neurons have to do with the latents."""
+    neurons = [state.symbol.name for state in network.equations.states if state.population is not None]
+    read = {latent.state for latent in network.latents if latent.reading}
+    inside, outside = [n for n in neurons if n not in read], [n for n in neurons if n in read]
+    if inside:
+        stays = f"{inside[0]} stays" if len(inside) == 1 else f"{' and '.join(inside)} stay"
+        yield Statement(
+            f"From {_start(network)} the state{'s' * (len(inside) > 1)} {stays} in the span of the carriers, so that "
+            "latents describe it, for every N.",
+            EXACT,
+        )
+    if outside:
+        leaves = f"{outside[0]} leaves" if len(outside) == 1 else f"{' and '.join(outside)} leave"
+        yield Statement(
+            f"The state{'s' * (len(outside) > 1)} {leaves} the span of the vectors. What vectors read of it obeys "
+            "equations of its own, for every N, in which phi stands in projections alone.",
+            EXACT,
+        )
 
 
 def _noise_statements(rule: Rule, validity: str) -> Iterator[Statement]:
@@ -316,14 +357,22 @@ def _velocity_statements(rule: Rule) -> Iterator[Statement]:
         )
 
 
+def _feedback_statements(rule: Rule, validity: str) -> Iterator[Statement]:
+    if rule.has_feedback:
+        yield Statement(
+            "Errors are sent back through fixed vectors in place of those that the output reads. The latter follow the "
+            "gradient of the loss, all others a direction that in general is the gradient of no function, so that the "
+            "loss can rise.",
+            validity,
+        )
+
+
 def _gaussian_statements(derivation: Derivation) -> Iterator[Statement]:
     network, rule = derivation.network, derivation.rule
     # With a convention of the reduced model in it, nothing tends to what a network does.
     conventional = network.readout == "updated_latents_previous_gain" and not network.has_constant_gain
     limit = CLOSURE if conventional else ASYMPTOTIC
-    yield Statement(
-        "From h(0) = 0 the state stays in the span of the carriers, so that latents describe it, for every N.", EXACT
-    )
+    yield from _latent_statements(network)
     yield Statement(
         "Where the rows of P are jointly Gaussian, projections see the nonlinearity through the gains alone (Stein's "
         "lemma): the reduced output is the network's as N grows, with an error that falls as N^(-1/2).",
@@ -335,8 +384,9 @@ def _gaussian_statements(derivation: Derivation) -> Iterator[Statement]:
         limit,
     )
     yield Statement(
-        f"At a Gaussian state {'gradient flow' if rule.is_plain else 'the flow'}, {rule.flow}, moves the overlaps by "
-        f"the equations given{' at the same c' if rule.clip else ''}, up to that error; the equations close.",
+        f"At a Gaussian state {'gradient flow' if rule.is_plain else 'the flow'}, {_flow(derivation)}, moves the "
+        f"overlaps by the equations given{' at the same c' if rule.clip else ''}, up to that error; the equations "
+        "close.",
         limit,
     )
     if rule.clip:
@@ -345,6 +395,7 @@ def _gaussian_statements(derivation: Derivation) -> Iterator[Statement]:
             "span of P: the gradient of a nonlinear network is longer, for phi'(h) takes it out of the span.",
             CLOSURE,
         )
+    yield from _feedback_statements(rule, limit)
     yield from _velocity_statements(rule)
     if network.nonlinearity.has_jumps:
         yield Statement(

@@ -23,9 +23,10 @@ import sympy
 from sympy import HadamardProduct, ImmutableDenseMatrix, Lambda, MatrixExpr, MatrixSymbol
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
+from symlow.caret import error_at
 from symlow.equations import Equations, N, Population, State, Vector, check_names, phi
 from symlow.errors import SpecError, listing, nearest
-from symlow.parser import FUNCTIONS, MAX_DEPTH, MAX_LENGTH, MAX_NODES, X, error_at, parse_expression
+from symlow.parser import FUNCTIONS, MAX_DEPTH, MAX_LENGTH, MAX_NODES, X, parse_expression
 
 SMOOTH = ("sigmoid", "tanh", "erf", "exp", "sin", "cos", "softplus", "arctan", "sinh", "cosh", "arcsinh")
 """Functions that act on short columns entry by entry: the smooth ones of one argument."""

@@ -238,6 +238,9 @@ def check_names(vectors: Sequence[str], symbols: Sequence[str]) -> None:
             if not re.fullmatch(pattern, name) or keyword.iskeyword(name) or name in RESERVED:
                 digits = " and digits" if what == "symbol" else ""
                 raise SpecError(f"{what} {name!r}: accepted: names of letters{digits} that mean nothing in Python")
+    for what, names in (("vector", vectors), ("symbol", symbols)):
+        if "n" in names:
+            raise SpecError(f"{what} 'n': in capitals it would read as N, the number of neurons; write another name")
     every = [name.upper() for name in (*vectors, *symbols)]
     for what, names in (("vector", vectors), ("symbol", symbols)):
         for name in names:

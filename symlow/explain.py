@@ -63,14 +63,16 @@ class ClosureReport:
 def closure_report(derivation: Derivation) -> ClosureReport:
     """Return the closure report of a derivation."""
     conserved = listing(invariant.name for invariant in derivation.conserved)
+    aligned = derivation.rule.has_feedback
+    gradients, flow = ("cotangents", "The flow") if aligned else ("loss gradients", "Gradient flow")
     summary = (
         *_latents(derivation.network),
         _gram(derivation),
         f"{len(derivation.visible)} of them are in an equation on which the output depends: loss-visible.",
         f"The other {len(derivation.invisible)} are in none: loss-invisible.",
-        "Every right-hand side is a product of loss gradients and overlaps, so the system closes.",
-        *_velocities(derivation),
-        f"Gradient flow conserves, whatever the loss: {conserved or 'nothing in closed form'}.",
+        f"Every right-hand side is a product of {gradients} and overlaps, so the system closes.",
+        *_companions(derivation),
+        f"{flow} conserves, whatever the loss: {conserved or 'nothing in closed form'}.",
         *(f"{statement.validity.capitalize()}: {statement.text}" for statement in derivation.statements),
     )
     explanations = tuple(explain(derivation, name) for name in derivation.overlaps)
@@ -109,12 +111,18 @@ def _gram(derivation: Derivation) -> str:
     )
 
 
-def _velocities(derivation: Derivation) -> Iterator[str]:
+def _companions(derivation: Derivation) -> Iterator[str]:
     learning = derivation.learning
     if learning.velocities:
         yield (
             f"{len(learning.velocities)} columns are velocities of the trained ones, sums of their gradients: "
             f"{len(derivation.overlaps) - len(learning.weights)} overlaps are with them."
+        )
+    for read, sent in learning.feedback.items():
+        yield (
+            f"Errors are sent back through {sent} in place of {read}: what would move along {read} moves along {sent}, "
+            "which does not move itself. g_x stands for the cotangent of x in that backward pass; the cotangents of "
+            f"overlaps with {read} are loss gradients, the others are not."
         )
 
 

@@ -17,9 +17,14 @@ tend to as lr -> 0,
     dP/dt = -(c N grad_P L + rho P) D,    dSigma/dt = -2 c (D S Sigma + Sigma S D) - rho (D Sigma + Sigma D),
 
 where a step advances the time by lr, and with momentum, at fixed beta, by lr / (1 - beta): Q follows the gradient,
-Q = g / (1 - beta), within some 1 / (1 - beta) steps. Velocities have rate 0 and stand still in the flow. All are
-exact in a linear network. In a nonlinear one S is the gradient of the reduced loss, and they are asymptotically exact
-and a closure (:attr:`symlow.derivation.Derivation.statements`).
+Q = g / (1 - beta), within some 1 / (1 - beta) steps. Velocities have rate 0 and stand still in the flow.
+
+With feedback alignment R = E S takes the place of S, and R^T = S E: dL/dsigma then stands for the cotangent of an
+overlap in the backward pass whose errors are sent through B, and what it would move along Z moves along B. Those of
+overlaps with Z are derivatives of the loss, the others are not.
+
+All are exact in a linear network. In a nonlinear one S is the gradient of the reduced loss, or of the aligned pass, and
+they are asymptotically exact and a closure (:attr:`symlow.derivation.Derivation.statements`).
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ from sympy import ImmutableSparseMatrix, MatAdd, MatrixExpr, MatrixSymbol, ZeroM
 
 from symlow.errors import SpecError, listing
 from symlow.overlaps import Overlap, OverlapIndex
-from symlow.rules import CLIP, CLIP_FACTOR, LR, PLAIN, WEIGHT_DECAY, Rule, Velocity
+from symlow.rules import CLIP, CLIP_FACTOR, LR, PLAIN, WEIGHT_DECAY, Feedback, Rule, Velocity
 
 __all__ = ["LR", "GramFlow", "Metric", "Term"]
 
@@ -94,7 +99,7 @@ class GramFlow:
         rule: the learning rule.
 
     Raises:
-        SpecError: if the rule has velocities and the network has none, or the other way round.
+        SpecError: if the rule has velocities or feedback and the network has none, or the other way round.
     """
 
     index: OverlapIndex
@@ -103,7 +108,7 @@ class GramFlow:
     rule: Rule = PLAIN
 
     def __post_init__(self) -> None:
-        """Check that there are velocities where the rule moves them."""
+        """Check that there are velocities where the rule moves them, and feedback where it sends errors back."""
         vectors = self.index.network.vectors
         trained = [vector.name for vector in vectors if vector.trainable]
         moving = [vector.of for vector in vectors if isinstance(vector, Velocity)]
@@ -111,7 +116,12 @@ class GramFlow:
         if moving != accepted:
             raise SpecError(
                 f"learning.rule: found {self.rule.name!r}, and velocities of {listing(moving) or 'no vectors'} in the "
-                f"network; accepted: of {listing(accepted) or 'no vectors'}, as symlow.rules.with_velocities gives them"
+                f"network; accepted: of {listing(accepted) or 'no vectors'}, as symlow.rules.with_companions gives them"
+            )
+        if self.rule.has_feedback != bool(self.feedback):
+            raise SpecError(
+                f"learning.rule: found {self.rule.name!r}, and feedback of {listing(self.feedback) or 'no vectors'} in "
+                "the network; accepted: as symlow.rules.with_companions gives it"
             )
 
     @cached_property
@@ -136,12 +146,28 @@ class GramFlow:
         return tuple(k for place in places for k in range(place.start, place.stop))
 
     @cached_property
+    def feedback(self) -> Mapping[str, str]:
+        """By vector that the output reads, the one through which errors are sent back; empty if they agree."""
+        vectors = self.index.network.vectors
+        return MappingProxyType({vector.of: vector.name for vector in vectors if isinstance(vector, Feedback)})
+
+    @cached_property
+    def exchanged(self) -> tuple[int, ...]:
+        """The permutation E: for each column of P its position, that of feedback and read-out columns exchanged."""
+        order = list(range(len(self.rates)))
+        for name, other in self.feedback.items():
+            own, sent = self.index.slice(name), self.index.slice(other)
+            order[own], order[sent] = order[sent], order[own]
+        return tuple(order)
+
+    @cached_property
     def _gradients(self) -> tuple[dict[int, Overlap], ...]:
-        """For each row of S its entries that are not zero: the visible overlaps of that column of P, by the other."""
-        rows: tuple[dict[int, Overlap], ...] = tuple({} for _ in self.rates)
+        """For each column of S, or of R = E S, its entries that are not zero, by row: visible overlaps."""
+        columns: tuple[dict[int, Overlap], ...] = tuple({} for _ in self.rates)
         for overlap in self.visible:
-            rows[overlap.row][overlap.column] = rows[overlap.column][overlap.row] = overlap
-        return tuple(dict(sorted(row.items())) for row in rows)
+            columns[overlap.row][self.exchanged[overlap.column]] = overlap
+            columns[overlap.column][self.exchanged[overlap.row]] = overlap
+        return tuple(dict(sorted(column.items())) for column in columns)
 
     @cached_property
     def weights(self) -> tuple[Overlap, ...]:
@@ -253,7 +279,10 @@ class GramFlow:
 
     @cached_property
     def square_of_gradient(self) -> sympy.Expr:
-        """|N grad_P L|^2 = 4 tr(S Sigma S) over trained columns, by the norm with which gradients are clipped."""
+        """|N grad_P L|^2 = 4 tr(S Sigma S) over trained columns, by the norm with which gradients are clipped.
+
+        4 tr(R^T Sigma R) with feedback alignment.
+        """
         return 4 * sympy.Add(
             *(
                 _halved(left) * self.index.at(k, l_).symbol * _halved(right)
@@ -270,7 +299,10 @@ class GramFlow:
 
     @cached_property
     def metric(self) -> Metric:
-        """The metric G, shape (n_overlaps, n_visible): of the gradient before clipping, and without weight decay."""
+        """The metric G, shape (n_overlaps, n_visible): of the gradient before clipping, and without weight decay.
+
+        With feedback alignment it is the matrix of the same meaning, of which the visible rows are not symmetric.
+        """
         columns = {overlap.name: k for k, overlap in enumerate(self.visible)}
         entries: dict[tuple[int, int], sympy.Expr] = {}
         for row, overlap in enumerate((*self.visible, *self.invisible)):
@@ -300,10 +332,11 @@ class GramFlow:
         for vector in self.index.network.vectors:
             if vector.population != population:
                 continue
+            along = self.feedback.get(vector.name, vector.name)
             if rate[left] and (gradient := self._gradient_block(left, vector.name)) is not None:
-                terms.append(-2 * factor * rate[left] * gradient * self.index.block(vector.name, right))
+                terms.append(-2 * factor * rate[left] * gradient * self.index.block(along, right))
             if rate[right] and (gradient := self._gradient_block(vector.name, right)) is not None:
-                terms.append(-2 * factor * rate[right] * self.index.block(left, vector.name) * gradient)
+                terms.append(-2 * factor * rate[right] * self.index.block(left, along) * gradient)
         if self.rule.weight_decay and (rate[left] or rate[right]):
             terms.append(-(rate[left] + rate[right]) * WEIGHT_DECAY * block)
         # One sum of all terms: adding them one by one takes a time that grows with the square of their number.

@@ -15,7 +15,6 @@ import ast
 import functools
 import keyword
 import re
-import unicodedata
 from collections.abc import Callable
 from fractions import Fraction
 from operator import add, mul, sub, truediv
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 
 import sympy
 
+from symlow.caret import error_at, shown
 from symlow.errors import SpecError, listing, nearest
 
 X = sympy.Symbol("x", real=True)
@@ -112,6 +112,7 @@ _POWER_OF_FUNCTION = re.compile(r"[ \t]*(?:\^|\*\*)[ \t]*\(?[ \t]*([-+]?\d+)", r
 _DOTTED = re.compile(r"(?:[ \t]*\.[ \t]*([A-Za-z_]\w*))+", re.ASCII)
 _OPERATORS: dict[type[ast.operator], Any] = {ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv}
 _UNREAL = "this part is not a finite real number; write no division by 0, log(0) or root of a negative number"
+_NOT_PLAIN = "an exponent that is not a plain number; write for example 2, -1 or (1/2)"
 _UNDEFINED = frozenset({sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I})
 _PRECISION, _TINY = 60, sympy.Float("1e-50")
 _SAMPLE = sympy.sqrt(sympy.Rational(37, 269)).evalf(_PRECISION)  # no root or kink of an expression falls on it
@@ -146,20 +147,6 @@ def parse_expression(text: str) -> sympy.Expr:
         return builder.restored(builder.build(tree).expression)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # of ast on a text that fooled the tokens, or deep
         raise error_at(text, 0, f"this is no expression, or one nested too deeply; {_ACCEPTED}") from None
-
-
-def error_at(text: str, column: int, message: str) -> SpecError:
-    """Return the error with the text around ``column`` below it and a caret under that column."""
-    start, stop = max(0, column - 60), column + 40
-    before = "..." * (start > 0) + "".join(map(_shown, text[start:column]))
-    after = "".join(map(_shown, text[column:stop])) + "..." * (stop < len(text))
-    return SpecError(f"{message}\n    {before}{after}\n    {' ' * len(before)}^")
-
-
-def _shown(character: str) -> str:
-    """Return the character as it is if it takes one column, else its escape."""
-    wide = unicodedata.combining(character) or unicodedata.east_asian_width(character) in "WF"
-    return character if character.isprintable() and not wide else character.encode("unicode_escape").decode()
 
 
 def _check_tokens(text: str) -> None:
@@ -203,7 +190,7 @@ def _character(text: str, token: _Token) -> SpecError:
     """Return the error of a character that no expression has."""
     pair = text[token.column : token.column + 2]
     hint = _CHARACTERS.get(pair, _CHARACTERS.get(token.text, _ACCEPTED))
-    return error_at(text, token.column, f"the character '{_shown(token.text)}' is not accepted; {hint}")
+    return error_at(text, token.column, f"the character '{shown(token.text)}' is not accepted; {hint}")
 
 
 def _check_name(text: str, token: _Token, after: _Token) -> None:
@@ -290,8 +277,7 @@ def _checked_exponent(text: str, node: ast.expr) -> Fraction:
         raise error_at(text, node.col_offset, "x in an exponent; write exp(x) for e**x and exp(x*log(2)) for 2**x")
     exponent = _exact(text, node)
     if exponent is None:
-        message = "an exponent that is not a plain number; write for example 2, -1 or (1/2)"
-        raise error_at(text, node.col_offset, message)
+        raise error_at(text, node.col_offset, _NOT_PLAIN)
     if abs(exponent) > MAX_EXPONENT:
         raise error_at(text, node.col_offset, f"an exponent beyond {MAX_EXPONENT}; write one from -20 to 20")
     return abs(exponent)

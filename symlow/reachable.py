@@ -16,6 +16,10 @@ tasks and their linearisation give it numerically. What it has less are quantiti
 with vectors u and v of equal rates, Sigma_uu - Sigma_vv, for the symmetry u -> u A, v -> v A^(-T), in linear and
 nonlinear networks alike.
 
+With feedback alignment G is the matrix of the same meaning (:mod:`symlow.learning`), cotangents of the backward pass
+take the place of gradients, and F' is that of the network that reads with the feedback vectors: errors are arbitrary,
+but what they do to overlaps is not.
+
 Directions of the orbit that move no visible overlap are a memory: networks with one function, and one set of conserved
 quantities, that learned different things before, differ in so many dimensions.
 """
@@ -138,13 +142,22 @@ class _FamilyOfTasks:
 
     def fields(self, sigma: FloatArray) -> FloatArray:
         """Return a basis of the fields at given overlaps, as rows of length one, shape (function rank, n_overlaps)."""
-        derivative = unit_rows(self.function.derivative(sigma))
+        derivative = unit_rows(self.function.derivative(self._sent_back(sigma)))
         gradients = np.linalg.svd(derivative, full_matrices=False)[2][: numerical_rank(derivative).rank]
         n = self.module.N_VISIBLE
         halves = np.where(self.module._ROWS[:n] == self.module._COLUMNS[:n], 1, 0.5)
         S = self.module.gram(np.concatenate([gradients * halves, np.zeros((len(gradients), len(sigma) - n))], axis=1))
-        half = self.module.gram(sigma) @ (S * self.module.RATES)
+        half = self.module.gram(sigma) @ (S[:, self._exchanged] * self.module.RATES)
         return unit_rows((half + np.swapaxes(half, -1, -2))[:, self.module._ROWS, self.module._COLUMNS])
+
+    @property
+    def _exchanged(self) -> list[int]:
+        return list(self.derivation.learning.exchanged)
+
+    def _sent_back(self, sigma: FloatArray) -> FloatArray:
+        """Return the overlaps with read-out and feedback vectors exchanged."""
+        exchanged = self.module.gram(sigma)[np.ix_(self._exchanged, self._exchanged)]
+        return np.asarray(exchanged[self.module._ROWS, self.module._COLUMNS])
 
     def carried_back(self, start: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Return the fields along a learning history of random tasks, carried back to its start."""

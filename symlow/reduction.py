@@ -253,7 +253,7 @@ class Reduction:
         return MappingProxyType({node.symbol.name: node for node in self.nodes if isinstance(node, Column)})
 
     def _written_out(self, expression: MatrixExpr) -> MatrixExpr:
-        for projection in self.network.projections:
+        for projection in reversed(self.network.projections):  # later ones may contain earlier ones
             if projection.symbol.name not in self.columns and expression.has(projection.symbol):
                 expression = expression.subs(projection.symbol, self.projections[projection.symbol.name])
         return expression

@@ -9,15 +9,17 @@ w_i = 1/N, unless nodes of a quadrature stand for neurons: then w_i are their we
 infinite width (:mod:`symlow.infinite_width`). For equations without 1/N, in sums over neurons, w_i = 1.
 
 The gradient is computed twice over: by backpropagation through time, exact, and by central finite differences of the
-loss. Nothing here knows of overlaps, latents, carriers, gains or the generated code: it computes what the equations
-say, with NumPy.
+loss. With feedback alignment (Lillicrap et al. 2016) the aligned gradient takes its place: that of sum_t ybar[t] . y[t]
+in a network that reads with the feedback vectors, ybar being dL/dy of the network as it is, held fixed. Nothing
+here knows of overlaps, latents, carriers, gains or the generated code: it computes what the equations say, with NumPy.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,7 +31,7 @@ from symlow.elementwise import elementwise
 from symlow.equations import Equations
 from symlow.optimizers import Optimizer, find_optimizer
 from symlow.passes import Weights
-from symlow.rules import Velocity
+from symlow.rules import Feedback, Velocity
 from symlow.unrolled import Run, Unrolled, unroll
 
 DIFFERENCE_SPACING = 6e-6
@@ -145,6 +147,9 @@ class FullNetwork:
         self.rates = np.concatenate([np.full(vector.columns, float(vector.rate)) for vector in self.equations.vectors])
         velocities = [isinstance(vector, Velocity) for vector in self.equations.vectors for _ in range(vector.columns)]
         self.velocities = np.flatnonzero(velocities)
+        feedback = [vector for vector in self.equations.vectors if isinstance(vector, Feedback)]
+        # Columns of vectors that the output reads, each with those through which errors are sent back in its place.
+        self._sent_back = [(self.columns[vector.of], self.columns[vector.name]) for vector in feedback]
         # The weight of all populations together: P has so many times N rows.
         self._total = sympy.Add(*(population.weight for population in self.equations.populations))
         self._sizes = sizes
@@ -192,17 +197,64 @@ class FullNetwork:
         Its memory is what products and functions need on the way back, at every step: for the conventional network
         phi(h) and phi'(h), two arrays of shape (time, batch, N).
         """
-        x, y, _ = trials
-        weight, run = self._error_weight(trials), self._run(P, x)
-        bars = [2 * weight[:, t] * (output - y[:, t]) for t, output in enumerate(run.outputs(keep=True))]
-        return run.gradient(bars)
+        return self._gradient_and_bars(P, trials)[0]
+
+    def _gradient_and_bars(self, P: FloatArray, trials: Trials) -> tuple[FloatArray, list[FloatArray]]:
+        run = self._run(P, trials[0])
+        bars = self._error_bars(run.outputs(keep=True), trials)
+        return run.gradient(bars), bars
+
+    def aligned_gradient(self, P: FloatArray, trials: Trials) -> FloatArray:
+        """Return what learning has in place of dL/dP of one set of weights, shape (N, columns).
+
+        Errors dL/dy of the network are sent back through feedback vectors in place of those that the output reads; the
+        gradient of these themselves is that of the loss. Without feedback vectors all of it is :meth:`gradient`.
+        """
+        gradient, bars = self._gradient_and_bars(P, trials)
+        if not self._sent_back:
+            return gradient
+        run = self._run(self._reading_with_feedback(P), trials[0])
+        for _ in run.outputs(keep=True):
+            pass  # states do not depend on what the output reads: this is for what the way back needs
+        aligned = run.gradient(bars)
+        for own, _ in self._sent_back:
+            aligned[:, own] = gradient[:, own]
+        return aligned
+
+    def _error_bars(self, outputs: Iterable[FloatArray], trials: Trials) -> list[FloatArray]:
+        """Return dL/dy at each step, shape (batch, outputs) each."""
+        weight = self._error_weight(trials)
+        return [2 * weight[:, t] * (output - trials[1][:, t]) for t, output in enumerate(outputs)]
+
+    def _reading_with_feedback(self, P: FloatArray) -> FloatArray:
+        """Return P with feedback vectors in the place of those that the output reads."""
+        P = P.copy()
+        for own, sent in self._sent_back:
+            P[..., own] = P[..., sent]
+        return P
+
+    def _objective(self, P: FloatArray, trials: Trials) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
+        """Return weights and a function of such weights whose gradient at these is the aligned gradient at P.
+
+        The gradient by the read-out, in which the function is linear, is the same whatever stands in its place.
+        """
+        if not self._sent_back:
+            return P, lambda moved: self.loss(moved, trials)
+        bars = self._error_bars(self._run(P, trials[0]).outputs(), trials)
+
+        def linear(moved: FloatArray) -> FloatArray:
+            outputs = self._run(moved, trials[0]).outputs()
+            return sum((np.sum(bar * y, axis=(-2, -1)) for bar, y in zip(bars, outputs, strict=True)), np.zeros(()))
+
+        return self._reading_with_feedback(P), linear
 
     def flow(self, P: FloatArray, trials: Trials, gradient: FloatArray | None = None) -> FloatArray:
-        """Return dSigma/dt of gradient flow dP_i/dt = -(1/w_i) dL/dP_i, shape (columns, columns).
+        """Return dSigma/dt of the flow dP_i/dt = -(1/w_i) dL/dP_i, shape (columns, columns).
 
-        dL/dP is given, shape (N, columns), or that of :meth:`gradient`.
+        dL/dP is given, shape (N, columns), or that of :meth:`aligned_gradient`: the gradient of the loss, unless errors
+        are sent back through vectors of their own.
         """
-        gradient = self.gradient(P, trials) if gradient is None else gradient
+        gradient = self.aligned_gradient(P, trials) if gradient is None else gradient
         moved, flow = gradient * self.rates, np.zeros((P.shape[-1], P.shape[-1]))
         for rows, columns in self._parts(P):
             half = -moved[rows, columns].T @ P[rows, columns]
@@ -215,6 +267,7 @@ class FullNetwork:
         trials: Trials,
         spacing: float = DIFFERENCE_SPACING,
         entries: NDArray[np.integer[Any]] | None = None,
+        aligned: bool = False,
     ) -> FloatArray:
         """Return dL/dP of one set of weights by central differences.
 
@@ -223,27 +276,29 @@ class FullNetwork:
             trials: the trials.
             spacing: how far a weight is moved to either side.
             entries: positions in the flattened P to differentiate by; by default all.
+            aligned: whether to return what learning has in its place, as of :meth:`aligned_gradient`.
 
         Returns:
             dL/dP, shape (N, columns); with ``entries`` the derivatives by those, shape (len(entries),).
         """
         positions = np.arange(P.size) if entries is None else np.asarray(entries)
+        P, function = self._objective(P, trials) if aligned else (P, partial(self.loss, trials=trials))
         flat = np.empty(len(positions))
         chunk = max(1, min(256, LARGEST_CHUNK // (len(P) * max(len(trials[0]), P.shape[1]))))
         for start in range(0, len(positions), chunk):
             moved = positions[start : start + chunk]
             shifted = np.repeat(P[None], len(moved), axis=0).reshape(len(moved), P.size)
             shifted[np.arange(len(moved)), moved] += spacing
-            above = self.loss(shifted.reshape(-1, *P.shape), trials)
+            above = function(shifted.reshape(-1, *P.shape))
             shifted[np.arange(len(moved)), moved] -= 2 * spacing
-            below = self.loss(shifted.reshape(-1, *P.shape), trials)
+            below = function(shifted.reshape(-1, *P.shape))
             flat[start : start + chunk] = (above - below) / (2 * spacing)
         return flat.reshape(P.shape) if entries is None else flat
 
     def finite_difference_flow(
         self, P: FloatArray, trials: Trials, spacing: float = FLOW_SPACING
     ) -> tuple[FloatArray, FloatArray]:
-        """Return dSigma/dt of gradient flow from differences of the loss alone, and an estimate of its error.
+        """Return dSigma/dt of the flow of :meth:`flow` from differences of the loss, and an estimate of its error.
 
         The rate of an overlap needs the gradient along two directions only, for every N and all node weights:
 
@@ -267,11 +322,12 @@ class FullNetwork:
         p = P.shape[1]
         sizes = spacing * np.array([1.0, 2.0, 4.0])
         slopes, errors = np.zeros((p, p)), np.zeros((p, p))
+        weights, function = self._objective(P, trials)
         for rows, columns in self._parts(P):
             for i, j in itertools.product(columns[self.rates[columns] > 0], columns):
-                moved = np.repeat(P[None], 6, axis=0)
+                moved = np.repeat(weights[None], 6, axis=0)
                 moved[:, rows, i] += np.concatenate([sizes, -sizes])[:, None] * P[rows, j]
-                losses = self.loss(moved, trials)
+                losses = function(moved)
                 second = (losses[:3] - losses[3:]) / (2 * sizes)
                 fourth = (4 * second[:-1] - second[1:]) / 3
                 slopes[i, j] = self.rates[i] * (16 * fourth[0] - fourth[1]) / 15
@@ -294,14 +350,14 @@ class FullNetwork:
             trials: the trials, or what gives those of a step for stochastic gradient descent.
             lr: learning rate, in the scaling P_i+ = P_i - lr (1/w_i) dL/dP_i; that of a vector is lr times its rate.
             steps: number of steps.
-            gradient: how gradients dL/dP are computed; by default :meth:`gradient`.
+            gradient: how gradients dL/dP are computed; by default :meth:`aligned_gradient`.
             optimizer: "gradient_descent", "momentum", "nesterov", "adam" or an optimizer; it is given the gradients
                 (1/w_i) dL/dP_i of the trained columns.
 
         Raises:
             UnknownNameError: for an unknown name of an optimizer.
         """
-        gradient = gradient or self.gradient
+        gradient = gradient or self.aligned_gradient
         w = self._weights(P)
         trained = np.flatnonzero(self.rates)
         P = P.copy()

@@ -15,6 +15,7 @@ which close if r is never needed but through such readings. Whatever is neither 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
@@ -28,6 +29,7 @@ from sympy import (
     ImmutableDenseMatrix,
     MatAdd,
     MatMul,
+    MatPow,
     MatrixExpr,
     MatrixSymbol,
     Transpose,
@@ -42,6 +44,9 @@ from symlow.errors import ClosureError, SpecError, listing
 from symlow.network import Field, Gate, Latent, Network, Projection
 from symlow.neuron_columns import Neurons, plus, powers_of_size, scale, scaled
 from symlow.nonlinearity import Nonlinearity
+
+_OF_THE_REDUCED_MODEL = re.compile("g|mu|Delta|dt|tau|alpha|[A-Za-z0-9]*bar")
+"""Names of gains, statistics, constants and cotangents in the reduced model."""
 
 
 class _Analysis:
@@ -93,8 +98,10 @@ class _Analysis:
             return self._applied(expression)
         if isinstance(expression, HadamardProduct):
             return self._gated_product(expression, list(expression.args))
-        if isinstance(expression, HadamardPower):
+        if isinstance(expression, HadamardPower | MatPow):
             return self._gated_product(expression, [expression.base] * int(expression.exp))
+        if isinstance(expression, ZeroMatrix):
+            return self._nothing(expression)
         if isinstance(expression, ImmutableDenseMatrix) and expression.shape[1] == 1:
             return self._constant(expression)
         if isinstance(expression, Identity) and expression.shape == (1, 1):
@@ -102,6 +109,11 @@ class _Analysis:
         raise self._refused(
             expression, "symlow does not know this operation", "write sums, products and functions of columns"
         )
+
+    def _nothing(self, zero: ZeroMatrix) -> Neurons | MatrixExpr:
+        """Return the value of a column of zeros, such as x - x."""
+        found = [population.name for population in self.equations.populations if population.size == zero.shape[0]]
+        return Neurons(found[0]) if found else zero
 
     def _product(self, product: MatMul) -> Neurons | MatrixExpr:
         number, factors = product.as_coeff_matrices()
@@ -133,7 +145,8 @@ class _Analysis:
             and factor.name in self.equations.vector_symbols
             and not isinstance(value, Neurons)
         ):
-            return Neurons(self.equations.vector(factor.name).population, {factor.name: value})
+            span = {} if isinstance(value, ZeroMatrix) else {factor.name: value}
+            return Neurons(self.equations.vector(factor.name).population, span)
         if isinstance(factor, ImmutableDenseMatrix) and not isinstance(value, Neurons) and factor.shape != (1, 1):
             return MatMul(self._constant(factor), value).doit()
         if factor.shape[1] == 1 and not isinstance(value, Neurons):
@@ -159,7 +172,8 @@ class _Analysis:
                     "a state outside of the span, or an activity, times something that changes in time",
                     "multiply what vectors read of it",
                 )
-            return replace(left, span={name: self._gate_product([value, scalar]) for name, value in left.span.items()})
+            products = {name: self._gate_product([value, scalar]) for name, value in left.span.items()}
+            return Neurons(left.population).plus(replace(left, span=products))
         return self._gate_product([left, scalar])
 
     def _symbol(self, symbol: MatrixSymbol) -> Neurons | MatrixExpr:
@@ -219,6 +233,11 @@ class _Analysis:
     # What is named ------------------------------------------------------------------------------------------------
 
     def _field(self, value: Neurons) -> int:
+        if not value.span:
+            raise SpecError(
+                f"{self.where}: phi acts on neurons that nothing drives, which stay at zero; write a vector in their "
+                "equation, such as M*x, or in their initial state"
+            )
         found = Field("", value.population, self._in_order(value.span))
         for coefficient in found.coefficients.values():
             self._checked(coefficient)
@@ -270,6 +289,8 @@ class _Analysis:
 
     def _gate_product(self, values: list[MatrixExpr]) -> MatrixExpr:
         """Return a product of columns, entry by entry, with numbers in front of the gate."""
+        if any(isinstance(value, ZeroMatrix) for value in values):
+            return ZeroMatrix(max(int(value.shape[0]) for value in values), 1)
         number: sympy.Expr = sympy.Integer(1)
         columns: list[MatrixExpr] = []
         for value in values:
@@ -279,20 +300,22 @@ class _Analysis:
                 value.as_coeff_matrices() if isinstance(value, MatMul) else (sympy.Integer(1), [value])
             )
             number, columns = number * coefficient, [*columns, MatMul(*factors).doit()]
-        if len(columns) == 1:
-            return scaled(number, columns[0])
+        if len(columns) < 2:
+            return scaled(number, columns[0]) if columns else Identity(1)
         variables = sympy.symbols(f"s1:{len(columns) + 1}")
         return scaled(number, self._gate(sympy.Mul(*variables), tuple(zip(variables, columns, strict=True))))
 
     def _gate(self, function: sympy.Expr, arguments: tuple[tuple[sympy.Symbol, MatrixExpr], ...]) -> MatrixSymbol:
         sizes = {column.shape[0] for _, column in arguments} - {1} or {1}
         if len(sizes) > 1:
-            raise SpecError(
-                f"{self.where}: a product of columns of {listing(map(str, sorted(sizes)))} entries; accepted: equal numbers, or one"
-            )
+            found = listing(map(str, sorted(sizes)))
+            raise SpecError(f"{self.where}: a product of columns of {found} entries; accepted: equal numbers, or one")
         names = sympy.symbols(f"s1:{len(arguments) + 1}")
         function = function.xreplace(dict(zip((variable for variable, _ in arguments), names, strict=True)))
-        columns = tuple(column for _, column in arguments)
+        columns = tuple(
+            self._constant(sympy.ImmutableDenseMatrix(c)) if isinstance(c, ZeroMatrix | Identity) else c
+            for _, c in arguments
+        )
         if any(column.has(N) for column in columns):
             raise SpecError(
                 f"{self.where}: found N in the argument of a function; accepted: 1/N with each Q.T*..., no other N"
@@ -317,11 +340,16 @@ class _Analysis:
         return candidate
 
     def define(self, symbol: MatrixSymbol, meaning: MatrixExpr) -> None:
-        """Evaluate a definition; a projection or gate that it is the first to mention gets its name."""
+        """Evaluate a definition; a projection or gate that it is the first to mention gets its name.
+
+        Not the name of the output, which is read at other times than what drives the states, nor one that the reduced
+        model has for something else, such as its gain g: these keep a name of symlow's own.
+        """
         self.where = f"the definition of {symbol.name}"
         known = {p.symbol for p in self.projections.values()} | {gate.symbol for gate in self.gates.values()}
         value = self.value(meaning)
-        if isinstance(value, MatrixSymbol) and value not in known:
+        own = symbol != self.equations.output and not _OF_THE_REDUCED_MODEL.fullmatch(symbol.name)
+        if isinstance(value, MatrixSymbol) and value not in known and own:
             self.taken.discard(value.name)
             for key, projection in self.projections.items():
                 if projection.symbol == value:
@@ -418,6 +446,12 @@ def find_network(
         constants=MappingProxyType({symbol: matrix for matrix, symbol in analysis.constants.items()}),
         output_right=output,
     )
+    if not network.sees_overlaps:
+        raise SpecError(
+            f"the read-out: found {equations.output.name} = {written(equations.readout, equations)}, in which nothing "
+            "depends on a vector that reads neurons, so that there is nothing to learn; accepted: projections such as "
+            "Z.T*phi(h)/N, of neurons that something drives"
+        )
     if network.reads_after_update and network.inputs in network.read:
         raise SpecError(
             f"network.readout: found {readout!r} with the input in the read-out, which at that time is not yet known; "
@@ -432,13 +466,11 @@ def find_network(
 
 def _with_names(analysis: _Analysis) -> tuple[tuple[Field, ...], tuple[Projection, ...]]:
     """Return fields and projections with names that tell the fields apart: populations where these do, else numbers."""
+    order = [population.name for population in analysis.equations.populations]
+    analysis.fields.sort(key=lambda known: order.index(known.population))
     places = [known.population for known in analysis.fields]
-    if len(places) == 1:
-        names = [""]
-    elif len(set(places)) == len(places):
-        names = places
-    else:
-        names = [str(number) for number in range(1, len(places) + 1)]
+    numbers = [""] if len(places) == 1 else [str(number) for number in range(1, len(places) + 1)]
+    names = places if 1 < len(set(places)) == len(places) else numbers
     fields = tuple(replace(known, name=name) for known, name in zip(analysis.fields, names, strict=True))
     projections = tuple(
         projection if projection.linear else replace(projection, field=fields[analysis.fields.index(projection.field)])

@@ -68,6 +68,13 @@ class Spec(Table):
                     f"found {spec.learning.label_noise} with task.kind {spec.task.kind!r}, which has no trials",
                     "a task of trials, whose targets can have noise",
                 )
+            if spec.learning.has_feedback:
+                raise refused(
+                    "learning.rule",
+                    f"found {spec.learning.rule!r}, which sends errors back at each time step, with task.kind "
+                    f"{spec.task.kind!r}, whose loss is a closed form",
+                    "a task of trials",
+                )
         if isinstance(spec.task, GeneratedTask):
             _check_channels(spec.task, spec.network)
             spec.task.check(spec.network.dt)

@@ -34,8 +34,9 @@ ELEMENTWISE = (
 class LearningSpec(Table):
     """The learning rule."""
 
-    rule: Literal["gradient_descent", "momentum", "nesterov"] = "gradient_descent"
-    """Gradient descent of all weights, P+ = P - lr N grad_P L; or with momentum, or Nesterov's, as in PyTorch's SGD."""
+    rule: Literal["gradient_descent", "momentum", "nesterov", "feedback_alignment"] = "gradient_descent"
+    """Gradient descent of all weights, P+ = P - lr N grad_P L; or with momentum, or Nesterov's, as in PyTorch's SGD;
+    or feedback alignment, with errors sent back through random vectors in place of those that the output reads."""
     frozen: tuple[str, ...] = ()
     """Names of the vectors that are not trained, in any order."""
     rates: dict[str, PositiveNumber] = Field(default_factory=dict)
@@ -58,8 +59,8 @@ class LearningSpec(Table):
             raise whole_refusal(
                 "rule",
                 f"found {rule!r}, which acts on weights element by element, so that no equations in overlaps close; "
-                "accepted: 'gradient_descent', 'momentum' or 'nesterov'; a network of N neurons trains with it by "
-                f"FullNetwork.train({own})",
+                "accepted: 'gradient_descent', 'momentum', 'nesterov' or 'feedback_alignment'; a network of N neurons "
+                f"trains with it by FullNetwork.train({own})",
             )
         return table
 
@@ -84,7 +85,12 @@ class LearningSpec(Table):
     @property
     def has_velocity(self) -> bool:
         """Whether the rule remembers gradients in velocities."""
-        return self.rule != "gradient_descent"
+        return self.rule in ("momentum", "nesterov")
+
+    @property
+    def has_feedback(self) -> bool:
+        """Whether errors are sent back through vectors of their own."""
+        return self.rule == "feedback_alignment"
 
     def canonical(self) -> dict[str, Any]:
         """Return what belongs into the canonical form: the keys of format 1, and others where they say something.

@@ -139,8 +139,14 @@ def stability(
     Raises:
         ArrayError: for arrays of the wrong shape, or with values that are not finite.
         GramMatrixError: if overlaps are those of no network.
-        LearningError: if trials are missing, the loss is not finite, or nothing is trained.
+        LearningError: if trials are missing, the loss is not finite, nothing is trained, or learning does not follow
+            the gradient.
     """
+    if derivation.rule.has_feedback:
+        raise LearningError(
+            f"learning.rule: found {derivation.rule.name!r}, which does not follow the gradient, so that no Hessian "
+            "tells its stability; accepted: a rule that does, or the eigenvalues of the module's jacobian"
+        )
     module = compile_module(derivation) if module is None else module
     states = _checked_states(sigma, derivation)
     checked = _checked_trials(trials, derivation)

@@ -90,6 +90,10 @@ class _Author:
     def __init__(self, derivation: Derivation) -> None:
         self.derivation = derivation
         self.notation = Notation(derivation.reduction.index)
+        # With feedback alignment, what moves overlaps are not derivatives of a loss, and what stands for G no metric.
+        aligned = derivation.rule.has_feedback
+        self.gradients = "cotangents of the aligned backward pass" if aligned else "loss gradients"
+        self.losses = "Cotangents" if aligned else "Losses"
 
     def metric(self, name: str, rows: tuple[Overlap, ...], which: str) -> Fact:
         found = {term.overlap.name for row in rows for term in self.derivation.learning.terms(row)}
@@ -98,7 +102,7 @@ class _Author:
             for names in (self.derivation.visible, self.derivation.invisible)
         )
         words = {"visible": self._overlaps(visible), "invisible": self._overlaps(invisible)}
-        start = f"The rates of {which} overlaps are loss gradients times "
+        start = f"The rates of {which} overlaps are {self.gradients} times "
         if visible and invisible:
             text = start + "loss-visible overlaps, {visible}, and loss-invisible ones, {invisible}."
         elif visible or invisible:
@@ -143,8 +147,8 @@ class _Author:
         total = len(self.derivation.overlaps)
         evidence = {**_numbers(found, total), "algebra": found.algebra}
         text = (
-            "Losses of the loss-visible overlaps, whatever they are and one after the other, move the overlaps in a "
-            f"manifold of dimension {found.dimension} of {total}, with "
+            f"{self.losses} of the loss-visible overlaps, whatever they are and one after the other, move the overlaps "
+            f"in a manifold of dimension {found.dimension} of {total}, with "
             f"{_conserved(total - found.dimension)}."
         )
         return _fact("reachable_by_overlaps", MODULAR, text, evidence)
@@ -155,7 +159,8 @@ class _Author:
             "Losses of the input-output function, as those of all tasks are, move the overlaps in a manifold of "
             f"dimension {found.dimension} of {total}, with "
             f"{_conserved(total - found.dimension)}: "
-            f"{wider.dimension - found.dimension} more than all losses of loss-visible overlaps conserve."
+            f"{wider.dimension - found.dimension} more than all {self.losses.lower()} of loss-visible overlaps "
+            "conserve."
         )
         evidence = {**_numbers(found, total), "gaps": found.gaps}
         return _fact("reachable_by_tasks", kind(False, found.gaps), text, evidence)

@@ -190,7 +190,7 @@ class _Comparison:
         return check("output, reduced / full network", error, 1e-11, "rounding, relative")
 
     def backpropagation_run(self, steps: int, lr: float) -> list[Check]:
-        errors = self._run(steps, lr, self.network.gradient, iter)
+        errors = self._run(steps, lr, self.network.aligned_gradient, iter)
         why = "rounding: the finite step is exact"
         return [
             check(f"overlaps, {steps} steps / backpropagation", errors[0], 1e-11, why),
@@ -202,7 +202,7 @@ class _Comparison:
         bound = 10 * (steps * lr * rate + rule.has_velocity) * self.overlap_error / float(1 - rule.momentum)
         slope = np.abs(self.module.loss_gradient(self.sigma, self.trials)).sum()
         sizes = np.abs(self.sigma).max(), float(self.module.loss(self.sigma, self.trials))
-        errors = self._run(steps, lr, self.network.finite_difference_gradient, track)
+        errors = self._run(steps, lr, partial(self.network.finite_difference_gradient, aligned=True), track)
         why = f"gradients by differences are off by {self.difference_error:.0e} an entry, over {steps} steps, times 10"
         return [
             check(f"overlaps, {steps} steps / finite differences", errors[0], bound / sizes[0], why),
@@ -295,10 +295,13 @@ class _Comparison:
 
     @cached_property
     def differences(self) -> tuple[FloatArray, FloatArray]:
-        """The gradients by finite differences, at the spacing of the runs and at twice that spacing."""
+        """What learning has as gradients, by differences at the spacing of the runs and at twice that spacing."""
         spacings = DIFFERENCE_SPACING, 2 * DIFFERENCE_SPACING
-        fine, coarse = (self.network.finite_difference_gradient(self.weights, self.trials, h) for h in spacings)
+        fine, coarse = (self._differences(h) for h in spacings)
         return fine, coarse
+
+    def _differences(self, spacing: float) -> FloatArray:
+        return self.network.finite_difference_gradient(self.weights, self.trials, spacing, aligned=True)
 
     @property
     def difference_error(self) -> float:

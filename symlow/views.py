@@ -18,7 +18,7 @@ from symlow.errors import SpecError
 from symlow.explain import ClosureReport, Explanation, closure_report, explain
 from symlow.printing.latex import latex
 from symlow.printing.text import equations
-from symlow.rules import build_rule, with_velocities
+from symlow.rules import build_rule, with_companions
 from symlow.spec import Spec
 from symlow.structure import Fact, find_structure
 from symlow.tasks import build_loss
@@ -84,7 +84,7 @@ def derive(spec: Spec) -> DerivedSystem:
         SpecError: if the specification names a vector that its network does not have, or its task needs linear reduced
             dynamics that the network does not have.
     """
-    derivation = DerivedSystem(spec, with_velocities(build_network(spec), build_rule(spec.learning)), build_loss(spec))
+    derivation = DerivedSystem(spec, with_companions(build_network(spec), build_rule(spec.learning)), build_loss(spec))
     if isinstance(derivation.loss, FilterLoss):
         try:
             derivation.reduction.state_space  # noqa: B018 - the closed form of a filter's loss is built on it

@@ -20,7 +20,7 @@ from symlow.errors import ArrayError, FileError, SpecError
 from symlow.initial import load_initial, overlaps_of_weights, sample_weights
 from symlow.learning import gradient_covariance
 from symlow.optimizers import GradientDescent, rule_optimizer
-from symlow.rules import CLIP_FACTOR, LR, Rule, Velocity, build_rule, with_velocities
+from symlow.rules import CLIP_FACTOR, LR, Rule, Velocity, build_rule, with_companions
 from symlow.simulate import FullNetwork
 from symlow.tasks import build_loss
 from symlow.views import DerivedSystem
@@ -357,7 +357,7 @@ def test_networks_of_ones_own_learn_with_momentum(name):
     with pytest.raises(SpecError, match="found 'nesterov', and velocities of no vectors"):
         _ = DerivedSystem(given, NETWORKS[name], build_loss(given)).learning
     rule = build_rule(given.learning)
-    d = DerivedSystem(given, with_velocities(NETWORKS[name], rule), build_loss(given))
+    d = DerivedSystem(given, with_companions(NETWORKS[name], rule), build_loss(given))
     module, full = d.compile(), FullNetwork(d.network, "sum_dt", 0.5)
     P = np.random.default_rng(0).standard_normal((30, module.N_COLUMNS))
     sigma = overlaps_of_weights(d, P)
@@ -409,8 +409,8 @@ def test_velocity_of_a_taken_name():
     lines = ("h' = -h + A*x", "y = QA.T*h/N")
     renamed = by_hand(lines, [("a", 1, True), ("qa", 1, True)])
     with pytest.raises(SpecError, match="vector 'qa': another one has the same name"):
-        with_velocities(renamed, Rule("momentum", momentum=sympy.Rational(9, 10)))
-    assert with_velocities(renamed, Rule()) is renamed
+        with_companions(renamed, Rule("momentum", momentum=sympy.Rational(9, 10)))
+    assert with_companions(renamed, Rule()) is renamed
 
 
 def test_network_of_a_specification_has_its_rates():

@@ -15,7 +15,8 @@ The network of N neurons, with columns of length N in each vector:
     a = V.T*h/N,   y = Z.T*h/N
 
 in forward Euler steps of dt = 1/20 at tau = 1; the output at a step reads the state after its update.
-P = [M U V Z] stacks the 4 columns; the overlaps sigma are the distinct entries of Sigma = P^T P / N,
+P = [M U V Z] stacks the 4 columns; the overlaps sigma are the distinct
+entries of Sigma = P^T P / N,
 named by the two columns, in the order of OVERLAPS: first the loss-visible ones, which determine activity, output and
 loss, then the loss-invisible ones, which only learning sees.
 
@@ -410,9 +411,10 @@ def _trial_adjoint(Sigma, x, y, mask):
     """Return dL/dSigma with each visible block once, by backpropagation through the latents."""
     x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
-    kappa_m_h, kappa_u_h, kappa_m_c, kappa_u_c = latents
+    kappa_m_h, kappa_u_h, _, kappa_u_c = latents
     steps = len(x)
-    now, read = slice(0, steps), slice(_READ, steps + _READ)
+    now = slice(0, steps)
+    read = slice(_READ, steps + _READ)
     error, weight = _error(_readout(Sigma, x, *latents), y, mask)
     y_bar = 2 * weight * error
     kappa_u_h_bar = np.zeros_like(kappa_u_h)

@@ -24,7 +24,8 @@ The state h = sum_c (columns of c) kappa_c of N -> infinity neurons is Gaussian 
     phibar(mu, Delta) = E[phi(mu + sqrt(Delta)*xi)]
         without a closed form
 
-P = [M U B V Z ONE] stacks the 6 columns; the overlaps sigma are the distinct entries of Sigma = P^T P / N,
+P = [M U B V Z ONE] stacks the 6 columns; the overlaps sigma are the distinct
+entries of Sigma = P^T P / N,
 named by the two columns, in the order of OVERLAPS: first the loss-visible ones, which determine activity, output and
 loss, then the loss-invisible ones, which only learning sees.
 
@@ -116,7 +117,7 @@ def overlaps_of(m, u, b, v, z):
             ("b", b, P_B),
             ("v", v, P_V),
             ("z", z, P_Z),
-            ("one", None, P_ONE),
+            ("one", np.ones((len(m), 1)), P_ONE),
         ),
     ):
         columns, blocks = [], []
@@ -299,7 +300,7 @@ def _mixture_tanh(derivative, mu, Delta):
 
 
 def _mixed(derivative, mu, Delta, weights, scales):
-    """Return a derivative by mu of E[T(mu + sqrt(Delta) xi)], T' being a mixture of Gaussians; for -1 its antiderivative."""
+    """Return a derivative by mu of E[T(mu + sqrt(Delta) xi)], T' a mixture of Gaussians; for -1 its antiderivative."""
     mu, width = np.asarray(mu)[..., None], scales**2 + np.asarray(Delta)[..., None]
     z = mu / np.sqrt(2 * width)
     if derivative == 0:
@@ -322,7 +323,6 @@ def _over_time(Sigma, x):
 def _latents(Sigma, x):
     """Return the latents before the first and after every step, shape (time + 1, ..., batch, entries) each."""
     lead, steps, batch = Sigma.shape[:-2], len(x), x.shape[-2]
-    now = slice(0, steps)
     kappa_z = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     kappa_v = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     # Known before the loop: all that is the same for every state of the recurrent latents.
@@ -412,8 +412,8 @@ def _trial_adjoint(Sigma, x, y, mask):
     latents = _latents(Sigma, x)
     kappa_z, kappa_v = latents
     steps = len(x)
-    now, read = slice(0, steps), slice(_READ, steps + _READ)
-    at = slice(_GAIN, steps + _GAIN)
+    now = slice(0, steps)
+    read = slice(_READ, steps + _READ)
     mu, Delta, g, phibar = _state(Sigma, x, *latents)
     g_mu = _g_mu(mu, Delta)
     g_Delta = _g_Delta(mu, Delta)

@@ -14,7 +14,8 @@ The network of N neurons, with columns of length N in each vector:
     a = V.T*h/N,   gate = sigmoid(G.T*h/N),   open = sigmoid(K.T*h/N),   y = Z.T*h/N
 
 in forward Euler steps of dt = 1/10 at tau = 1; the output at a step reads the state after its update.
-P = [M U V G K Z] stacks the 9 columns; the overlaps sigma are the distinct entries of Sigma = P^T P / N,
+P = [M U V G K Z] stacks the 9 columns; the overlaps sigma are the distinct
+entries of Sigma = P^T P / N,
 named by the two columns, in the order of OVERLAPS: first the loss-visible ones, which determine activity, output and
 loss, then the loss-invisible ones, which only learning sees.
 
@@ -247,7 +248,6 @@ def _over_time(Sigma, x):
 def _latents(Sigma, x):
     """Return the latents before the first and after every step, shape (time + 1, ..., batch, entries) each."""
     lead, steps, batch = Sigma.shape[:-2], len(x), x.shape[-2]
-    now = slice(0, steps)
     kappa_m = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     kappa_u = np.zeros((steps + 1, *lead, batch, 2), Sigma.dtype)
     # Known before the loop: all that is the same for every state of the recurrent latents.
@@ -322,9 +322,9 @@ def _trial_adjoint(Sigma, x, y, mask):
     latents = _latents(Sigma, x)
     kappa_m, kappa_u = latents
     steps = len(x)
-    now, read = slice(0, steps), slice(_READ, steps + _READ)
-    at = slice(_GAIN, steps + _GAIN)
-    col_a_g, col_gate, col_a_k, col_open, col_a, col_w, col_w2 = _state(Sigma, x, *latents)
+    now = slice(0, steps)
+    read = slice(_READ, steps + _READ)
+    col_a_g, col_gate, col_a_k, _, col_a, _, _ = _state(Sigma, x, *latents)
     slope_gate_1 = 0.25 - 0.25 * np.tanh(0.5 * col_a_g)**2
     slope_open_1 = 0.25 - 0.25 * np.tanh(0.5 * col_a_k)**2
     slope_w_1 = col_gate

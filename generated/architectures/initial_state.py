@@ -22,7 +22,8 @@ The state h = sum_c (columns of c) kappa_c of N -> infinity neurons is Gaussian 
         kappa_s.T*Sigma_s_s*kappa_s + 2*kappa_s.T*Sigma_s_u*kappa_u + kappa_u.T*Sigma_u_u*kappa_u
     g(Delta) = E[phi'(sqrt(Delta)*xi)] = 1/sqrt(pi*Delta/2 + 1)
 
-P = [M S U V Z] stacks the 7 columns; the overlaps sigma are the distinct entries of Sigma = P^T P / N,
+P = [M S U V Z] stacks the 7 columns; the overlaps sigma are the distinct
+entries of Sigma = P^T P / N,
 named by the two columns, in the order of OVERLAPS: first the loss-visible ones, which determine activity, output and
 loss, then the loss-invisible ones, which only learning sees.
 
@@ -344,7 +345,8 @@ def _trial_adjoint(Sigma, x, y, mask):
     latents = _latents(Sigma, x)
     kappa_m, kappa_s, kappa_u = latents
     steps = len(x)
-    now, read = slice(0, steps), slice(_READ, steps + _READ)
+    now = slice(0, steps)
+    read = slice(_READ, steps + _READ)
     at = slice(_GAIN, steps + _GAIN)
     Delta, g = _state(Sigma, x, *latents)
     g_Delta = _g_Delta(Delta)

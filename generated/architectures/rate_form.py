@@ -21,7 +21,8 @@ The state h = sum_c (columns of c) kappa_c of N -> infinity neurons is Gaussian 
     g(Delta) = E[phi'(sqrt(Delta)*xi)]
         evaluated by a Chebyshev series, relative error < 1e-12
 
-P = [M U V Z] stacks the 4 columns; the overlaps sigma are the distinct entries of Sigma = P^T P / N,
+P = [M U V Z] stacks the 4 columns; the overlaps sigma are the distinct
+entries of Sigma = P^T P / N,
 named by the two columns, in the order of OVERLAPS: first the loss-visible ones, which determine activity, output and
 loss, then the loss-invisible ones, which only learning sees.
 
@@ -349,7 +350,6 @@ def _over_time(Sigma, x):
 def _latents(Sigma, x):
     """Return the latents before the first and after every step, shape (time + 1, ..., batch, entries) each."""
     lead, steps, batch = Sigma.shape[:-2], len(x), x.shape[-2]
-    now = slice(0, steps)
     kappa_z = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     kappa_v = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     # Known before the loop: all that is the same for every state of the recurrent latents.
@@ -419,8 +419,8 @@ def _trial_adjoint(Sigma, x, y, mask):
     latents = _latents(Sigma, x)
     kappa_z, kappa_v = latents
     steps = len(x)
-    now, read = slice(0, steps), slice(_READ, steps + _READ)
-    at = slice(_GAIN, steps + _GAIN)
+    now = slice(0, steps)
+    read = slice(_READ, steps + _READ)
     Delta, g = _state(Sigma, x, *latents)
     g_Delta = _g_Delta(Delta)
     error, weight = _error(_readout(Sigma, x, *latents), y, mask)

@@ -24,7 +24,8 @@ The state h = sum_c (columns of c) kappa_c of N -> infinity neurons is Gaussian 
     g_A = g(Delta_A), g_B = g(Delta_B)
     g(Delta) = E[phi'(sqrt(Delta)*xi)] = 1/sqrt(pi*Delta/2 + 1)
 
-P = [M U V G F P Q Z] stacks the 8 columns; the overlaps sigma are the distinct entries of Sigma = P^T P / N,
+P = [M U V G F P Q Z] stacks the 8 columns; the overlaps sigma are the distinct
+entries of Sigma = P^T P / N,
 named by the two columns, in the order of OVERLAPS: first the loss-visible ones, which determine activity, output and
 loss, then the loss-invisible ones, which only learning sees.
 
@@ -373,7 +374,8 @@ def _trial_adjoint(Sigma, x, y, mask):
     latents = _latents(Sigma, x)
     kappa_m, kappa_u, kappa_f, kappa_p = latents
     steps = len(x)
-    now, read = slice(0, steps), slice(_READ, steps + _READ)
+    now = slice(0, steps)
+    read = slice(_READ, steps + _READ)
     at = slice(_GAIN, steps + _GAIN)
     Delta_A, g_A, Delta_B, g_B = _state(Sigma, x, *latents)
     g_Delta_A = _g_Delta(Delta_A)

@@ -29,7 +29,8 @@ The state h = sum_c (columns of c) kappa_c of N -> infinity neurons is Gaussian 
     g(mu, Delta) = E[phi'(mu + sqrt(Delta)*xi)] = exp(-pi*mu**2/(4*(pi*Delta/2 + 1)))/sqrt(pi*Delta/2 + 1)
     phibar(mu, Delta) = E[phi(mu + sqrt(Delta)*xi)] = erf(sqrt(pi)*mu/(2*sqrt(pi*Delta/2 + 1)))
 
-P = [ME UE VE ZE ONEE MI UI VI ONEI] stacks the 9 columns; the overlaps sigma are the distinct entries of Sigma = P^T P / N,
+P = [ME UE VE ZE ONEE MI UI VI ONEI] stacks the 9 columns; the overlaps sigma are the distinct
+entries of Sigma = P^T P / N,
 named by the two columns, in the order of OVERLAPS: first the loss-visible ones, which determine activity, output and
 loss, then the loss-invisible ones, which only learning sees.
 
@@ -133,7 +134,7 @@ def overlaps_of(mE, uE, vE, zE, mI, uI, vI):
             ("uE", uE, P_UE),
             ("vE", vE, P_VE),
             ("zE", zE, P_ZE),
-            ("oneE", None, P_ONEE),
+            ("oneE", np.ones((len(mE), 1)), P_ONEE),
             ),
         ),
         (
@@ -142,7 +143,7 @@ def overlaps_of(mE, uE, vE, zE, mI, uI, vI):
             ("mI", mI, P_MI),
             ("uI", uI, P_UI),
             ("vI", vI, P_VI),
-            ("oneI", None, P_ONEI),
+            ("oneI", np.ones((len(mI), 1)), P_ONEI),
             ),
         ),
     ):
@@ -302,7 +303,11 @@ def _g_Delta(mu, Delta):
         1.2337005501361697 * mu**2 * np.exp(-0.7853981633974483 * mu**2 / (
             1.5707963267948966 * Delta
             + 1
-        )) / ((1.5707963267948966 * Delta + 1)**2 * np.sqrt(1.5707963267948966 * Delta + 1)) - 0.7853981633974483 * np.exp(-0.7853981633974483 * mu**2 / (1.5707963267948966 * Delta + 1)) / ((1.5707963267948966 * Delta + 1) * np.sqrt(1.5707963267948966 * Delta + 1))
+        )) / ((1.5707963267948966 * Delta + 1)**2 * np.sqrt(1.5707963267948966 * Delta + 1))
+        - 0.7853981633974483 * np.exp(-0.7853981633974483 * mu**2 / (
+            1.5707963267948966 * Delta
+            + 1
+        )) / ((1.5707963267948966 * Delta + 1) * np.sqrt(1.5707963267948966 * Delta + 1))
     )
 
 
@@ -431,7 +436,8 @@ def _trial_adjoint(Sigma, x, y, mask):
     latents = _latents(Sigma, x)
     kappa_mE, kappa_uE, kappa_mI, kappa_uI = latents
     steps = len(x)
-    now, read = slice(0, steps), slice(_READ, steps + _READ)
+    now = slice(0, steps)
+    read = slice(_READ, steps + _READ)
     at = slice(_GAIN, steps + _GAIN)
     mu_E, Delta_E, g_E, phibar_E, mu_I, Delta_I, g_I, phibar_I = _state(Sigma, x, *latents)
     g_mu_E = _g_mu(mu_E, Delta_E)

@@ -208,8 +208,7 @@ def step(sigma, lr, trials=None):
 
 def _gradient(Sigma, S):
     """Return the gradient that the rule sees, of every column of P in the columns of P."""
-    gradient = 2 * _clip_factor(Sigma, S)[..., None, None] * S
-    return gradient + WEIGHT_DECAY * np.eye(N_COLUMNS)
+    return 2 * _clip_factor(Sigma, S)[..., None, None] * S + WEIGHT_DECAY * np.eye(N_COLUMNS)
 
 
 def _stepped(gradient, lr):
@@ -460,7 +459,8 @@ def _trial_adjoint(Sigma, x, y, mask):
     latents = _latents(Sigma, x)
     kappa_m, kappa_u = latents
     steps = len(x)
-    now, read = slice(0, steps), slice(_READ, steps + _READ)
+    now = slice(0, steps)
+    read = slice(_READ, steps + _READ)
     error, weight = _error(_readout(Sigma, x, *latents), y, mask)
     y_bar = 2 * weight * error
     kappa_u_bar = np.zeros_like(kappa_u)

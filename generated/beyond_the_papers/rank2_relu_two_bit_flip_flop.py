@@ -24,7 +24,8 @@ The state h = sum_c (columns of c) kappa_c of N -> infinity neurons is Gaussian 
     phibar(mu, Delta) = E[phi(mu + sqrt(Delta)*xi)] = sqrt(2)*sqrt(Delta)*exp(-mu**2/(2*Delta))/(2*sqrt(pi)) +
         mu*(erf(sqrt(2)*mu/(2*sqrt(Delta)))/2 + 1/2)
 
-P = [M U B V Z ONE] stacks the 10 columns; the overlaps sigma are the distinct entries of Sigma = P^T P / N,
+P = [M U B V Z ONE] stacks the 10 columns; the overlaps sigma are the distinct
+entries of Sigma = P^T P / N,
 named by the two columns, in the order of OVERLAPS: first the loss-visible ones, which determine activity, output and
 loss, then the loss-invisible ones, which only learning sees.
 
@@ -121,7 +122,7 @@ def overlaps_of(m, u, b, v, z):
             ("b", b, P_B),
             ("v", v, P_V),
             ("z", z, P_Z),
-            ("one", None, P_ONE),
+            ("one", np.ones((len(m), 1)), P_ONE),
         ),
     ):
         columns, blocks = [], []
@@ -384,7 +385,8 @@ def _trial_adjoint(Sigma, x, y, mask):
     latents = _latents(Sigma, x)
     kappa_m, kappa_u, kappa_b = latents
     steps = len(x)
-    now, read = slice(0, steps), slice(_READ, steps + _READ)
+    now = slice(0, steps)
+    read = slice(_READ, steps + _READ)
     at = slice(_GAIN, steps + _GAIN)
     mu, Delta, g, phibar = _state(Sigma, x, *latents)
     g_mu = _g_mu(mu, Delta)

@@ -21,7 +21,8 @@ The state h = sum_c (columns of c) kappa_c of N -> infinity neurons is Gaussian 
     g(Delta) = E[phi'(sqrt(Delta)*xi)]
         evaluated by a Chebyshev series, relative error < 1e-12
 
-P = [M U V Z] stacks the 9 columns; the overlaps sigma are the distinct entries of Sigma = P^T P / N,
+P = [M U V Z] stacks the 9 columns; the overlaps sigma are the distinct
+entries of Sigma = P^T P / N,
 named by the two columns, in the order of OVERLAPS: first the loss-visible ones, which determine activity, output and
 loss, then the loss-invisible ones, which only learning sees.
 
@@ -424,7 +425,8 @@ def _trial_adjoint(Sigma, x, y, mask):
     latents = _latents(Sigma, x)
     kappa_m, kappa_u = latents
     steps = len(x)
-    now, read = slice(0, steps), slice(_READ, steps + _READ)
+    now = slice(0, steps)
+    read = slice(_READ, steps + _READ)
     at = slice(_GAIN, steps + _GAIN)
     Delta, g = _state(Sigma, x, *latents)
     g_Delta = _g_Delta(Delta)

@@ -15,7 +15,8 @@ The network of N neurons, with columns of length N in each vector:
     y = e
 
 in forward Euler steps of dt = 1 at tau = 1; the output at a step reads the state after its update.
-P = [M U V Z] stacks the 4 columns; the overlaps sigma are the distinct entries of Sigma = P^T P / N,
+P = [M U V Z] stacks the 4 columns; the overlaps sigma are the distinct
+entries of Sigma = P^T P,
 named by the two columns, in the order of OVERLAPS: first the loss-visible ones, which determine activity, output and
 loss, then the loss-invisible ones, which only learning sees.
 
@@ -191,8 +192,7 @@ def step(sigma, lr, trials=None):
 
 def _gradient(Sigma, S):
     """Return the gradient that the rule sees, of every column of P in the columns of P."""
-    gradient = 2 * _clip_factor(Sigma, S)[..., None, None] * S
-    return gradient
+    return 2 * _clip_factor(Sigma, S)[..., None, None] * S
 
 
 def _stepped(gradient, lr):
@@ -288,7 +288,7 @@ def _state_space(Sigma):
 
 def _filter_gradient(Sigma):
     """Return dL/dSigma of the closed form, with each visible block once."""
-    A_bar, C_bar = _filter_adjoint(*_state_space(Sigma))
+    A_bar, _ = _filter_adjoint(*_state_space(Sigma))
     Sigma_bar = np.zeros(Sigma.shape, A_bar.dtype)
     Sigma_bar[..., P_Z, P_M] = _transposed(C_3) @ A_bar[..., K_E, K_M]
     Sigma_bar[..., P_Z, P_U] = _transposed(C_3) @ A_bar[..., K_E, K_U]
@@ -386,7 +386,6 @@ def _over_time(Sigma, x):
 def _latents(Sigma, x):
     """Return the latents before the first and after every step, shape (time + 1, ..., batch, entries) each."""
     lead, steps, batch = Sigma.shape[:-2], len(x), x.shape[-2]
-    now = slice(0, steps)
     kappa_m = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     kappa_u = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     kappa_e = np.zeros((steps + 1, *lead, batch, 2), Sigma.dtype)
@@ -442,7 +441,8 @@ def _trial_adjoint(Sigma, x, y, mask):
     latents = _latents(Sigma, x)
     kappa_m, kappa_u, kappa_e = latents
     steps = len(x)
-    now, read = slice(0, steps), slice(_READ, steps + _READ)
+    now = slice(0, steps)
+    read = slice(_READ, steps + _READ)
     error, weight = _error(_readout(Sigma, x, *latents), y, mask)
     y_bar = 2 * weight * error
     kappa_m_bar = np.zeros_like(kappa_m)

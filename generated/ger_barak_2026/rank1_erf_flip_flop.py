@@ -20,7 +20,8 @@ The state h = sum_c (columns of c) kappa_c of N -> infinity neurons is Gaussian 
     Delta = kappa_m.T*Sigma_m_m*kappa_m + 2*kappa_m.T*Sigma_m_u*kappa_u + kappa_u.T*Sigma_u_u*kappa_u
     g(Delta) = E[phi'(sqrt(Delta)*xi)] = 1/sqrt(pi*Delta/2 + 1)
 
-P = [M U V Z] stacks the 4 columns; the overlaps sigma are the distinct entries of Sigma = P^T P / N,
+P = [M U V Z] stacks the 4 columns; the overlaps sigma are the distinct
+entries of Sigma = P^T P / N,
 named by the two columns, in the order of OVERLAPS: first the loss-visible ones, which determine activity, output and
 loss, then the loss-invisible ones, which only learning sees.
 
@@ -321,7 +322,8 @@ def _trial_adjoint(Sigma, x, y, mask):
     latents = _latents(Sigma, x)
     kappa_m, kappa_u = latents
     steps = len(x)
-    now, read = slice(0, steps), slice(_READ, steps + _READ)
+    now = slice(0, steps)
+    read = slice(_READ, steps + _READ)
     at = slice(_GAIN, steps + _GAIN)
     Delta, g = _state(Sigma, x, *latents)
     g_Delta = _g_Delta(Delta)

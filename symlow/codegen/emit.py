@@ -14,6 +14,7 @@ from types import ModuleType
 import jinja2
 
 from symlow.codegen.lowering import lower, number
+from symlow.codegen.trials import mentioned
 from symlow.derivation import Derivation
 from symlow.errors import check_name
 from symlow.printing.rules import rule_equations
@@ -55,7 +56,8 @@ def render(template: str, **values: object) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"wrapped": _wrapped, "docstring": _in_docstring, "code": _code, "prose": _prose}
-    environment.filters["number"] = number
+    environment.filters |= {"number": number, "unpacked": _unpacked, "together": _together}
+    environment.tests["mentioned"] = mentioned
     return environment.get_template(template).render(**values)
 
 
@@ -98,7 +100,7 @@ def _in_docstring(text: str) -> str:
 
 
 def _code(line: str, indent: int) -> str:
-    """Return a statement in lines of bounded width, broken before the plus signs of its right-hand side."""
+    """Return a statement in lines of bounded width, broken before the signs of its right-hand side."""
     if indent + len(line) <= WIDTH:
         return line
     match = re.match(r"return |.*? \+?= ", line)
@@ -110,8 +112,8 @@ def _code(line: str, indent: int) -> str:
 def _broken(code: str, indent: int) -> list[str]:
     """Return an expression in lines of bounded width: one for each summand, and brackets opened where that is wide."""
     lines = []
-    for k, term in enumerate(_summands(code)):
-        text = " " * indent + ("+ " if k else "") + term
+    for term in _summands(code):
+        text = " " * indent + term
         opening = [position for position, character in enumerate(text) if character == "("]
         groups = [(start, _closing(text, start)) for start in opening]
         groups = [(start, end) for start, end in groups if len(_summands(text[start + 1 : end])) > 1]
@@ -134,14 +136,32 @@ def _closing(text: str, start: int) -> int:
 
 
 def _summands(code: str) -> list[str]:
-    """Split code at the plus signs that stand in no brackets."""
+    """Split code before the signs that stand in no brackets; summands after the first keep theirs."""
     parts, depth, start = [], 0, 0
     for position, character in enumerate(code):
         depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(character, 0)
-        if depth == 0 and code.startswith(" + ", position):
+        if depth == 0 and code.startswith((" + ", " - "), position):
             parts.append(code[start:position])
-            start = position + 3
+            start = position + 1
     return [*parts, code[start:]]
+
+
+def _unpacked(names: Iterable[str], lines: Iterable[str]) -> str:
+    """Return names as the target of an assignment, ``_`` for those that no line mentions."""
+    lines = tuple(lines)
+    return _together([name if mentioned(name, lines) else "_" for name in names])
+
+
+def _together(names: Iterable[str]) -> str:
+    """Return names as a tuple in a function, in brackets and several lines if it is long."""
+    names = tuple(names)
+    text = f"{names[0]}," if len(names) == 1 else ", ".join(names)
+    return text if len(text) < WIDTH - 50 else f"(\n{_filled(text, 8)},\n    )"
+
+
+def _filled(text: str, indent: int) -> str:
+    margin = " " * indent
+    return textwrap.fill(text, WIDTH, initial_indent=margin, subsequent_indent=margin, break_long_words=False)
 
 
 def _prose(line: str, indent: int) -> str:

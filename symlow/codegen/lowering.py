@@ -164,11 +164,6 @@ class Lowered:
         return tuple(found)
 
     @property
-    def read_of_state(self) -> tuple[str, ...]:
-        """Names for what follows from the state, ``_`` for what the read-out does not need."""
-        return tuple(name if name in self.trials.output_needs else "_" for name in self.trials.known)
-
-    @property
     def given(self) -> tuple[Vector, ...]:
         """The vectors whose weights are to be given: all but the ones, which are the last."""
         network = self.derivation.network

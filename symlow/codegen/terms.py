@@ -81,6 +81,7 @@ def _term(product: MatrixExpr, columns: frozenset[str], scalars: frozenset[str])
     row: Chain | None = None
     row_blocks: list[tuple[str, bool]] = []
     pending: list[tuple[str, bool]] = []
+    shapes = {factor.name: factor.shape for factor in product.atoms(MatrixSymbol)}
     for factor in factors:
         transposed = isinstance(factor, Transpose)
         symbol = factor.arg if transposed else factor
@@ -107,12 +108,29 @@ def _term(product: MatrixExpr, columns: frozenset[str], scalars: frozenset[str])
     if row is not None and row_blocks:
         # A row times blocks is the transpose of the transposed blocks, in reverse, applied to the column.
         row = Chain(tuple((name, not turned) for name, turned in reversed(row_blocks)), row.column)
-    if pending:  # a block of one column, such as the means of a vector
-        column = Chain(tuple(pending), "")
+    if pending:  # blocks that end in one of a single column, or row, such as the means of a vector
+        start = len(pending) if row is not None else 0
+        if row is None and column is None:
+            start = _end_of_column(pending, shapes, product.shape)
+        if start < len(pending):
+            row = Chain(tuple((name, not turned) for name, turned in reversed(pending[start:])), "")
+        if start:
+            column = Chain(tuple(pending[:start]), "")
     if row is not None and column is None and product.shape[1] == 1:
         # kappa^T Sigma_u1, a scalar, whose column is the block's own
         column, row = row, None
     return Term(coefficient, tuple(sorted(dots, key=str)), column, row)
+
+
+def _end_of_column(
+    blocks: list[tuple[str, bool]],
+    shapes: dict[str, tuple[sympy.Expr, sympy.Expr]],
+    shape: tuple[sympy.Expr, sympy.Expr],
+) -> int:
+    """Return how many blocks make the column of an outer product (column) (row); all of them make a column."""
+    if shape[1] == 1:
+        return len(blocks)
+    return next(k for k, (name, turned) in enumerate(blocks) if shapes[name][1 if turned else 0] == 1)
 
 
 def _canonical(left: Chain, right: Chain, between: list[tuple[str, bool]]) -> tuple[Chain, Chain]:

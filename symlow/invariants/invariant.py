@@ -3,12 +3,13 @@
 Three forms, each of which is evaluated without being expanded:
 
     terms           sum of coefficient * product of overlaps
-    trace           tr (A Sigma_C)^k,                             A diagonal, on the columns C of P
-    Gram sum        sum over K in C, |K| = k, of (product of A_ii over K) det Sigma_{F+K},
+    trace           tr (A E Sigma_C)^k,           A diagonal, on the columns C of P, and E a permutation of them
+    Gram sum        sum over K in C, |K| = k, of (product of A_ii over K) det Sigma_{F+EK; F+K},
 
 and a minor of the Gram matrix. The Gram sum is the coefficient of x^(|C| - k) in the determinant of
-[[Sigma_FF, Sigma_FC], [A Sigma_CF, A Sigma_CC + x]]. Where Sigma_FF is invertible it is det Sigma_FF times the k-th
-elementary symmetric function of the eigenvalues of A (Sigma_CC - Sigma_CF Sigma_FF^-1 Sigma_FC) (Schur's determinant).
+[[Sigma_FF, Sigma_FC], [A E Sigma_CF, A E Sigma_CC + x]]. Where Sigma_FF is invertible it is det Sigma_FF times the
+k-th elementary symmetric function of the eigenvalues of A E (Sigma_CC - Sigma_CF Sigma_FF^-1 Sigma_FC) (Schur's
+determinant).
 """
 
 from __future__ import annotations
@@ -185,15 +186,17 @@ class Terms(Invariant):
 @final
 @dataclass(frozen=True, eq=False)
 class Trace(Invariant):
-    """tr (A Sigma_C)^k.
+    """tr (A E Sigma_C)^k.
 
     Attributes:
         columns: the columns C of P.
         form: the diagonal of A.
+        rows: the same columns in the order of E.
     """
 
     columns: tuple[int, ...]
     form: tuple[Number, ...]
+    rows: tuple[int, ...]
 
     @property
     def _products(self) -> int:
@@ -201,40 +204,41 @@ class Trace(Invariant):
 
     def _expanded(self) -> Polynomial:
         size = range(len(self.columns))
-        matrix = [[{m: a * c for m, c in self._entry(i, j).items()} for j in self.columns] for i, a in self._rows]
+        matrix = [
+            [{m: a * c for m, c in self._entry(i, j).items()} for j in self.columns]
+            for i, a in zip(self.rows, self.form, strict=True)
+        ]
         power = matrix
         for _ in range(self.degree - 1):
             power = [[total((1, product(power[i][k], matrix[k][j])) for k in size) for j in size] for i in size]
         return total((1, power[i][i]) for i in size)
 
-    @property
-    def _rows(self) -> list[tuple[int, Number]]:
-        return list(zip(self.columns, self.form, strict=True))
-
     def _value(self, sigma: FloatArray) -> FloatArray:
-        matrix = np.array(self.form, dtype=np.float64)[:, None] * self._gram(sigma, self.columns, self.columns)
+        matrix = np.array(self.form, dtype=np.float64)[:, None] * self._gram(sigma, self.rows, self.columns)
         # tr (X^a X^b) is a sum of products of entries: half of the powers are enough.
         power = np.linalg.matrix_power(matrix, self.degree // 2)
         other = power if self.degree % 2 == 0 else power @ matrix
         return np.einsum("...ij,...ji->...", power, other)
 
     def _scale(self, sigma: FloatArray) -> FloatArray:
-        return (np.abs(np.array(self.form, dtype=np.float64)) * self._norms(sigma, self.columns)).sum(-1) ** self.degree
+        return _sizes(self, sigma).sum(-1) ** self.degree
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class GramSum(Invariant):
-    """The sum over subsets K of C, with ``degree - len(beside)`` columns, of (product of A over K) det Sigma_{F+K}.
+    """The sum over subsets K of C, of ``degree - len(beside)`` columns, of (product of A over K) det Sigma_{F+EK; F+K}.
 
     Attributes:
         columns: the columns C of P.
         form: the diagonal of A.
+        rows: the same columns in the order of E.
         beside: the columns F.
     """
 
     columns: tuple[int, ...]
     form: tuple[Number, ...]
+    rows: tuple[int, ...]
     beside: tuple[int, ...]
 
     @property
@@ -247,14 +251,14 @@ class GramSum(Invariant):
         return comb(len(self.columns), self.order) * factorial(self.degree)
 
     def _expanded(self) -> Polynomial:
-        form = dict(zip(self.columns, self.form, strict=True))
         return total(
-            (prod(form[k] for k in chosen), self._determinant((*self.beside, *chosen)))
-            for chosen in combinations(self.columns, self.order)
+            (prod(self.form[k] for k in chosen), self._minor(chosen))
+            for chosen in combinations(range(len(self.columns)), self.order)
         )
 
-    def _determinant(self, columns: tuple[int, ...]) -> Polynomial:
-        return determinant(self.fields, columns, columns)
+    def _minor(self, chosen: tuple[int, ...]) -> Polynomial:
+        rows, columns = ((*self.beside, *(places[k] for k in chosen)) for places in (self.rows, self.columns))
+        return determinant(self.fields, rows, columns)
 
     def _value(self, sigma: FloatArray) -> FloatArray:
         return self._all_orders(sigma)[..., self.order]
@@ -269,12 +273,12 @@ class GramSum(Invariant):
 
     def _all_orders(self, sigma: FloatArray) -> FloatArray:
         f, n = len(self.beside), len(self.columns)
-        every = (*self.beside, *self.columns)
+        rows, columns = (*self.beside, *self.rows), (*self.beside, *self.columns)
         form = np.array(self.form, dtype=np.float64)
-        pencil = self._gram(sigma, every, every) * np.concatenate([np.ones(f), form])[:, None]
+        pencil = self._gram(sigma, rows, columns) * np.concatenate([np.ones(f), form])[:, None]
         # Coefficients of a polynomial in x from its values on a circle, as large as the eigenvalues so that no
         # coefficient drowns in the rounding of another.
-        radius = (np.abs(form) * self._norms(sigma, self.columns)).mean(axis=-1)
+        radius = _sizes(self, sigma).mean(axis=-1)
         radius = np.where(radius > 0, radius, 1.0)
         circle = np.exp(2j * np.pi * np.arange(n + 1) / (n + 1))
         x = radius[..., None] * circle
@@ -284,7 +288,7 @@ class GramSum(Invariant):
         return (values @ circle[:, None] ** -powers).real / (n + 1) / radius[..., None] ** powers
 
     def _scale(self, sigma: FloatArray) -> FloatArray:
-        sizes = np.abs(np.array(self.form, dtype=np.float64)) * self._norms(sigma, self.columns)
+        sizes = _sizes(self, sigma)
         symmetric = [np.ones(sizes.shape[:-1]), *(np.zeros(sizes.shape[:-1]) for _ in range(self.order))]
         for k in range(sizes.shape[-1]):
             for order in range(self.order, 0, -1):
@@ -319,6 +323,12 @@ class Minor(Invariant):
         return np.sqrt(self._norms(sigma, (*self.rows, *self.columns)).prod(axis=-1))
 
 
+def _sizes(invariant: Trace | GramSum, sigma: FloatArray) -> FloatArray:
+    """Return how large entries of A E Sigma_C on the diagonal can be, |A_ii| |P_i| |P_Ei| / N, shape (..., |C|)."""
+    norms = (invariant._norms(sigma, columns) for columns in (invariant.rows, invariant.columns))
+    return np.asarray(np.abs(np.array(invariant.form, dtype=np.float64)) * np.sqrt(np.prod(list(norms), axis=0)))
+
+
 def evaluate(invariants: Sequence[Invariant], sigma: object) -> FloatArray:
     """Return the values of several conserved quantities at overlaps (..., n_overlaps), shape (..., n_invariants).
 
@@ -332,7 +342,7 @@ def evaluate(invariants: Sequence[Invariant], sigma: object) -> FloatArray:
     sums: dict[tuple[object, ...], FloatArray] = {}
     for k, invariant in enumerate(invariants):
         if isinstance(invariant, GramSum):
-            family = (invariant.columns, invariant.form, invariant.beside)
+            family = (invariant.columns, invariant.form, invariant.rows, invariant.beside)
             if family not in sums:
                 sums[family] = invariant.all_orders(array)
             values[..., k] = sums[family][..., invariant.order]

@@ -10,6 +10,17 @@ since D^-1 commutes with J: dLambda/dt = -2 J (S Sigma + D^-1 Sigma S D) = 2 (S 
 Lax pair: the flow is isospectral, and tr Lambda^k is conserved for k = 1..|C|. (Own; with all columns and D = 1 its
 first one says that [Z V][Z V]^T - [M U][M U]^T, a matrix over neurons, has a constant trace.)
 
+*Feedback alignment.* In R = E S of columns C with the feedback columns of read-out columns among them, exchanged by E
+and of equal signs, the same holds for
+
+    dLambda/dt = 2 [R D, Lambda],      Lambda = J E D^-1 Sigma_CC,
+
+where D^-1 has the rate of a read-out column for its feedback too. For the matrix X = R D by which learning moves P,
+dP/dt = -2 P X, and A = J E D^-1, X A is antisymmetric, so that A X^T = -X A and dLambda/dt = -2 A (X^T Sigma + Sigma X)
+= 2 [X, Lambda]; with E = 1 this is the case above. (Own; over neurons it is M M^T + U U^T - V V^T - Z B^T - B Z^T that
+does not change, as in the feed-forward network of Lillicrap et al. 2016. So read-out vectors come to lie along B as
+carriers grow. With that matrix K, and B at rest, B^T K^j B is conserved too; these are left to the search.)
+
 *Frozen columns.* Where columns of C have visible overlaps with columns F at rest, they also move along these. What of
 them is orthogonal to F does not see that: the Schur complement Sigma/F = Sigma_CC - Sigma_CF Sigma_FF^-1 Sigma_FC obeys
 
@@ -47,6 +58,8 @@ from symlow.invariants.polynomials import Number, VectorFields
 class LaxPair:
     """A Lax pair dLambda/dt = 2 [S D, Lambda] with Lambda = J D^-1 (Sigma/F) on a component of moving columns.
 
+    With feedback alignment R = E S takes the place of S, and J E that of J.
+
     Attributes:
         fields: the flow.
         component: the columns C, their signs and the columns F beside them.
@@ -69,31 +82,46 @@ class LaxPair:
         """The diagonal of J D^-1, or of J where all rates are equal, which then only scale time."""
         if self.has_equal_rates:
             return self.signs
-        rates = [self.fields.flow.rates[k] for k in self.component.columns]
-        return tuple(sign * Fraction(int(r.q), int(r.p)) for sign, r in zip(self.signs, rates, strict=True))
+        return tuple(sign * Fraction(int(r.q), int(r.p)) for sign, r in zip(self.signs, self._rates, strict=True))
+
+    @property
+    def _rates(self) -> list[sympy.Rational]:
+        """The rates of its columns; feedback columns have those of read-out columns, the moving ones of each pair."""
+        rates = self.fields.flow.rates
+        return [max(rates[k], rates[row]) for k, row in zip(self.component.columns, self.component.rows, strict=True)]
 
     @property
     def has_equal_rates(self) -> bool:
         """Whether all its columns learn at the same rate."""
-        return len({self.fields.flow.rates[k] for k in self.component.columns}) == 1
+        return len(set(self._rates)) == 1
 
     @property
     def has_unit_rates(self) -> bool:
         """Whether all its columns learn at the rate 1."""
-        return all(self.fields.flow.rates[k] == 1 for k in self.component.columns)
+        return all(rate == 1 for rate in self._rates)
+
+    @property
+    def has_feedback(self) -> bool:
+        """Whether there are feedback columns among its columns."""
+        return self.component.rows != self.component.columns
+
+    @property
+    def mixing(self) -> str:
+        """The letter of the matrix that mixes the columns, S or R."""
+        return self.fields.flow.rule.mixing
 
     @property
     def bracket(self) -> str:
         """The right-hand side in letters: ``2 [S D, Lambda]``, or ``2 [S, Lambda]`` where D is 1."""
-        return "2 [S, Lambda]" if self.has_unit_rates else "2 [S D, Lambda]"
+        return f"2 [{self.mixing}, Lambda]" if self.has_unit_rates else f"2 [{self.mixing} D, Lambda]"
 
     @property
     def matrix(self) -> str:
-        """Lambda in letters: ``J Sigma``, ``J D^-1 Sigma/F``."""
+        """Lambda in letters: ``J Sigma``, ``J D^-1 Sigma/F``, ``J E Sigma``."""
         number = str(self.number or "")
         rates = "" if self.has_equal_rates else " D^-1"
         frozen = f"/F{number}" if self.component.beside else ""
-        return f"J{number}{rates} Sigma{frozen}"
+        return f"J{number}{' E' if self.has_feedback else ''}{rates} Sigma{frozen}"
 
     @property
     def proof(self) -> Proof:
@@ -102,21 +130,27 @@ class LaxPair:
         Raises:
             InvariantError: if a visible overlap joins columns of equal signs, or one that moves outside.
         """
-        sign = dict(zip(self.component.columns, self.signs, strict=True))
+        sign, exchanged = dict(zip(self.component.columns, self.signs, strict=True)), self.fields.flow.exchanged
         checked: dict[str, object] = {}
         for overlap in self.fields.flow.visible:
-            inside = [k for k in (overlap.row, overlap.column) if k in sign]
+            ends = overlap.row, overlap.column
+            inside = [k for k in ends if k in sign]
             if len(inside) == 2 and sign[overlap.row] != -sign[overlap.column]:
                 raise InvariantError(f"{overlap.name}: joins columns of equal signs, so that JS is not -SJ")
             if len(inside) == 2:
                 checked[overlap.name] = f"signs {sign[overlap.row]:+d} and {sign[overlap.column]:+d}"
-            elif inside and not {overlap.row, overlap.column} <= {*sign, *self.component.beside}:
+            elif inside and not all(k in sign or exchanged[k] in self.component.beside for k in ends):
                 raise InvariantError(f"{overlap.name}: joins the component with a column that is not at rest")
-        frozen = self._labels(self.component.beside)
-        checked["dLambda/dt - 2 [S D, Lambda]"] = lax_identity()
-        text = f"JS = -SJ entry by entry, so dLambda/dt = {self.bracket} for Lambda = {self.matrix}: isospectral"
+        for k, row in zip(self.component.columns, self.component.rows, strict=True):
+            if sign[k] != sign[row]:
+                raise InvariantError(f"column {self._labels((k,))}: has another sign than its feedback")
+        frozen, moved = self._labels(self.component.beside), f"{self.mixing} D"
+        checked[f"dLambda/dt - 2 [{moved}, Lambda]"] = lax_identity()
+        signs = "JS = -SJ entry by entry" + (", and E exchanges columns of equal signs" if self.has_feedback else "")
+        text = f"{signs}, so dLambda/dt = {self.bracket} for Lambda = {self.matrix}: isospectral"
         if frozen:
-            checked["d(Sigma/F)/dt + 2 (D S Sigma/F + Sigma/F S D)"] = schur_identity()
+            transposed = "D R^T" if self.fields.flow.rule.has_feedback else "D S"
+            checked[f"d(Sigma/F)/dt + 2 ({transposed} Sigma/F + Sigma/F {moved})"] = schur_identity()
             text += f"; F is {frozen}, and Sigma/F, what is orthogonal to it, obeys the same equation"
         return Proof(text, checked)
 
@@ -136,11 +170,12 @@ class LaxPair:
                     self.fields,
                     component.columns,
                     form,
+                    component.rows,
                     component.beside,
                 )
             else:
                 name = f"tr {self.matrix}" if k == 1 else f"tr ({self.matrix})^{k}"
-                yield Trace(name, k, LAX, proof, self.fields, component.columns, form)
+                yield Trace(name, k, LAX, proof, self.fields, component.columns, form, component.rows)
 
     def _labels(self, columns: tuple[int, ...]) -> str:
         return _labels(self.fields, columns)
@@ -229,39 +264,51 @@ def _labels(fields: VectorFields, columns: tuple[int, ...]) -> str:
 
 @cache
 def lax_identity() -> sympy.Expr:
-    """Return dLambda/dt - 2 [S D, Lambda] for Lambda = J D^-1 Sigma: zero.
+    """Return dLambda/dt - 2 [X, Lambda] for Lambda = A Sigma, A = J E D^-1 and X = E S D: zero.
 
-    With dSigma/dt = -2 (D S Sigma + Sigma S D) and JS = -SJ, expanded with matrices as symbols that
-    do not commute, but for the diagonal J and D.
+    With dSigma/dt = -2 (X^T Sigma + Sigma X), that is -2 (D S E Sigma + Sigma E S D), and JS = -SJ, expanded with
+    matrices as symbols that do not commute, but for J and D, diagonal, and E, which exchanges columns of equal signs.
+    D^-1 undoes D on columns that move; S E has no others.
 
     Raises:
         InvariantError: if anything is left.
     """
-    S, Sigma, J, D, inverse = sympy.symbols("S Sigma J D D^-1", commutative=False)
-    Lambda = J * inverse * Sigma
-    change = J * inverse * (-2) * (D * S * Sigma + Sigma * S * D)
-    rest = sympy.expand(change - 2 * (S * D * Lambda - Lambda * S * D))
-    rest = rest.subs(inverse * D, 1).subs(D * J * inverse, J)
-    return _nothing(sympy.expand(rest.subs(J * S, -S * J)))
+    S, Sigma, J, D, E, inverse = sympy.symbols("S Sigma J D E D^-1", commutative=False)
+    X, transposed = E * S * D, D * S * E
+    Lambda = J * E * inverse * Sigma
+    change = -2 * J * E * inverse * (transposed * Sigma + Sigma * X)
+    rest = sympy.expand(change - 2 * (X * Lambda - Lambda * X))
+    rest = rest.subs(inverse * D, 1)
+    return _nothing(sympy.expand(_ordered(rest, J, E, D, inverse, S)))
+
+
+def _ordered(rest: sympy.Expr, *symbols: sympy.Symbol) -> sympy.Expr:
+    """Return a sum of products without D next to D^-1, which undoes it, and with J on the left: JS = -SJ."""
+    J, E, D, inverse, S = symbols
+    rest = sympy.expand(rest.subs(D * J, J * D))
+    rest = sympy.expand(rest.subs(D * E * inverse, E))
+    rest = sympy.expand(rest.subs(D * inverse, 1))
+    rest = sympy.expand(rest.subs(S * J, -J * S))
+    return sympy.expand(rest.subs(E * J, J * E))
 
 
 @cache
 def schur_identity() -> sympy.Expr:
-    """Return d(Sigma/F)/dt + 2 (D S (Sigma/F) + (Sigma/F) S D) for columns C beside columns F at rest: zero.
+    """Return d(Sigma/F)/dt + 2 (X^T (Sigma/F) + (Sigma/F) X) for columns C beside columns F at rest: zero.
 
-    With the blocks CC, CF, FC, FF of Sigma, and S, T, U those of CC, CF, FC of the symmetric gradient.
+    With the blocks CC, CF, FC, FF of Sigma, and X, Y those of CC, FC of S D, or of R D.
 
     Raises:
         InvariantError: if anything is left.
     """
     CC, CF, FC, FF, inverse = sympy.symbols("CC CF FC FF FF^-1", commutative=False)
-    S, T, U, D = sympy.symbols("S T U D", commutative=False)
-    change_cc = -2 * (D * (S * CC + T * FC) + (CC * S + CF * U) * D)
-    change_cf = -2 * D * (S * CF + T * FF)
-    change_fc = -2 * (FC * S + FF * U) * D
+    X, Y, Xt, Yt = sympy.symbols("X Y X^T Y^T", commutative=False)
+    change_cc = -2 * (Xt * CC + Yt * FC + CC * X + CF * Y)
+    change_cf = -2 * (Xt * CF + Yt * FF)
+    change_fc = -2 * (FC * X + FF * Y)
     schur = CC - CF * inverse * FC
     change = change_cc - change_cf * inverse * FC - CF * inverse * change_fc
-    rest = sympy.expand(change + 2 * (D * S * schur + schur * S * D))
+    rest = sympy.expand(change + 2 * (Xt * schur + schur * X))
     return _nothing(sympy.expand(rest.subs(FF * inverse, 1).subs(inverse * FF, 1)))
 
 

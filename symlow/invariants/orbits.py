@@ -1,9 +1,10 @@
 """How many independent conserved quantities there can be, polynomial or not: n minus the dimension of a generic orbit.
 
-Along a visible overlap e learning moves P by P S_e D, with S_e symmetric; along several, in turn, by whatever these
-p x p matrices generate under commutators, a Lie algebra. It moves the overlaps by B^T Sigma + Sigma B for each of its
-elements B. By Frobenius' theorem the smooth functions that are conserved for every loss are, near a generic point,
-the functions of as many independent ones as the overlaps outnumber the directions in which they can move.
+Along a visible overlap e learning moves P by P S_e D, with S_e symmetric, or with feedback alignment by P E S_e D;
+along several, in turn, by whatever these p x p matrices generate under commutators, a Lie algebra. It moves the
+overlaps by B^T Sigma + Sigma B for each of its elements B. By Frobenius' theorem the smooth functions that are
+conserved for every loss are, near a generic point, the functions of as many independent ones as the overlaps outnumber
+the directions in which they can move.
 
 Ranks are found modulo a prime at one point, where they are at most the generic, rational ones. So the number returned
 is never too small: it is a bound, and where as many independent conserved quantities are at hand, these are all.
@@ -50,13 +51,13 @@ def independent(fields: VectorFields, polynomials: Sequence[Polynomial]) -> int:
 
 
 def _algebra(flow: GramFlow) -> IntArray:
-    """Return a basis of the Lie algebra that the matrices S_e D generate, shape (dimension, p, p)."""
+    """Return a basis of the Lie algebra that the matrices S_e D, or E S_e D, generate, shape (dimension, p, p)."""
     p = len(flow.rates)
     rates = [int(rate.p) * pow(int(rate.q), -1, PRIME) % PRIME for rate in flow.rates]
     generators = np.zeros((len(flow.visible), p, p), dtype=np.int64)
     for k, overlap in enumerate(flow.visible):
-        generators[k, overlap.row, overlap.column] = rates[overlap.column]
-        generators[k, overlap.column, overlap.row] = rates[overlap.row]
+        generators[k, flow.exchanged[overlap.row], overlap.column] = rates[overlap.column]
+        generators[k, flow.exchanged[overlap.column], overlap.row] = rates[overlap.row]
     basis, pivots = reduced(generators.reshape(-1, p * p), PRIME)
     generators = fresh = basis.reshape(-1, p, p)
     while len(fresh):

@@ -156,12 +156,14 @@ class _Sectors:
     def _weights(self) -> tuple[tuple[Sector, Sector], ...]:
         """For each overlap how often the parts of P occur in it, and each column."""
         parts = coupling(self.fields.flow)
-        groups = [*(component.columns for component in parts.components), *((column,) for column in parts.at_rest)]
-        columns = range(len(self.fields.flow.rates))
+        groups = [component.columns for component in parts.components]
+        groups += [(column,) for column in parts.at_rest if not any(column in group for group in groups)]
+        # Numbers that multiply a read-out column divide its feedback column: the two are counted together.
+        columns = sorted({tuple(sorted((k, other))) for k, other in enumerate(self.fields.flow.exchanged)})
         return tuple(
             (
                 tuple(sum(k in group for k in (overlap.row, overlap.column)) for group in groups),
-                tuple((overlap.row == k) + (overlap.column == k) for k in columns),
+                tuple((overlap.row in pair) + (overlap.column in pair) for pair in columns),
             )
             for overlap in self.fields.overlaps
         )

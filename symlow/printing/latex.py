@@ -38,10 +38,16 @@ which is the same at every rank, says the same in one page."""
 
 FORMULAS = {
     "h(0) = 0": "h(0)=0",
-    "dP/dt = -N grad L": r"\mathrm{d}P/\mathrm{d}t=-N\,\nabla_P L",
-    "dP/dt = -c N grad L": r"\mathrm{d}P/\mathrm{d}t=-cN\,\nabla_P L",
-    "dP/dt = -(N grad L + rho P)": r"\mathrm{d}P/\mathrm{d}t=-(N\,\nabla_P L+\rho P)",
-    "dP/dt = -(c N grad L + rho P)": r"\mathrm{d}P/\mathrm{d}t=-(cN\,\nabla_P L+\rho P)",
+    **{
+        text.replace("grad L", f"grad{sent} L"): code.replace(r"\nabla_P L", rf"\nabla_P{sent and '^{B}'} L")
+        for sent in ("", "^B")
+        for text, code in (
+            ("dP/dt = -N grad L", r"\mathrm{d}P/\mathrm{d}t=-N\,\nabla_P L"),
+            ("dP/dt = -c N grad L", r"\mathrm{d}P/\mathrm{d}t=-cN\,\nabla_P L"),
+            ("dP/dt = -(N grad L + rho P)", r"\mathrm{d}P/\mathrm{d}t=-(N\,\nabla_P L+\rho P)"),
+            ("dP/dt = -(c N grad L + rho P)", r"\mathrm{d}P/\mathrm{d}t=-(cN\,\nabla_P L+\rho P)"),
+        )
+    },
     "eta / (1 - beta)": r"\eta/(1-\beta)",
     "N^(-1/2)": "N^{-1/2}",
     "phi'(h)": r"\phi'(h)",
@@ -130,7 +136,7 @@ class _Document:
         entries = []
         for pair, block in self.derivation.learning.visible_blocks.items():
             half = "" if pair[0] == pair[1] else r"\tfrac{1}{2}\,"
-            entries.append(rf"{self._tex(block)}={half}\frac{{\partial L}}{{\partial {self._tex(symbols[pair])}}}")
+            entries.append(f"{self._tex(block)}={half}{self.notation.block_gradient(symbols[pair])}")
         return listed(entries)
 
     @property
@@ -177,6 +183,17 @@ class _Document:
         if not factor:
             return self._tex(overlaps)
         return rf"{'' if number == 1 else self._tex(number)}{factor}\,{self._tex(rest)}"
+
+    @property
+    def feedback(self) -> list[tuple[str, str]]:
+        """The vectors that the output reads, each with the one through which errors are sent back in its place."""
+        feedback = self.derivation.learning.feedback.items()
+        return [(f"${self.notation.vector(read)}$", f"${self.notation.vector(sent)}$") for read, sent in feedback]
+
+    @property
+    def sent_through(self) -> str:
+        """The vectors through which errors are sent back, and those in whose place."""
+        return " and ".join(f"{sent} in place of {read}" for read, sent in self.feedback)
 
     @property
     def gradient_of_rule(self) -> str:

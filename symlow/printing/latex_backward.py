@@ -35,7 +35,7 @@ class Backpropagation:
         self.notation = dynamics.notation
         self.network = derivation.network
         self.reduction = derivation.reduction
-        self.backward = derivation.backward
+        self.backward = derivation.learning_backward
         self.timed_terms = dynamics.timed_terms
         self.terms = self.timed_terms.terms
         self.read = int(self.network.reads_after_update)
@@ -245,7 +245,7 @@ class Backpropagation:
                 start = self.timed_terms.at_start()
                 sums += self.timed_terms.pieces(self.backward.initial.blocks[symbol.name], start)
             if sums:
-                rows.append((rf"\frac{{\partial L}}{{\partial {self.notation.doprint(symbol)}}}", sums))
+                rows.append((self.notation.block_gradient(symbol), sums))
         return aligned(rows)
 
     @property

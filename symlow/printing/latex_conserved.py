@@ -31,6 +31,7 @@ class PrintedPair:
         bracket: the right-hand side of its equation.
         size: how many quantities it conserves.
         first: the first of them, an equation, or empty if it is long.
+        has_feedback: whether feedback columns are among the columns.
     """
 
     J: str
@@ -42,6 +43,7 @@ class PrintedPair:
     bracket: str
     size: int
     first: str
+    has_feedback: bool
 
 
 class Conserved:
@@ -107,10 +109,11 @@ class Conserved:
             minus=self._columns(minus),
             frozen=frozen,
             matrix=rf"\Lambda{number}",
-            definition=rf"J{number}{rate}\,{sigma}",
-            bracket=rf"2\,[S{c}{D},\,\Lambda{number}]",
+            definition=rf"J{number}{'E' if pair.has_feedback else ''}{rate}\,{sigma}",
+            bracket=rf"2\,[{pair.mixing}{c}{D},\,\Lambda{number}]",
             size=len(columns),
             first=self._first(next(iter(pair.invariants)), pair, number),
+            has_feedback=pair.has_feedback,
         )
 
     def _first(self, invariant: Invariant, pair: LaxPair, number: str) -> str:

@@ -22,7 +22,7 @@ from symlow.overlaps import Column, Overlap, OverlapIndex
 from symlow.printing.latex_lines import matrix
 from symlow.printing.terms import is_large
 from symlow.reduction import ACTIVITY, GAIN, of_field
-from symlow.rules import Velocity
+from symlow.rules import Companion, Feedback
 
 FIXED = {"dt": r"\mathrm{d}t", "tau": r"\tau", "eta": r"\eta", "k": "k", "j": "j"}
 
@@ -75,9 +75,9 @@ class Notation(LatexPrinter):
 
     Overlaps are \\sigma_{zu}, \\sigma_{v_1u_2} and squared norms \\lVert m\\rVert^2; an overlap with the vector of ones
     is a mean, \\langle z\\rangle; a loss gradient is \\partial_{zu}L; blocks are \\Sigma_{zu}, S_{zu} and, of means,
-    \\Sigma_{z\\mathbf{1}}; velocities are q_m; latents \\kappa_u, their cotangents \\lambda_u. A name of a
-    letter and that of a population has it as a subscript, u_e; latents of several states along one vector have the
-    state as a second one, \\kappa_{u,w}. The states of an environment have letters of their own.
+    \\Sigma_{z\\mathbf{1}}; velocities are q_m, feedback is b_z; latents \\kappa_u, their cotangents
+    \\lambda_u. A name of a letter and that of a population has it as a subscript, u_e; latents of several states along
+    one vector have the state as a second one, \\kappa_{u,w}. The states of an environment have letters of their own.
     """
 
     def __init__(self, index: OverlapIndex) -> None:
@@ -85,7 +85,8 @@ class Notation(LatexPrinter):
         super().__init__({**settings, "inv_trig_style": "full"})
         self.network = index.network
         self.scalars = _scalars(self.network)
-        self._velocity_of = {vector.name: vector.of for vector in self.network.vectors if isinstance(vector, Velocity)}
+        companions = [vector for vector in self.network.vectors if isinstance(vector, Companion)]
+        self._companions = {v.name: ("b" if isinstance(v, Feedback) else "q", v.of) for v in companions}
         self._moments: dict[str, str] = {}
         self._populations = {vector.name: vector.population for vector in self.network.vectors}
         self._small = _alone(self.network.equations)
@@ -180,16 +181,18 @@ class Notation(LatexPrinter):
         """Return the matrix of a vector's columns: its name in capitals; vectors that stand alone are small."""
         if name in self.network.ones:
             return self._letter(name)
-        if name in self._velocity_of:
-            return f"Q_{{{self.vector(self._velocity_of[name])}}}"
+        if name in self._companions:
+            letter, own = self._companions[name]
+            return f"{letter.upper()}_{{{self.vector(own)}}}"
         letters, below = _without_population(name, self._populations[name])
         letters = letters if name in self._small else letters.upper()
         return Letter(letters if len(letters) == 1 else rf"\mathrm{{{letters}}}", below).code
 
     def _letter(self, vector: str, number: str = "") -> str:
         """Return a vector, or a column of it, as it stands in subscripts."""
-        if vector in self._velocity_of:
-            return f"q_{{{self._letter(self._velocity_of[vector], number)}}}"
+        if vector in self._companions:
+            letter, own = self._companions[vector]
+            return f"{letter}_{{{self._letter(own, number)}}}"
         letters, below = _without_population(vector, self._populations[vector])
         if vector in self.network.ones:
             letters, below = r"\mathbf{1}", self._populations[vector] if len(self.network.ones) > 1 else ""
@@ -217,7 +220,20 @@ class Notation(LatexPrinter):
 
     def gradient(self, overlap: Overlap) -> str:
         r"""Return dL/d(overlap) in short, ``\\partial_{zu}L``."""
-        return rf"\partial_{{{self._pairs[overlap.name]}}}L"
+        pair = self._pairs[overlap.name]
+        return rf"\bar\sigma_{{{pair}}}" if self.is_aligned else rf"\partial_{{{pair}}}L"
+
+    def block_gradient(self, block: MatrixSymbol) -> str:
+        """Return dL/dSigma of a block, or its cotangent where errors are sent back through other vectors."""
+        code = str(self.doprint(block))
+        return (
+            code.replace(r"\Sigma", r"\bar\Sigma", 1) if self.is_aligned else rf"\frac{{\partial L}}{{\partial {code}}}"
+        )
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether errors are sent back through other vectors than those that the output reads."""
+        return any(isinstance(vector, Feedback) for vector in self.network.vectors)
 
     def _print_Symbol(self, symbol: sympy.Symbol, style: str = "plain") -> str:  # noqa: N802
         if symbol.name in self.scalars:

@@ -23,12 +23,14 @@ class Style:
         space: what stands between factors.
         plus: the mark of values after the step.
         gradient: N grad_P L.
+        aligned: the same with errors sent back through B.
     """
 
     symbols: dict[sympy.Symbol, str]
     space: str
     plus: str
     gradient: str
+    aligned: str
 
     def product(self, coefficient: sympy.Expr, matrices: Iterable[str]) -> str:
         """Return a product of symbols, numbers and matrices; 1 if it has no factor."""
@@ -58,31 +60,40 @@ class Style:
     def rule_gradient(self, rule: Rule, in_span: bool = False) -> str:
         """Return the gradient that a rule sees, of N grad_P L, or of 2 P S."""
         factor = CLIP_FACTOR if rule.clip else sympy.Integer(1)
-        code = self.product(2 * factor, "PS") if in_span else self.product(factor, (self.gradient,))
+        gradient = self.aligned if rule.has_feedback else self.gradient
+        code = self.product(2 * factor, ("P", rule.mixing)) if in_span else self.product(factor, (gradient,))
         return f"{code} + {self.product(WEIGHT_DECAY, 'P')}" if rule.weight_decay else code
 
     def step(self, rule: Rule) -> list[str]:
         """Return the equations of a step, the gradient g first."""
         lr, beta, plus = self.symbols[LR], self.symbols[MOMENTUM], self.plus
-        direction = {"gradient_descent": "g", "momentum": f"Q{plus}", "nesterov": f"(g + {beta}{self.space}Q{plus})"}
+        direction = {"momentum": f"Q{plus}", "nesterov": f"(g + {beta}{self.space}Q{plus})"}.get(rule.name, "g")
         equations = [f"g = {self.rule_gradient(rule)}"]
         equations += [f"Q{plus} = {beta}{self.space}Q + g"] if rule.has_velocity else []
-        return [*equations, f"P{plus} = P - {self.space.join([lr, direction[rule.name], 'D'])}"]
+        return [*equations, f"P{plus} = P - {self.space.join([lr, direction, 'D'])}"]
 
 
-TEXT = Style({LR: "lr", WEIGHT_DECAY: "rho", MOMENTUM: "beta", CLIP_FACTOR: "c"}, " ", "+", "N grad_P L")
+TEXT = Style(
+    {LR: "lr", WEIGHT_DECAY: "rho", MOMENTUM: "beta", CLIP_FACTOR: "c"}, " ", "+", "N grad_P L", "N grad_P^B L"
+)
 LATEX = Style(
-    {LR: r"\eta", WEIGHT_DECAY: r"\rho", MOMENTUM: r"\beta", CLIP_FACTOR: "c"}, r"\,", "^{+}", r"N\,\nabla_P L"
+    {LR: r"\eta", WEIGHT_DECAY: r"\rho", MOMENTUM: r"\beta", CLIP_FACTOR: "c"},
+    r"\,",
+    "^{+}",
+    r"N\,\nabla_P L",
+    r"N\,\nabla_P^{B}L",
 )
 
 
 def rule_equations(rule: Rule) -> tuple[str, ...]:
     """Return the flow and the step of a rule as lines of text, for docstrings and the terminal."""
-    flow = f"dSigma/dt = -2 {'c ' if rule.clip else ''}(D S Sigma + Sigma S D)"
+    left, right = ("R^T", "R") if rule.has_feedback else ("S", "S")
+    flow = f"dSigma/dt = -2 {'c ' if rule.clip else ''}(D {left} Sigma + Sigma {right} D)"
     flow += " - rho (D Sigma + Sigma D)" if rule.weight_decay else ""
     K = {pair: TEXT.block(block) for pair, block in rule.congruence.items()}
+    norm = f"|{TEXT.aligned if rule.has_feedback else TEXT.gradient}|"
     lines = [
-        f"g = {TEXT.rule_gradient(rule)}" + (",   c = min(1, C / |N grad_P L|)" if rule.clip else ""),
+        f"g = {TEXT.rule_gradient(rule)}" + (f",   c = min(1, C / {norm})" if rule.clip else ""),
         f"flow:  dP/dt = -g D,   {flow}",
         f"step:  {',   '.join(TEXT.step(rule)[1:])},   Sigma+ = K^T Sigma K",
     ]
@@ -95,9 +106,19 @@ def rule_equations(rule: Rule) -> tuple[str, ...]:
     else:
         lines.append(f"       P+ = P K,   K = {K['P', 'P']}")
     if rule.clip:
-        lines.append("|N grad_P L|^2 = 4 tr(S Sigma S) over trained columns, the square of its Frobenius norm, by N")
+        square = f"{norm}^2 = 4 tr({left} Sigma {right}) over trained columns"
+        lines.append(f"{square}, the square of its Frobenius norm, by N")
+    if rule.has_feedback:
+        lines += [
+            "N grad_P^B L = 2 P R,  R = E S: errors are sent back through B, one vector for each that the output reads",
+            "S: of cotangents in the backward pass with B in place of these vectors, at the errors of the network",
+            "E: the permutation of columns that exchanges them, so that what S moves along them moves along B",
+        ]
     values = {symbol: value for symbol, value in rule.parameters.items() if symbol != LABEL_NOISE}
-    return (*lines, ",   ".join(f"{symbol} = {float(value):g}" for symbol, value in values.items()))
+    return (
+        *lines,
+        *([",   ".join(f"{symbol} = {float(value):g}" for symbol, value in values.items())] if values else []),
+    )
 
 
 def noise_equations(rule: Rule) -> tuple[str, ...]:

@@ -230,14 +230,16 @@ def equations(derivation: Derivation) -> str:
         times = "" if one.weight == 1 else f" of {one.name}, times {one.weight}"
         lines += ["", f"x_{one.ones} is the mean of x over neurons{times}; {one.ones}_{one.ones} = {one.weight}"]
     weights = {overlap.name for overlap in derivation.learning.weights}
+    aligned = derivation.rule.has_feedback
+    gradients = f"g_x stands for {'the cotangent of x in the aligned backward pass' if aligned else 'dL/dx'}"
     for title, overlaps in (("loss-visible", derivation.visible), ("loss-invisible", derivation.invisible)):
-        lines += ["", f"{len(overlaps)} {title} overlaps (g_x stands for dL/dx)"]
+        lines += ["", f"{len(overlaps)} {title} overlaps ({gradients})"]
         moving = [name for name in overlaps if name in weights]
         lines += [f"    {equation(derivation, name)}" for name in moving]
         if len(moving) < len(overlaps):
             lines.append(f"    and {len(overlaps) - len(moving)} with velocities, which only steps move")
     lines += ["", *_rule(derivation), "", *_loss(derivation)]
-    lines += ["", "Conserved by gradient flow, whatever the loss"]
+    lines += ["", f"Conserved by {'the' if aligned else 'gradient'} flow, whatever the loss"]
     lines += [f"    {line}" for line in conserved(derivation)]
     lines += ["", "Validity"]
     lines += [f"    {statement.validity}: {statement.text}" for statement in derivation.statements]

@@ -1,0 +1,98 @@
+"""Lowering of trials forwards in time: latents stepped in a loop, all that follows from them at all times at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from symlow.codegen.loop import Loop
+from symlow.codegen.trial_names import TrialNames, gate_code
+from symlow.reduction import Column, Statistics
+
+
+class TrialForward(TrialNames):
+    """The forward pass of one derivation."""
+
+    def _start(self, key: str) -> str:
+        name = self.latents[key]
+        return f"{name}[0] = {self._rows().total(self._terms(self.reduction.initial[name]))}"
+
+    def _driven_loop(self, driven: tuple[str, ...]) -> Loop:
+        columns = [column for name, column in self.reduction.columns.items() if name not in self.backward.moving]
+        live = [*(self.latents[key] for key in driven), *(column.symbol.name for column in columns)]
+        names = {str(column.symbol.name): self.columns[column.symbol.name] for column in columns}
+        loop = Loop(frozenset(live), self._rows("t", **names), self._rows("now"))
+        used = any(self.reduction.uses(self.latents[key], column.symbol) for key in driven for column in columns)
+        for column in columns if used else ():
+            self._assign_column(loop, column)
+        for key in driven:
+            loop.assign(f"{self.latents[key]}[t + 1]", self._terms(self.reduction.step[self.latents[key]]))
+        return loop
+
+    def _driven_columns(self) -> Iterator[str]:
+        """Give the columns that are functions of the input alone, at all times."""
+        if any(name in self.backward.moving for name in self.columns) or self.backward.recurrent:
+            for name, column in self.reduction.columns.items():
+                if name not in self.backward.moving:
+                    yield self._column_line(column, "now")
+
+    def _loop(self) -> Loop:
+        recurrent = [self.latents[key] for key in self.backward.recurrent]
+        moving = [name for name in self.columns if name in self.backward.moving]
+        live = frozenset([*recurrent, *self.statistics, *self.gains, *moving])
+        names = {name: f"{name}_t" for name in recurrent}
+        names |= {name: self.columns[name] for name in moving} | {
+            name: name for name in (*self.statistics, *self.gains)
+        }
+        outside = self._rows("now", **{n: f"{c}" for n, c in self.columns.items() if n not in moving})
+        loop = Loop(live, self._rows("t", **names), outside)
+        loop.body += [f"{name}_t = {name}[t]" for name in recurrent]
+        for node in self.reduction.nodes if recurrent else ():
+            if isinstance(node, Statistics):
+                for symbol, expression in node.definitions.items():
+                    loop.assign(symbol.name, self._terms(expression))
+                loop.body += list(self._gain_lines(node))
+            elif node.symbol.name in moving:
+                self._assign_column(loop, node)
+        for name in recurrent:
+            loop.assign(f"{name}[t + 1]", self._terms(self.reduction.step[name]))
+        return loop
+
+    def _assign_column(self, loop: Loop, column: Column) -> None:
+        target = self.columns[column.symbol.name]
+        if column.right is not None:
+            loop.assign(target, self._terms(column.right))
+        else:
+            names = loop.inside.names
+            codes = {variable: names[self._plain_name(argument)] for variable, argument in column.arguments}
+            loop.body.append(f"{target} = {gate_code(column.function, codes)}")
+
+    def _column_line(self, column: Column, moment: str) -> str:
+        target, rows = self.columns[column.symbol.name], self._rows(moment)
+        if column.right is not None:
+            return f"{target} = {rows.total(self._terms(column.right))}"
+        codes = {variable: rows.names[self._plain_name(argument)] for variable, argument in column.arguments}
+        return f"{target} = {gate_code(column.function, codes)}"
+
+    def _gain_lines(self, node: Statistics) -> Iterator[str]:
+        arguments = self._arguments(node)
+        for gain in node.gains:
+            yield f"{self.backward.gain_symbols[gain].name} = _{gain.func.__name__}({arguments})"
+
+    def _known_names(self) -> Iterator[str]:
+        for node in self.reduction.nodes:
+            if isinstance(node, Column):
+                yield self.columns[node.symbol.name]
+            else:
+                yield from (symbol.name for symbol in node.definitions)
+                yield from (self.backward.gain_symbols[gain].name for gain in node.gains)
+
+    def _state(self) -> Iterator[str]:
+        """Give statistics, gains and columns at all times, or at those of the steps where they contain the input."""
+        for node in self.reduction.nodes:
+            if isinstance(node, Column):
+                yield self._column_line(node, "now" if node.symbol.name in self._with_inputs else "")
+                continue
+            for symbol, expression in node.definitions.items():
+                rows = self._rows("now" if symbol.name in self._with_inputs else "")
+                yield f"{symbol.name} = {rows.total(self._terms(expression))}"
+            yield from self._gain_lines(node)
