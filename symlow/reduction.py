@@ -34,6 +34,7 @@ from types import MappingProxyType
 import sympy
 from sympy import Identity, MatrixExpr, MatrixSymbol, ZeroMatrix
 
+from symlow.equations import entry_names
 from symlow.expressions import linear_coefficients
 from symlow.network import Field, Gate, Latent, Network, Projection
 from symlow.nonlinearity import DELTA, MU
@@ -425,6 +426,4 @@ def _total(terms: list[MatrixExpr]) -> MatrixExpr:
 
 def explicit_column(column: MatrixSymbol) -> sympy.ImmutableDenseMatrix:
     """Return a column of scalar symbols: ``kappa_u1, kappa_u2, ...``, without a number if there is one row."""
-    rows = column.shape[0]
-    names = [column.name if rows == 1 else f"{column.name}{k}" for k in range(1, rows + 1)]
-    return sympy.ImmutableDenseMatrix([sympy.Symbol(name) for name in names])
+    return sympy.ImmutableDenseMatrix([sympy.Symbol(name) for name in entry_names(column)])
