@@ -8,6 +8,7 @@ The modules in the order of the data, each stage reading the one before it:
     equations       a network of neurons as its user writes it
     equation_text   equations as text
     equation_reader  equations read from text
+    dynamics        equations written with SymPy, as text
     spec_tables     what tables of a specification share
     spec_trials     tables of tasks that are trials
     spec_tasks      the table of the task
@@ -63,6 +64,8 @@ The modules in the order of the data, each stage reading the one before it:
 from symlow import tasks
 from symlow.certificate import Certificate
 from symlow.drift import Drift, drift
+from symlow.dynamics import dynamics
+from symlow.equations import N, phi
 from symlow.errors import SymlowError
 from symlow.learn import LearningRun, learn
 from symlow.spec import Spec
@@ -76,13 +79,16 @@ __all__ = [
     "DerivedSystem",
     "Drift",
     "LearningRun",
+    "N",
     "Spec",
     "Stability",
     "SymlowError",
     "__version__",
     "derive",
     "drift",
+    "dynamics",
     "learn",
+    "phi",
     "stability",
     "tasks",
     "verify",

@@ -38,6 +38,11 @@ _LINE = re.compile(
     r"\s*(?:(?P<factor>[0-9]+(?:\.[0-9]+)?(?:/[0-9]+)?)\s*\*\s*)?(?P<name>[A-Za-z][A-Za-z0-9]*)\s*"
     r"(?P<mark>'|\[\s*t\s*\+\s*1\s*\]|\[\s*0\s*\])?\s*=(?!=)"
 )
+_INSTEAD = {
+    "@": "write * for a product of matrices",
+    "^": "write V.T for a transpose, and hadamard(a, a) for a square entry by entry",
+    "'": "write a derivative on the left-hand side only",
+}
 _ACCEPTED = (
     "accepted: sums and products of vectors, states, inputs, definitions and numbers, /N, transposes such as V.T, "
     f"phi(...), hadamard(a, b), matrices such as [[1, 0], [0, 1]], and {listing(f'{name}(a)' for name in SMOOTH)}"
@@ -106,7 +111,7 @@ class _Reader:
                 known = listing(self.sizes)
                 raise SpecError(f"vector {vector.name}: unknown population {vector.population!r}; accepted: {known}")
             symbol = MatrixSymbol(vector.name, self.sizes[vector.population], vector.columns)
-            for name in {vector.name, vector.name.upper(), vector.name.lower(), vector.name.capitalize()}:
+            for name in (vector.name.upper(), vector.name, vector.name.lower(), vector.name.capitalize()):
                 self.symbols.setdefault(name, symbol)
         self._check_left_sides()
         for line in self.lines:
@@ -223,7 +228,9 @@ class _Expression:
         body = self.text[self.start :]
         for position, character in enumerate(body):
             if not (character.isascii() and (character.isalnum() or character in "+-*/().,[]_ \t")):
-                hint = "write hadamard(a, b) for a product entry by entry, and V.T for a transpose"
+                hint = _INSTEAD.get(
+                    character, "write hadamard(a, b) for a product entry by entry, and V.T for a transpose"
+                )
                 raise error_at(self.text, self.start + position, f"the character {character!r} is not accepted; {hint}")
         try:
             tree = ast.parse(f"({body})", mode="eval").body
@@ -290,12 +297,20 @@ class _Expression:
     def _name(self, node: ast.expr, name: str) -> MatrixExpr:
         if name in self.symbols:
             return self.symbols[name]
+        if self.text in [line.text for line in self.lines if line.name == name]:
+            raise self._fail(
+                node,
+                f"{name} on both sides of a definition; write {name}' = ... for a derivative, or {name}[t+1] = ...",
+            )
         if name in [line.name for line in self.lines]:
             raise self._fail(node, f"{name} is used before its definition; write its line first")
+        known: dict[MatrixSymbol, str] = {}
+        for spelling, symbol in self.symbols.items():
+            known.setdefault(symbol, spelling)
         raise self._fail(
             node,
             f"unknown name {name!r}{nearest(name, self.symbols)}; give its columns in network.vectors (a full N x N "
-            f"matrix does not close: write it as vectors of few columns, U*V.T/N); known: {listing(self.symbols)}",
+            f"matrix does not close: write it as vectors of few columns, U*V.T/N); known: {listing(known.values())}",
         )
 
     def _sum(self, node: ast.expr, a: sympy.Expr, b: sympy.Expr) -> sympy.Expr:
@@ -306,7 +321,7 @@ class _Expression:
         if not isinstance(b, MatrixExpr):
             if b == 0:
                 return a
-            if not isinstance(a.shape[0], sympy.Integer | int) or a.shape[1] != 1:
+            if not _is_short(a) or a.shape[1] != 1:
                 raise self._fail(node, "a number added to a column of neurons; write a vector, a bias, with one column")
             b = self._raised(b, a.shape)
         if a.shape != b.shape:
@@ -324,17 +339,30 @@ class _Expression:
             return a * b
         if a.shape == (1, 1) and b.shape[1] == 1:
             return b * a
-        both = a.shape[1] == b.shape[1] == 1
-        hint = (
-            "write hadamard(a, b) for a product entry by entry" if both else "write the transpose of one, such as V.T"
-        )
+        if a.shape[1] != 1 or b.shape[1] != 1:
+            hint = "write the transpose of one, such as V.T"
+        elif a.shape == b.shape and _is_short(a):
+            hint = "write hadamard(a, b) for a product entry by entry"
+        elif a.shape == b.shape:
+            hint = "neuron by neuron it does not close: multiply what vectors read, V.T*phi(h)/N, by hadamard(a, b)"
+        else:
+            hint = (
+                "write brackets for the order of products, and hadamard(a, b) for one entry by entry: U*hadamard(a, b)"
+            )
         raise self._fail(node, f"a product of shapes {_shape(a)} and {_shape(b)}; {hint}")
 
     def _call(self, node: ast.Call, name: str, arguments: list[sympy.Expr]) -> MatrixExpr:
         columns = [a if isinstance(a, MatrixExpr) else self._raised(a, (1, 1)) for a in arguments]
         if name == "hadamard":
             if len(columns) < 2 or len({column.shape for column in columns}) > 1:
-                raise self._fail(node, "hadamard takes two or more columns of equal shape; write hadamard(a, b)")
+                found = " and ".join(_shape(column) for column in columns) or "none"
+                short = (
+                    "" if all(map(_is_short, columns)) else "; entries of a state without neurons: network.environment"
+                )
+                raise self._fail(
+                    node,
+                    f"hadamard takes two or more columns of equal shape, found {found}; write hadamard(a, b){short}",
+                )
             return HadamardProduct(*columns)
         if name == "phi" or name in SMOOTH:
             if len(columns) != 1 or columns[0].shape[1] != 1:
@@ -365,6 +393,11 @@ class _Expression:
         if any(isinstance(entry, MatrixExpr) or entry.has(N) for row in entries for entry in row):
             raise self._fail(node, "a matrix of something else than numbers; write numbers such as [[1, 0.5], [0, 1]]")
         return ImmutableDenseMatrix(entries)
+
+
+def _is_short(matrix: MatrixExpr) -> bool:
+    """Whether a matrix has a number of rows, not one for each neuron."""
+    return isinstance(matrix.shape[0], sympy.Integer | int)
 
 
 def _shape(matrix: MatrixExpr) -> str:

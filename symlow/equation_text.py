@@ -6,7 +6,17 @@ import functools
 from collections.abc import Iterator, Sequence
 
 import sympy
-from sympy import HadamardProduct, Identity, MatAdd, MatMul, MatrixExpr, MatrixSymbol, Transpose, ZeroMatrix
+from sympy import (
+    HadamardPower,
+    HadamardProduct,
+    Identity,
+    MatAdd,
+    MatMul,
+    MatrixExpr,
+    MatrixSymbol,
+    Transpose,
+    ZeroMatrix,
+)
 from sympy.matrices import MatrixBase
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
@@ -134,6 +144,8 @@ def _factor(factor: MatrixExpr, equations: Equations | None) -> str:
         return _applied(factor, equations)
     if isinstance(factor, HadamardProduct):
         return f"hadamard({', '.join(_sum(part, equations) for part in factors_in_order(factor, equations))})"
+    if isinstance(factor, HadamardPower) and factor.exp.is_Integer and factor.exp > 1:
+        return f"hadamard({', '.join([_sum(factor.base, equations)] * int(factor.exp))})"
     if isinstance(factor, MatrixBase):
         return str(factor.flat() if factor.shape[1] == 1 else factor.tolist())  # [0, 1] is a column
     if isinstance(factor, MatAdd):

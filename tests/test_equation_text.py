@@ -6,6 +6,7 @@ import pytest
 import sympy
 from sympy import HadamardProduct, ImmutableDenseMatrix, Lambda, MatrixSymbol
 
+from symlow.dynamics import lines
 from symlow.equation_reader import parse_equations
 from symlow.equation_text import written
 from symlow.equations import Equations, N, phi
@@ -18,25 +19,13 @@ U, V, M = MatrixSymbol("u", N, 2), MatrixSymbol("v", N, 2), MatrixSymbol("m", N,
 A, S = MatrixSymbol("a", 2, 1), sympy.Symbol("s")
 
 
-def as_lines(equations: Equations) -> list[str]:
-    lines = [f"{symbol.name} = {written(right, equations)}" for symbol, right in equations.named]
-    for state in equations.states:
-        name = state.symbol.name
-        left = f"{name}[t+1]" if state.tau is None else f"{state.tau}*{name}'"
-        lines.append(f"{left} = {written(state.right, equations)}")
-        if state.initial is not None:
-            lines.append(f"{name}[0] = {written(state.initial, equations)}")
-    return lines
-
-
 def read_back(equations: Equations) -> Equations:
     environment = {s.symbol.name: int(s.symbol.shape[0]) for s in equations.states if s.population is None}
     places = {state.symbol.name: state.population for state in equations.states if state.population}
-    inputs = int(equations.inputs.shape[0])
     return parse_equations(
-        as_lines(equations),
+        lines(equations),
         equations.vectors,
-        inputs,
+        int(equations.inputs.shape[0]),
         populations=equations.populations,
         states=places,
         environment=environment,
@@ -55,7 +44,7 @@ def test_what_is_written_reads_back_as_the_same_network(name, rank):
     assert (second.step, second.output, second.initial) == (first.step, first.output, first.initial)
     assert second.nodes == first.nodes
     assert second.network.constants == first.network.constants
-    assert as_lines(read_back(equations)) == as_lines(equations)
+    assert lines(read_back(equations)) == lines(equations)
 
 
 @pytest.mark.parametrize(("expression", "text"), [

@@ -72,7 +72,8 @@ class ConservedPolynomials:
 
     def __str__(self) -> str:
         """Return the result in a few lines of text."""
-        lines = [f"conserved polynomials of degree <= 1, ..., {self.degree}: {', '.join(map(str, self.dimensions))}"]
+        degrees = ", ".join(str(degree) for degree in range(1, self.degree + 1))
+        lines = [f"conserved polynomials of degree <= {degrees}: {', '.join(map(str, self.dimensions))}"]
         if not self.generators:
             lines[0] = f"conserved polynomials: none up to degree {self.degree}"
         for generator in self.generators:
@@ -86,7 +87,7 @@ class ConservedPolynomials:
             )
         else:
             lines.append(
-                f"{self.independent} of them are independent; of all conserved quantities at most {self.most} are."
+                f"Independent: {self.independent} of them, and at most {self.most} of all conserved quantities."
             )
         return "\n".join(lines)
 
