@@ -116,6 +116,17 @@ class Rule:
         return not (self.has_velocity or self.has_feedback or self.weight_decay or self.clip)
 
     @property
+    def stable_product(self) -> sympy.Rational:
+        """The learning rate times the curvature h of a quadratic loss below which steps are stable, without decay.
+
+        A step maps weight and velocity by a matrix of 2 rows whose eigenvalues z obey z^2 - (1 + beta - lr h) z + beta
+        = 0, or with Nesterov's momentum z^2 - (1 + beta) (1 - lr h) z + beta (1 - lr h) = 0; the first to leave the
+        unit circle does so at z = -1.
+        """
+        beta = self.momentum
+        return 2 * (1 + beta) / (1 + 2 * beta if self.name == "nesterov" else sympy.Integer(1))
+
+    @property
     def mixing(self) -> str:
         """The letter of the matrix that mixes the columns of P in the gradient 2 P S, or in 2 P R."""
         return "R" if self.has_feedback else "S"
