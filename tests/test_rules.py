@@ -462,3 +462,23 @@ def test_document_compiles_within_the_page(rule, network, tmp_path):
     assert code == 0, log[-2000:]
     assert "Overfull" not in log
     assert "undefined" not in log
+
+
+def test_equations_of_sums_over_neurons_have_no_factor_n():
+    """Sigma = P^T P there: gradients are grad_P L, and norms those of Frobenius."""
+    learning = {"rule": "nesterov", "clip": 0.5, "weight_decay": 0.25}
+    dynamics = ["h[t+1] = U*(V.T*h) + M*x", "e[t+1] = Z.T*h", "y = e"]
+    network = {"dynamics": dynamics, "environment": {"e": 1}, "vectors": dict.fromkeys("muvz", 1)}
+    content = {"name": "sums", "network": network, "task": TRIALS, "learning": learning}
+    d = symlow.derive(symlow.Spec.model_validate(content))
+    for text in (str(d), d.source()):
+        assert "g = c grad_P L + rho P,   c = min(1, C / |grad_P L|)" in text
+        assert "|grad_P L|^2 = 4 tr(S Sigma S) over trained columns, the square of its Frobenius norm\n" in text
+        assert "N grad" not in text
+    code = d.latex()
+    assert r"\lVert \nabla_P L\rVert^2=\operatorname{tr}" in code
+    assert r"$\mathrm{d}P/\mathrm{d}t=-(c\,\nabla_P L+\rho P)$" in code
+    assert r"N\,\nabla" not in code
+    assert r"from $h(0)=0$, $e(0)=0$." in code
+    plain = symlow.derive(symlow.Spec.model_validate({**content, "learning": {}}))
+    assert "N grad" not in plain.source()
