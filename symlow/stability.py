@@ -87,7 +87,7 @@ class Stability:
 
     @property
     def largest_stable_lr(self) -> FloatArray:
-        """``stable_product`` / sharpness: with a larger learning rate steps leave the solution; inf without curvature."""
+        """``stable_product`` / sharpness: steps of a larger learning rate leave the solution; inf without curvature."""
         sharpness = self.sharpness
         return np.divide(self.stable_product, sharpness, out=np.full(sharpness.shape, np.inf), where=sharpness > 0)
 

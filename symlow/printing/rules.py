@@ -86,7 +86,7 @@ LATEX = Style(
 
 
 def style_of(style: Style, averages: bool) -> Style:
-    """Return the style for projections that are averages over neurons, or for sums, whose gradients have no factor N."""
+    """Return the style where projections are averages over neurons, or sums, whose gradients have no factor N."""
     if averages:
         return style
     size = f"N{style.space}"
@@ -124,7 +124,8 @@ def rule_equations(rule: Rule, averages: bool = True) -> tuple[str, ...]:
         lines.append(f"{square}, the square of its Frobenius norm{', by N' if averages else ''}")
     if rule.has_feedback:
         lines += [
-            f"{style.aligned} = 2 P R,  R = E S: errors are sent back through B, one vector for each that the output reads",
+            f"{style.aligned} = 2 P R,  R = E S: errors are sent back through B, one vector for each that the output "
+            "reads",
             "S: of cotangents in the backward pass with B in place of these vectors, at the errors of the network",
             "E: the permutation of columns that exchanges them, so that what S moves along them moves along B",
         ]
