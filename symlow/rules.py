@@ -227,7 +227,7 @@ def with_companions(network: Network, rule: Rule) -> Network:
     """Return the network with the vectors that a rule puts beside its own; without any, as it is.
 
     The velocity of m is qm, of each trained vector; the feedback of z is bz, of each vector that the output reads.
-    They stand behind the other vectors, in their order, but before the vector of ones.
+    They stand behind the other vectors, in their order, but before those of ones.
 
     Raises:
         SpecError: if the network has a vector of such a name, or too many columns; or if errors are to be sent back
@@ -240,8 +240,9 @@ def with_companions(network: Network, rule: Rule) -> Network:
         companions += [_feedback(network.vector(name)) for name in read_out_vectors(network)]
     if not companions:
         return network
-    end = len(network.vectors) - (network.vectors[-1].name in network.ones)
-    vectors = (*network.vectors[:end], *companions, *network.vectors[end:])
+    ones = tuple(vector for vector in network.vectors if vector.name in network.ones)
+    others = tuple(vector for vector in network.vectors if vector not in ones)
+    vectors = (*others, *companions, *ones)
     return replace(network, equations=replace(network.equations, vectors=vectors))
 
 
