@@ -68,7 +68,7 @@ class DerivedSystem(Derivation):
     def structure(self) -> tuple[Fact, ...]:
         """Structural facts: what the metric contains, symmetries, free directions, what learning can reach.
 
-        Found when first asked for, in about a second at rank 1 and several at higher ranks.
+        Found when first asked for, which takes 1 to 90 seconds for those in ``derivations`` on a busy core.
         """
         return find_structure(self, self.compile())
 
