@@ -17,7 +17,7 @@ from sympy import MatrixExpr, MatrixSymbol
 from symlow.backward import Cotangents
 from symlow.codegen.loop import Loop
 from symlow.codegen.numpy_functions import NumpyFunctionPrinter
-from symlow.codegen.numpy_rows import Rows
+from symlow.codegen.numpy_rows import Rows, in_product
 from symlow.codegen.terms import Term, added_up, terms_of, without_transposes
 from symlow.derivation import Derivation
 from symlow.reduction import DT, TAU, Column, Statistics
@@ -570,7 +570,10 @@ class TrialLowering:
             right = "_ONE" if term.row is None else rows.chain(term.row)
             groups.setdefault(right, []).append(Term(term.coefficient, term.dots, term.column))
         for right, lefts in groups.items():
-            yield f"_summed({rows.total(lefts)}, {right})"
+            left = rows.total(lefts)
+            if not any(term.column or term.dots or term.coefficient.free_symbols - {ALPHA} for term in lefts):
+                left = f"{in_product(left)} * _ONE"  # a number, which has no axes to be summed over
+            yield f"_summed({left}, {right})"
 
 
 def _gate_code(function: sympy.Expr | None, codes: Mapping[sympy.Symbol, str]) -> str:
