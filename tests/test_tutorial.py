@@ -27,7 +27,9 @@ def assert_shown(shown, printed):
         if line.strip() == "...":
             pattern += r"(?:.*\n)*?"
         else:
-            pattern += ROUNDING.sub(r"\\d\\.\\de-\\d\\d", re.escape(start)) + (".*" if start != line.rstrip() else "") + r"\n"
+            pattern += (
+                ROUNDING.sub(r"\\d\\.\\de-\\d\\d", re.escape(start)) + (".*" if start != line.rstrip() else "") + r"\n"
+            )
     printed = "".join(f"{line.rstrip()}\n" for line in printed.strip("\n").splitlines())
     assert re.fullmatch(pattern, printed), f"the page shows\n{shown}\nprinted was\n{printed}"
 
