@@ -85,10 +85,7 @@ def derive(spec: Spec) -> DerivedSystem:
         SpecError: if the specification names a vector that its network does not have, or its task needs linear reduced
             dynamics that the network does not have; or if the output depends on no overlap.
     """
-<<<<<<< HEAD
     derivation = DerivedSystem(spec, with_companions(build_network(spec), build_rule(spec.learning)), build_loss(spec))
-=======
-    derivation = DerivedSystem(spec, with_velocities(build_network(spec), build_rule(spec.learning)), build_loss(spec))
     if not derivation.reduction.sees_overlaps:
         equations = derivation.network.equations
         raise SpecError(
@@ -96,7 +93,6 @@ def derive(spec: Spec) -> DerivedSystem:
             "overlap, so that there is nothing to learn; accepted: what vectors read of neurons that something drives, "
             "such as Z.T*phi(h)/N"
         )
->>>>>>> h_t1
     if isinstance(derivation.loss, FilterLoss):
         try:
             derivation.reduction.state_space  # noqa: B018 - the closed form of a filter's loss is built on it
