@@ -132,7 +132,8 @@ def explain(
 ) -> None:
     """Say why each overlap is loss-visible or loss-invisible, and show its equation term by term.
 
-    Without OVERLAP also what follows: symmetries, what learning conserves and can reach. Takes up to half a minute.
+    Without OVERLAP also what follows: symmetries, what learning conserves and can reach. Takes
+    seconds, or with many overlaps a minute or two.
 
     Example: `symlow explain derivations/ger_barak_2026/rank1_linear.toml v_u`
     """

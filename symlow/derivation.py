@@ -20,7 +20,7 @@ from sympy import MatrixExpr, MatrixSymbol
 
 from symlow.backward import Backward
 from symlow.closed_form import PairFormula, loss_formula, pair_formulas
-from symlow.equation_text import written
+from symlow.equation_text import written_start
 from symlow.errors import InvariantError, check_name
 from symlow.expressions import adjoint
 from symlow.invariants.invariant import Invariant
@@ -313,9 +313,7 @@ def _flow(derivation: Derivation) -> str:
 
 def _start(network: Network) -> str:
     """Return where states start: h(0) = 0, or h(0) = S."""
-    states = network.equations.states
-    starts = (("0" if s.initial is None else written(s.initial, network.equations), s.symbol.name) for s in states)
-    return ", ".join(f"{name}(0) = {start}" for start, name in starts)
+    return ", ".join(written_start(state, network.equations) for state in network.equations.states)
 
 
 def _latent_statements(network: Network) -> Iterator[Statement]:

@@ -20,7 +20,7 @@ from sympy import (
 from sympy.matrices import MatrixBase
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
-from symlow.equations import PHI, Equations
+from symlow.equations import PHI, Equations, State
 from symlow.parser import FUNCTIONS, X, parse_expression
 
 
@@ -33,6 +33,11 @@ def written(expression: MatrixExpr, equations: Equations | None = None) -> str:
             of terms: states first, then vectors in the order of P. Without them names and order are SymPy's.
     """
     return _sum(expression, equations)
+
+
+def written_start(state: State, equations: Equations) -> str:
+    """Return where a state starts, ``h(0) = S``; 0 where the equations do not say."""
+    return f"{state.symbol.name}(0) = {'0' if state.initial is None else written(state.initial, equations)}"
 
 
 def terms_in_order(expression: MatrixExpr, equations: Equations | None) -> tuple[MatrixExpr, ...]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import sympy
-from sympy import MatAdd, MatMul, MatrixExpr, MatrixSymbol, Transpose, ZeroMatrix
+from sympy import MatAdd, MatMul, MatPow, MatrixExpr, MatrixSymbol, Transpose, ZeroMatrix
 from sympy.matrices.expressions.special import GenericIdentity, Identity
 
 
@@ -28,6 +28,15 @@ def summands(expression: MatrixExpr) -> tuple[MatrixExpr, ...]:
     """Return the terms of an expression multiplied out."""
     expanded = expression.expand().doit()
     return tuple(expanded.args) if isinstance(expanded, MatAdd) else (expanded,)
+
+
+def factors_of(product: MatrixExpr) -> tuple[sympy.Expr, list[MatrixExpr]]:
+    """Return the number in front of a product and its matrices; SymPy writes equal neighbours as a power."""
+    number, factors = product.as_coeff_matrices() if isinstance(product, MatMul) else (sympy.Integer(1), [product])
+    flat: list[MatrixExpr] = []
+    for factor in factors:
+        flat += [factor.base] * int(factor.exp) if isinstance(factor, MatPow) else [factor]
+    return number, flat
 
 
 def linear_coefficients(
@@ -94,8 +103,8 @@ def adjoint(
         elif isinstance(node, MatAdd):
             for argument in node.args:
                 pull(argument, bar)
-        elif isinstance(node, MatMul):
-            scalar, factors = node.as_coeff_matrices()
+        elif isinstance(node, MatMul | MatPow):
+            scalar, factors = factors_of(node)
             if any(scalar.has(variable) for variable in variables):
                 raise TypeError(f"no adjoint rule for the scalar {scalar} in {node}, which depends on the variables")
             for symbol in scalars:

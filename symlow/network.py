@@ -153,23 +153,8 @@ class Network:
     @cached_property
     def readers(self) -> tuple[str, ...]:
         """The vectors that see the activity: what the output reads first, then what that depends on, and so on."""
-        rest = [v.name for v in self.vectors if v.name in self._reads.values() and v.name not in self._reach_output]
-        return (*self._reach_output, *rest)
-
-    @property
-    def sees_overlaps(self) -> bool:
-        """Whether the output depends on what any vector reads."""
-        return bool(self._reach_output)
-
-    @cached_property
-    def _reads(self) -> Mapping[MatrixSymbol, str]:
-        """The vectors that projections and readings are of, by their symbols."""
         reads = {projection.symbol: projection.reader for projection in self.projections}
-        return reads | {latent.symbol: latent.vector for latent in self.latents if latent.reading}
-
-    @cached_property
-    def _reach_output(self) -> tuple[str, ...]:
-        """The readers on which the output depends, the nearest first."""
+        reads |= {latent.symbol: latent.vector for latent in self.latents if latent.reading}
         made_of: dict[MatrixSymbol, list[MatrixExpr]] = {latent.symbol: [latent.right] for latent in self.latents}
         made_of |= {gate.symbol: [column for _, column in gate.arguments] for gate in self.gates}
         for projection in self.projections:
@@ -179,11 +164,12 @@ class Network:
         seen, level = {self.inputs}, [self.output_right]
         while level:
             symbols = [symbol for symbol in made_of if symbol not in seen and any(e.has(symbol) for e in level)]
-            new = {self._reads[symbol] for symbol in symbols if symbol in self._reads} - set(found)
+            new = {reads[symbol] for symbol in symbols if symbol in reads} - set(found)
             found += sorted(new, key=order.index)
             seen |= set(symbols)
             level = [expression for symbol in symbols for expression in made_of[symbol]]
-        return tuple(found)
+        rest = [name for name in order if name in reads.values() and name not in found]
+        return (*found, *rest)
 
     @cached_property
     def read(self) -> frozenset[MatrixSymbol]:

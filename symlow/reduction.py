@@ -35,7 +35,7 @@ import sympy
 from sympy import Identity, MatrixExpr, MatrixSymbol, ZeroMatrix
 
 from symlow.equations import entry_names
-from symlow.expressions import linear_coefficients
+from symlow.expressions import linear_coefficients, summands
 from symlow.network import Field, Gate, Latent, Network, Projection
 from symlow.nonlinearity import DELTA, MU
 from symlow.overlaps import Overlap, OverlapIndex
@@ -254,10 +254,13 @@ class Reduction:
         return MappingProxyType({node.symbol.name: node for node in self.nodes if isinstance(node, Column)})
 
     def _written_out(self, expression: MatrixExpr) -> MatrixExpr:
+        written = expression
         for projection in reversed(self.network.projections):  # later ones may contain earlier ones
-            if projection.symbol.name not in self.columns and expression.has(projection.symbol):
-                expression = expression.subs(projection.symbol, self.projections[projection.symbol.name])
-        return expression
+            if projection.symbol.name not in self.columns and written.has(projection.symbol):
+                written = written.subs(projection.symbol, self.projections[projection.symbol.name])
+        # Terms may cancel, as h and 2 phi(h) do at the gain 1/2, and take what they contain with them.
+        expanded = written if written == expression else written.expand().doit()
+        return expanded if expanded.atoms(MatrixSymbol) != written.atoms(MatrixSymbol) else written
 
     # The time step ------------------------------------------------------------------------------------------------
 
@@ -344,6 +347,13 @@ class Reduction:
                 for overlap in self.index.all
             }
         )
+
+    @cached_property
+    def sees_overlaps(self) -> bool:
+        """Whether the output depends on any overlap."""
+        blocks = tuple(self.index.blocks.values())
+        starts = (start for name, start in self.initial.items() if name in self.paths)
+        return any(term.has(*blocks) for e in (*self.equations.values(), *starts) for term in summands(e))
 
     @cached_property
     def visible(self) -> tuple[Overlap, ...]:

@@ -116,6 +116,17 @@ class Rule:
         return not (self.has_velocity or self.has_feedback or self.weight_decay or self.clip)
 
     @property
+    def stable_product(self) -> sympy.Rational:
+        """The learning rate times the curvature h of a quadratic loss below which steps are stable, without decay.
+
+        A step maps weight and velocity by a matrix of 2 rows whose eigenvalues z obey z^2 - (1 + beta - lr h) z + beta
+        = 0, or with Nesterov's momentum z^2 - (1 + beta) (1 - lr h) z + beta (1 - lr h) = 0; the first to leave the
+        unit circle does so at z = -1.
+        """
+        beta = self.momentum
+        return 2 * (1 + beta) / (1 + 2 * beta if self.name == "nesterov" else sympy.Integer(1))
+
+    @property
     def mixing(self) -> str:
         """The letter of the matrix that mixes the columns of P in the gradient 2 P S, or in 2 P R."""
         return "R" if self.has_feedback else "S"
@@ -216,7 +227,7 @@ def with_companions(network: Network, rule: Rule) -> Network:
     """Return the network with the vectors that a rule puts beside its own; without any, as it is.
 
     The velocity of m is qm, of each trained vector; the feedback of z is bz, of each vector that the output reads.
-    They stand behind the other vectors, in their order, but before the vector of ones.
+    They stand behind the other vectors, in their order, but before those of ones.
 
     Raises:
         SpecError: if the network has a vector of such a name, or too many columns; or if errors are to be sent back
@@ -229,8 +240,9 @@ def with_companions(network: Network, rule: Rule) -> Network:
         companions += [_feedback(network.vector(name)) for name in read_out_vectors(network)]
     if not companions:
         return network
-    end = len(network.vectors) - (network.vectors[-1].name in network.ones)
-    vectors = (*network.vectors[:end], *companions, *network.vectors[end:])
+    ones = tuple(vector for vector in network.vectors if vector.name in network.ones)
+    others = tuple(vector for vector in network.vectors if vector not in ones)
+    vectors = (*others, *companions, *ones)
     return replace(network, equations=replace(network.equations, vectors=vectors))
 
 

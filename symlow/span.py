@@ -447,12 +447,6 @@ def find_network(
         constants=MappingProxyType({symbol: matrix for matrix, symbol in analysis.constants.items()}),
         output_right=output,
     )
-    if not network.sees_overlaps:
-        raise SpecError(
-            f"the read-out: found {equations.output.name} = {written(equations.readout, equations)}, in which nothing "
-            "depends on a vector that reads neurons, so that there is nothing to learn; accepted: projections such as "
-            "Z.T*phi(h)/N, of neurons that something drives"
-        )
     if network.reads_after_update and network.inputs in network.read:
         raise SpecError(
             f"network.readout: found {readout!r} with the input in the read-out, which at that time is not yet known; "

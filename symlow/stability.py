@@ -18,7 +18,9 @@ B^T (H B) and (H B) B^T have the same nonzero eigenvalues. The Jacobian of the f
 overlaps and zero in the others, so its nonzero eigenvalues are those of -G_vv H: minus those of the Hessian of all N
 neurons. They are real, and where H is positive semidefinite, as at a minimum, not positive. A deviation along an
 eigenvector decays as exp(-rate t), and under gradient descent by the factor 1 - lr rate a step: it does decay if
-lr < 2 / rate.
+lr < 2 / rate. With momentum another number takes the place of 2 (:attr:`symlow.rules.Rule.stable_product`); the rates
+are those of the flow, of which a step advances the time by lr / (1 - beta). Clipping changes nothing near a solution.
+Weight decay moves weights where the gradient vanishes, so that a solution is no fixed point of it: it is refused.
 
 H depends on visible overlaps alone, G_vv also on invisible ones, and in a linear network on these alone: networks that
 compute the same function differ in sharpness, and in the rates at which they learn.
@@ -57,7 +59,7 @@ class Stability:
     """The linear stability of learning at given overlaps. Arrays have the leading axes of sigma in front.
 
     Attributes:
-        overlaps: number of overlaps.
+        overlaps: number of overlaps of weights, without those of velocities.
         gradient_norm: |dL/dsigma|, shape (...).
         at_solution: whether the gradient vanishes, up to ``NEAR_SOLUTION``, shape (...). Elsewhere the flow moves
             sigma: curvatures are still those of the network, but eigenvalues are those of a part of the Jacobian.
@@ -66,6 +68,8 @@ class Stability:
             (..., columns * trained columns).
         outer_curvatures: the other eigenvalues, each (N - columns)-fold, descending, shape (..., trained columns); zero
             at a solution.
+        stable_product: what lr times a curvature must stay below for steps of the rule to be stable, 2 for gradient
+            descent.
     """
 
     overlaps: int
@@ -74,6 +78,7 @@ class Stability:
     eigenvalues: FloatArray
     curvatures: FloatArray
     outer_curvatures: FloatArray
+    stable_product: float = 2.0
 
     @property
     def sharpness(self) -> FloatArray:
@@ -82,9 +87,9 @@ class Stability:
 
     @property
     def largest_stable_lr(self) -> FloatArray:
-        """2 / sharpness: gradient descent with a larger learning rate leaves the solution; inf without curvature."""
+        """``stable_product`` / sharpness: steps of a larger learning rate leave the solution; inf without curvature."""
         sharpness = self.sharpness
-        return np.divide(2.0, sharpness, out=np.full(sharpness.shape, np.inf), where=sharpness > 0)
+        return np.divide(self.stable_product, sharpness, out=np.full(sharpness.shape, np.inf), where=sharpness > 0)
 
     @property
     def slowest_rate(self) -> FloatArray:
@@ -116,7 +121,8 @@ class Stability:
 
     def _line(self, where: tuple[int, ...]) -> str:
         norm = f"|grad L| = {self.gradient_norm[where]:.2e}"
-        lr = f"sharpness {self.sharpness[where]:.4g}, 2 / sharpness = {self.largest_stable_lr[where]:.4g}"
+        bound = f"{self.stable_product:.4g} / sharpness = {self.largest_stable_lr[where]:.4g}"
+        lr = f"sharpness {self.sharpness[where]:.4g}, {bound}"
         if not self.at_solution[where]:
             return f"not a solution, {norm}: {lr}; there are no rates of convergence where the flow moves on"
         return (
@@ -140,12 +146,18 @@ def stability(
         ArrayError: for arrays of the wrong shape, or with values that are not finite.
         GramMatrixError: if overlaps are those of no network.
         LearningError: if trials are missing, the loss is not finite, nothing is trained, or learning does not follow
-            the gradient.
+            the gradient of the loss: with feedback alignment or weight decay.
     """
     if derivation.rule.has_feedback:
         raise LearningError(
             f"learning.rule: found {derivation.rule.name!r}, which does not follow the gradient, so that no Hessian "
             "tells its stability; accepted: a rule that does, or the eigenvalues of the module's jacobian"
+        )
+    if derivation.rule.weight_decay:
+        raise LearningError(
+            f"learning.weight_decay: found {float(derivation.rule.weight_decay):g}, which moves weights where the "
+            "gradient of the loss vanishes, so that no solution stays one; accepted: 0, or the eigenvalues of the "
+            "module's jacobian at a fixed point of rhs"
         )
     module = compile_module(derivation) if module is None else module
     states = _checked_states(sigma, derivation)
@@ -171,12 +183,13 @@ def stability(
     norm = np.linalg.norm(gradient, axis=-1)
     scale = np.linalg.norm(H, axis=(-2, -1)) * np.linalg.norm(states[..., :n], axis=-1)
     return Stability(
-        overlaps=states.shape[-1],
+        overlaps=len(derivation.learning.weights),
         gradient_norm=norm,
         at_solution=norm <= NEAR_SOLUTION * scale,
         eigenvalues=_rates(B, H),
         curvatures=np.linalg.eigvalsh(inner)[..., ::-1],
         outer_curvatures=np.linalg.eigvalsh(outer)[..., ::-1],
+        stable_product=float(derivation.rule.stable_product),
     )
 
 

@@ -5,22 +5,26 @@
 - how many overlaps the function does not see: n_overlaps - rank F' is the dimension of the solution manifold;
 - what learning can reach, and what invisible overlaps can remember (:mod:`symlow.reachable`).
 
-Dimensions are those at generic overlaps.
+Dimensions are those at generic overlaps of weights. What a rule adds to gradients, velocities, weight decay and
+clipping, is left out: no loss controls a decay, and clipping changes only how fast overlaps move.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import MappingProxyType, ModuleType
 
+from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
 from symlow.errors import listing
 from symlow.gaps import NumericalRank
 from symlow.overlaps import Overlap
 from symlow.printing.notation import Notation
 from symlow.reachable import Reachable, reachable_by_overlaps, reachable_by_tasks
+from symlow.rules import Velocity
+from symlow.spec_learning import LearningSpec
 from symlow.symmetries import Mixing, Symmetries, find_symmetries, size
 
 PROVED = "proved"
@@ -69,7 +73,11 @@ def find_structure(derivation: Derivation, module: ModuleType, seed: int = 0) ->
         module: its generated module.
         seed: seed of random overlaps, inputs and tasks.
     """
-    author = _Author(derivation)
+    decays = bool(derivation.rule.weight_decay)
+    alone = gradients_alone(derivation)
+    if alone is not derivation:
+        derivation, module = alone, compile_module(alone)
+    author = _Author(derivation, decays)
     symmetries = find_symmetries(derivation, module, seed)
     by_overlaps = reachable_by_overlaps(derivation, seed)
     by_tasks = reachable_by_tasks(derivation, module, seed)
@@ -84,11 +92,25 @@ def find_structure(derivation: Derivation, module: ModuleType, seed: int = 0) ->
     )
 
 
+def gradients_alone(derivation: Derivation) -> Derivation:
+    """Return the derivation of a rule without velocities, weight decay and clipping; as it is where it has none."""
+    rule = derivation.rule
+    if not (rule.has_velocity or rule.weight_decay or rule.clip):
+        return derivation
+    kept = {"rates", "frozen", *(["rule"] if rule.has_feedback else [])}
+    learning = LearningSpec(**derivation.spec.learning.model_dump(include=kept))
+    equations = derivation.network.equations
+    vectors = tuple(vector for vector in equations.vectors if not isinstance(vector, Velocity))
+    network = replace(derivation.network, equations=replace(equations, vectors=vectors))
+    return Derivation(derivation.spec.model_copy(update={"learning": learning}), network, derivation.loss)
+
+
 class _Author:
     """Puts facts into words."""
 
-    def __init__(self, derivation: Derivation) -> None:
+    def __init__(self, derivation: Derivation, decays: bool) -> None:
         self.derivation = derivation
+        self.decay = " Weight decay moves them out of it, and changes these." if decays else ""
         self.notation = Notation(derivation.reduction.index)
         # With feedback alignment, what moves overlaps are not derivatives of a loss, and what stands for G no metric.
         aligned = derivation.rule.has_feedback
@@ -102,7 +124,9 @@ class _Author:
             for names in (self.derivation.visible, self.derivation.invisible)
         )
         words = {"visible": self._overlaps(visible), "invisible": self._overlaps(invisible)}
-        start = f"The rates of {which} overlaps are {self.gradients} times "
+        start = (
+            f"The rates of {which} overlaps are{', but for weight decay,' * bool(self.decay)} {self.gradients} times "
+        )
         if visible and invisible:
             text = start + "loss-visible overlaps, {visible}, and loss-invisible ones, {invisible}."
         elif visible or invisible:
@@ -149,7 +173,7 @@ class _Author:
         text = (
             f"{self.losses} of the loss-visible overlaps, whatever they are and one after the other, move the overlaps "
             f"in a manifold of dimension {found.dimension} of {total}, with "
-            f"{_conserved(total - found.dimension)}."
+            f"{_conserved(total - found.dimension)}.{self.decay}"
         )
         return _fact("reachable_by_overlaps", MODULAR, text, evidence)
 
@@ -160,7 +184,7 @@ class _Author:
             f"dimension {found.dimension} of {total}, with "
             f"{_conserved(total - found.dimension)}: "
             f"{wider.dimension - found.dimension} more than all {self.losses.lower()} of loss-visible overlaps "
-            "conserve."
+            f"conserve.{self.decay}"
         )
         evidence = {**_numbers(found, total), "gaps": found.gaps}
         return _fact("reachable_by_tasks", kind(False, found.gaps), text, evidence)

@@ -14,6 +14,7 @@ from types import ModuleType
 from symlow.architectures import build_network
 from symlow.codegen.emit import compile_module, source
 from symlow.derivation import Derivation
+from symlow.equation_text import written
 from symlow.errors import SpecError
 from symlow.explain import ClosureReport, Explanation, closure_report, explain
 from symlow.printing.latex import latex
@@ -68,7 +69,7 @@ class DerivedSystem(Derivation):
     def structure(self) -> tuple[Fact, ...]:
         """Structural facts: what the metric contains, symmetries, free directions, what learning can reach.
 
-        Found when first asked for, in about a second at rank 1 and several at higher ranks.
+        Found when first asked for, which takes 1 to 90 seconds for those in ``derivations`` on a busy core.
         """
         return find_structure(self, self.compile())
 
@@ -82,9 +83,16 @@ def derive(spec: Spec) -> DerivedSystem:
 
     Raises:
         SpecError: if the specification names a vector that its network does not have, or its task needs linear reduced
-            dynamics that the network does not have.
+            dynamics that the network does not have; or if the output depends on no overlap.
     """
     derivation = DerivedSystem(spec, with_companions(build_network(spec), build_rule(spec.learning)), build_loss(spec))
+    if not derivation.reduction.sees_overlaps:
+        equations = derivation.network.equations
+        raise SpecError(
+            f"the read-out: {equations.output.name} = {written(equations.readout, equations)} depends on no "
+            "overlap, so that there is nothing to learn; accepted: what vectors read of neurons that something drives, "
+            "such as Z.T*phi(h)/N"
+        )
     if isinstance(derivation.loss, FilterLoss):
         try:
             derivation.reduction.state_space  # noqa: B018 - the closed form of a filter's loss is built on it

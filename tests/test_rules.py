@@ -20,6 +20,7 @@ from symlow.errors import ArrayError, FileError, SpecError
 from symlow.initial import load_initial, overlaps_of_weights, sample_weights
 from symlow.learning import gradient_covariance
 from symlow.optimizers import GradientDescent, rule_optimizer
+from symlow.printing.notation import Notation
 from symlow.rules import CLIP_FACTOR, LR, Rule, Velocity, build_rule, with_companions
 from symlow.simulate import FullNetwork
 from symlow.tasks import build_loss
@@ -462,3 +463,42 @@ def test_document_compiles_within_the_page(rule, network, tmp_path):
     assert code == 0, log[-2000:]
     assert "Overfull" not in log
     assert "undefined" not in log
+
+
+def test_equations_of_sums_over_neurons_have_no_factor_n():
+    """Sigma = P^T P there: gradients are grad_P L, and norms those of Frobenius."""
+    learning = {"rule": "nesterov", "clip": 0.5, "weight_decay": 0.25}
+    dynamics = ["h[t+1] = U*(V.T*h) + M*x", "e[t+1] = Z.T*h", "y = e"]
+    network = {"dynamics": dynamics, "environment": {"e": 1}, "vectors": dict.fromkeys("muvz", 1)}
+    content = {"name": "sums", "network": network, "task": TRIALS, "learning": learning}
+    d = symlow.derive(symlow.Spec.model_validate(content))
+    for text in (str(d), d.source()):
+        assert "g = c grad_P L + rho P,   c = min(1, C / |grad_P L|)" in text
+        assert "|grad_P L|^2 = 4 tr(S Sigma S) over trained columns, the square of its Frobenius norm\n" in text
+        assert "N grad" not in text
+    code = d.latex()
+    assert r"\lVert \nabla_P L\rVert^2=\operatorname{tr}" in code
+    assert r"$\mathrm{d}P/\mathrm{d}t=-(c\,\nabla_P L+\rho P)$" in code
+    assert r"N\,\nabla" not in code
+    assert r"from $h(0)=0$, $e(0)=0$." in code
+    plain = symlow.derive(symlow.Spec.model_validate({**content, "learning": {}}))
+    assert "N grad" not in plain.source()
+
+
+@pytest.mark.parametrize("rule", ["momentum", "feedback_alignment"])
+@pytest.mark.parametrize("first", [True, False])
+def test_means_are_printed_as_means_in_every_population(rule, first):
+    """Whether a vector of ones stands before the others of its population or behind them, or companions join these."""
+    dynamics = ["h' = -h + U*a + M*x", "k' = -k + F*a", "a = V.T*phi(h)/N", "y = Z.T*phi(k)/N"]
+    vectors = {name: {"population": "A" if name in "muv" else "B"} for name in "muvfz"}
+    ones = {name: {"population": name[-1].upper(), "ones": True} for name in ("onea", "oneb")}
+    network = {"dynamics": dynamics, "populations": {"A": 0.5, "B": 0.5}, "states": {"h": "A", "k": "B"}}
+    network |= {"vectors": ones | vectors if first else vectors | ones, "nonlinearity": "erf"}
+    content = {"name": "means", "network": network, "task": TRIALS}
+    for learning in ({}, {"rule": rule}):
+        d = symlow.derive(symlow.Spec.model_validate({**content, "learning": learning}))
+        code = Notation(d.reduction.index)
+        means = [o for o in d.ordered if not o.is_norm and any(name in o.name for name in ones)]
+        assert len(means) == len(d.network.vectors) - 2
+        assert all(str(code.doprint(overlap.symbol)).startswith(r"\langle") for overlap in means)
+        assert [v.name for v in d.network.vectors][-2:] == ["onea", "oneb"] or (first and not learning)

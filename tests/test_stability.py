@@ -119,6 +119,32 @@ def test_learning_converges_below_the_largest_stable_rate_and_not_above():
         assert state - sigma == pytest.approx(factor**5 * deviation, abs=1e-4 * np.abs(deviation).max())
 
 
+def with_rule(**learning):
+    """The derivation of the conventional network of rank 1 with another learning rule."""
+    content = derived().spec.model_dump(mode="json")
+    return symlow.derive(symlow.Spec.model_validate({**content, "learning": learning}))
+
+
+@pytest.mark.parametrize(
+    "learning", [{"rule": "momentum", "momentum": 0.5}, {"rule": "nesterov", "momentum": 0.9}, {"clip": 0.5}]
+)
+def test_largest_stable_rate_is_that_of_the_rule(learning):
+    """Deviations of the rule's own steps fall below it, and grow above it; velocities are no free directions."""
+    plain, _, solved = exponential_solution(2.5)
+    d = with_rule(**learning)
+    module, sigma = d.compile(), np.zeros(len(d.overlaps))
+    sigma[[d.overlaps.index(name) for name in plain.overlaps]] = solved
+    found = symlow.stability(d, sigma, module=module)
+    assert (found.at_solution, found.zero_modes, found.overlaps) == (True, 7, 10)
+    deviation = 1e-9 * np.eye(len(sigma))[: len(d.visible)].sum(axis=0)
+    for part, grows in ((0.95, False), (1.05, True)):
+        states = [sigma + deviation]
+        for _ in range(60):
+            states.append(module.step(states[-1], part * found.largest_stable_lr))
+        moved = np.abs(np.diff(states, axis=0)).max(axis=1)
+        assert (moved[-1] > moved[29]) == grows
+
+
 def test_sharpness_varies_through_invisible_overlaps():
     """Networks of one function: twice the norms, half the learning rate; unbalanced ones are sharper."""
     d, module, plain = exponential_solution(2.5)
@@ -197,6 +223,8 @@ def test_what_is_not_accepted():
         symlow.stability(d, np.stack([np.stack([sigma, -sigma])]))
     with pytest.raises(LearningError, match="no vector is trained"):
         symlow.stability(derived(frozen=("m", "u", "v", "z")), sigma)
+    with pytest.raises(LearningError, match=r"learning.weight_decay: found 0.1, .* no solution stays one"):
+        symlow.stability(with_rule(weight_decay=0.1), sigma)
     with pytest.raises(LearningError, match="trials: the task has no closed-form loss"):
         symlow.stability(derived(TRIALS), sigma)
     endless = derived({**EXPONENTIAL, "horizon": math.inf})

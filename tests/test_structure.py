@@ -298,6 +298,22 @@ def test_facts_are_said_and_kept():
     assert [fact.statement for fact in again.structure] == [fact.statement for fact in once.structure]
 
 
+def test_structure_is_that_of_gradients_alone():
+    """Velocities are no overlaps of weights, and neither clipping nor decay opens ways to tasks."""
+    plain = derived()
+    learning = {"rule": "momentum", "weight_decay": 0.01, "clip": 0.5}
+    content = {**plain.spec.model_dump(mode="json"), "learning": learning}
+    found, expected = facts(symlow.derive(symlow.Spec.model_validate(content))), facts(plain)
+    for name, fact in expected.items():
+        assert found[name].kind == fact.kind
+        if name != "reachable_by_tasks":
+            assert found[name].evidence == fact.evidence
+    for name in ("reachable_by_overlaps", "reachable_by_tasks"):
+        assert found[name].evidence["dimension"] == expected[name].evidence["dimension"]
+        assert found[name].statement.endswith("Weight decay moves them out of it, and changes these.")
+    assert "are, but for weight decay, loss gradients" in found["metric_visible"].statement
+
+
 def test_facts_of_a_nonlinear_network():
     found = facts(system(nonlinearity="erf")[0])
     assert found["metric_visible"].evidence["visible"] == ("z_m", "z_u", "v_m", "v_u", "m_u", "m_m", "u_u")

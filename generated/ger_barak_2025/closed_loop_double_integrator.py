@@ -30,11 +30,11 @@ Units: time in the unit of dt and tau; overlaps have no unit of time. With the s
 half of dL/dsigma_ij off the diagonal, all of it on the diagonal, zero where invisible) and the diagonal matrix D, 1 for
 trained columns and 0 for frozen ones,
 
-    g = c N grad_P L,   c = min(1, C / |N grad_P L|)
+    g = c grad_P L,   c = min(1, C / |grad_P L|)
     flow:  dP/dt = -g D,   dSigma/dt = -2 c (D S Sigma + Sigma S D)
     step:  P+ = P - lr g D,   Sigma+ = K^T Sigma K
            P+ = P K,   K = 1 - 2 lr c S D
-    |N grad_P L|^2 = 4 tr(S Sigma S) over trained columns, the square of its Frobenius norm, by N
+    |grad_P L|^2 = 4 tr(S Sigma S) over trained columns, the square of its Frobenius norm
     C = 1
 
 Both are exact for every N. Every function broadcasts over the leading axes of sigma, shape (..., 10). Values are
@@ -202,9 +202,9 @@ def _stepped(gradient, lr):
 
 
 def clip_factor(sigma, trials=None):
-    """Return c = min(1, CLIP / |G|), which clipping leaves of the gradient G = N grad_P L, shape (...).
+    """Return c = min(1, CLIP / |G|), which clipping leaves of the gradient G = grad_P L, shape (...).
 
-    |G|^2 = tr G^T G / N over the trained columns.
+    |G|^2 = tr G^T G over the trained columns.
     """
     Sigma = gram(sigma)
     return _clip_factor(Sigma, _symmetric_gradient(Sigma, trials))

@@ -16,10 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import sympy
-from sympy import MatMul, MatrixExpr, MatrixSymbol, Transpose
+from sympy import MatrixExpr, MatrixSymbol, Transpose, ZeroMatrix
 from sympy.matrices.expressions.special import Identity
 
-from symlow.expressions import summands
+from symlow.expressions import factors_of, summands
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,12 @@ def terms_of(expression: MatrixExpr, columns: Iterable[str], scalars: Iterable[s
         scalars: names of the 1 x 1 matrix symbols that are scalars over time.
     """
     columns, scalars = frozenset(columns), frozenset(scalars)
-    return tuple(_term(summand, columns, scalars) for summand in summands(expression))
+    terms = (summand for summand in summands(expression) if not isinstance(summand, ZeroMatrix))
+    return tuple(_term(summand, columns, scalars) for summand in terms)
 
 
 def _term(product: MatrixExpr, columns: frozenset[str], scalars: frozenset[str]) -> Term:
-    coefficient, factors = product.as_coeff_matrices() if isinstance(product, MatMul) else (sympy.Integer(1), [product])
+    coefficient, factors = factors_of(product)
     dots: list[tuple[Chain, Chain]] = []
     column: Chain | None = None
     row: Chain | None = None

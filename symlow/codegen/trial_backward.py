@@ -10,9 +10,9 @@ import sympy
 
 from symlow.backward import Cotangents
 from symlow.codegen.loop import Loop
-from symlow.codegen.numpy_rows import Rows
+from symlow.codegen.numpy_rows import Rows, in_product
 from symlow.codegen.terms import Term
-from symlow.codegen.trial_names import TrialNames, gate_code
+from symlow.codegen.trial_names import ALPHA, TrialNames, gate_code
 from symlow.reduction import Column
 
 
@@ -229,4 +229,7 @@ class TrialBackward(TrialNames):
             right = "_ONE" if term.row is None else rows.chain(term.row)
             groups.setdefault(right, []).append(Term(term.coefficient, term.dots, term.column))
         for right, lefts in groups.items():
-            yield f"_summed({rows.total(lefts)}, {right})"
+            left = rows.total(lefts)
+            if not any(term.column or term.dots or term.coefficient.free_symbols - {ALPHA} for term in lefts):
+                left = f"{in_product(left)} * _ONE"  # a number, which has no axes to be summed over
+            yield f"_summed({left}, {right})"

@@ -23,7 +23,7 @@ from symlow.printing.latex_lines import aligned, escaped, listed, matrix
 from symlow.printing.latex_network import Model
 from symlow.printing.latex_overlaps import OverlapTable
 from symlow.printing.notation import Notation
-from symlow.printing.rules import LATEX, rule_congruence, rule_step
+from symlow.printing.rules import LATEX, Style, rule_congruence, rule_step, style_of
 from symlow.printing.tasks import task_batches, task_name, task_parameters, task_summary
 from symlow.reduction import TAU
 from symlow.rules import LABEL_NOISE, WEIGHT_DECAY
@@ -37,10 +37,12 @@ MOST_SCALARS = 60
 which is the same at every rank, says the same in one page."""
 
 FORMULAS = {
-    "h(0) = 0": "h(0)=0",
     **{
-        text.replace("grad L", f"grad{sent} L"): code.replace(r"\nabla_P L", rf"\nabla_P{sent and '^{B}'} L")
+        text.replace("N grad L", f"{size}grad{sent} L"): code.replace(
+            r"N\,\nabla_P L", rf"{size and 'N'}\,\nabla_P{sent and '^{B}'} L"
+        )
         for sent in ("", "^B")
+        for size in ("N ", "")
         for text, code in (
             ("dP/dt = -N grad L", r"\mathrm{d}P/\mathrm{d}t=-N\,\nabla_P L"),
             ("dP/dt = -c N grad L", r"\mathrm{d}P/\mathrm{d}t=-cN\,\nabla_P L"),
@@ -84,10 +86,10 @@ def latex(derivation: Derivation, fragment: bool = False, scalars: bool | None =
         keep_trailing_newline=True,
     )
     environment.filters["tex"] = escaped
-    environment.filters["statement"] = _statement
     environment.filters["dollars"] = lambda code: f"${code}$"
     document = _Document(derivation, len(derivation.learning.weights) <= MOST_SCALARS if scalars is None else scalars)
     environment.filters["vector"] = document.notation.vector
+    environment.filters["statement"] = document.statement
     return environment.get_template("fragment.tex.jinja" if fragment else "document.tex.jinja").render(
         document=document, d=derivation, version=__version__, format=FORMAT, mark=MARK
     )
@@ -112,6 +114,14 @@ class _Document:
 
     def _tex(self, expression: sympy.Basic) -> str:
         return str(self.notation.doprint(expression))
+
+    def statement(self, text: str) -> str:
+        """Return a statement with its formulas as LaTeX."""
+        formulas = {**FORMULAS, **self.model.starts}
+        letters = "|".join(LETTERS)
+        parts = re.split("(" + "|".join(map(re.escape, formulas)) + rf"|\b(?:{letters})\b)", text)
+        known = {**formulas, **LETTERS}
+        return "".join(f"${known[part]}$" if k % 2 else escaped(part) for k, part in enumerate(parts))
 
     @property
     def statistics_in_words(self) -> str:
@@ -198,7 +208,16 @@ class _Document:
     @property
     def gradient_of_rule(self) -> str:
         """The gradient that the rule sees, g, as a formula."""
-        return LATEX.rule_gradient(self.derivation.rule)
+        return self._style.rule_gradient(self.derivation.rule)
+
+    @property
+    def gradient_of_loss(self) -> str:
+        """The gradient of the loss in the scaling of learning, or what the rule has in its place."""
+        return self._style.aligned if self.derivation.rule.has_feedback else self._style.gradient
+
+    @property
+    def _style(self) -> Style:
+        return style_of(LATEX, self.network.equations.averages)
 
     @property
     def rule_step(self) -> str:
@@ -345,14 +364,6 @@ class _Document:
         """Return the terms of a sum, those with the most overlaps first, denominators as they are."""
         terms = [part for term in sympy.Add.make_args(expression) for part in _distributed(term)]
         return [self._tex(term) for term in sorted(terms, key=_order)]
-
-
-def _statement(text: str) -> str:
-    """Return a statement with its formulas as LaTeX."""
-    letters = "|".join(LETTERS)
-    parts = re.split("(" + "|".join(map(re.escape, FORMULAS)) + rf"|\b(?:{letters})\b)", text)
-    known = {**FORMULAS, **LETTERS}
-    return "".join(f"${known[part]}$" if k % 2 else escaped(part) for k, part in enumerate(parts))
 
 
 def _distributed(term: sympy.Expr) -> list[sympy.Expr]:

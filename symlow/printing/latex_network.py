@@ -24,7 +24,15 @@ from sympy import (
 from sympy.matrices import MatrixBase
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
-from symlow.equation_text import coefficient, factors_in_order, function_name, is_phi, terms_in_order, without_phi
+from symlow.equation_text import (
+    coefficient,
+    factors_in_order,
+    function_name,
+    is_phi,
+    terms_in_order,
+    without_phi,
+    written_start,
+)
 from symlow.equations import N, Population, State, Vector
 from symlow.network import Field, Latent, Network
 from symlow.printing.latex_lines import aligned, listed, width
@@ -69,6 +77,15 @@ class Model:
         if not nonlinearity.is_linear:
             rows.append((r"\phi(x)", [self.notation.doprint(nonlinearity.phi)]))
         return aligned(rows)
+
+    @property
+    def starts(self) -> dict[str, str]:
+        """Where states start, by the words for it: ``h(0) = 0``."""
+        return {
+            written_start(state, self.equations): f"{self._letter(state)}(0)="
+            + ("0" if state.initial is None else self._sum(state.initial))
+            for state in self.equations.states
+        }
 
     def _state(self, state: State) -> Row:
         letter = self._letter(state)

@@ -208,15 +208,21 @@ class Notation(LatexPrinter):
         if overlap.is_norm:
             return rf"\lVert {self.column(index.columns[overlap.row])}\rVert^2"
         pair = self._pairs[overlap.name]
-        return pair if self._is_mean(index, overlap) else rf"\sigma_{{{pair}}}"
+        return pair if self._averaged(index, overlap) else rf"\sigma_{{{pair}}}"
 
-    def _is_mean(self, index: OverlapIndex, overlap: Overlap) -> bool:
-        return not overlap.is_norm and index.columns[overlap.column].vector in self.network.ones
+    def _averaged(self, index: OverlapIndex, overlap: Overlap) -> Column | None:
+        """Return the column whose mean an overlap is, None where neither is that of ones."""
+        left, right = (index.columns[k] for k in (overlap.row, overlap.column))
+        if overlap.is_norm or not {left.vector, right.vector} & {*self.network.ones}:
+            return None
+        return left if right.vector in self.network.ones else right
 
     def _pair(self, index: OverlapIndex, overlap: Overlap) -> str:
         """Return the two columns of an overlap as a subscript, ``v_1u_2``; of a mean, the mean itself."""
+        if averaged := self._averaged(index, overlap):
+            return rf"\langle {self.column(averaged)}\rangle"
         left, right = (self.column(index.columns[k]) for k in (overlap.row, overlap.column))
-        return rf"\langle {left}\rangle" if self._is_mean(index, overlap) else f"{left}{right}"
+        return f"{left}{right}"
 
     def gradient(self, overlap: Overlap) -> str:
         r"""Return dL/d(overlap) in short, ``\\partial_{zu}L``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
 
@@ -22,7 +22,7 @@ class Style:
         symbols: the letter of each symbol.
         space: what stands between factors.
         plus: the mark of values after the step.
-        gradient: N grad_P L.
+        gradient: N grad_P L, or grad_P L where projections are sums over neurons.
         aligned: the same with errors sent back through B.
     """
 
@@ -85,17 +85,31 @@ LATEX = Style(
 )
 
 
-def rule_equations(rule: Rule) -> tuple[str, ...]:
-    """Return the flow and the step of a rule as lines of text, for docstrings and the terminal."""
+def style_of(style: Style, averages: bool) -> Style:
+    """Return the style where projections are averages over neurons, or sums, whose gradients have no factor N."""
+    if averages:
+        return style
+    size = f"N{style.space}"
+    return replace(style, gradient=style.gradient.removeprefix(size), aligned=style.aligned.removeprefix(size))
+
+
+def rule_equations(rule: Rule, averages: bool = True) -> tuple[str, ...]:
+    """Return the flow and the step of a rule as lines of text, for docstrings and the terminal.
+
+    Args:
+        rule: the rule.
+        averages: whether projections are averages over neurons, rather than sums.
+    """
+    style = style_of(TEXT, averages)
     left, right = ("R^T", "R") if rule.has_feedback else ("S", "S")
     flow = f"dSigma/dt = -2 {'c ' if rule.clip else ''}(D {left} Sigma + Sigma {right} D)"
     flow += " - rho (D Sigma + Sigma D)" if rule.weight_decay else ""
-    K = {pair: TEXT.block(block) for pair, block in rule.congruence.items()}
-    norm = f"|{TEXT.aligned if rule.has_feedback else TEXT.gradient}|"
+    K = {pair: style.block(block) for pair, block in rule.congruence.items()}
+    norm = f"|{style.aligned if rule.has_feedback else style.gradient}|"
     lines = [
-        f"g = {TEXT.rule_gradient(rule)}" + (f",   c = min(1, C / {norm})" if rule.clip else ""),
+        f"g = {style.rule_gradient(rule)}" + (f",   c = min(1, C / {norm})" if rule.clip else ""),
         f"flow:  dP/dt = -g D,   {flow}",
-        f"step:  {',   '.join(TEXT.step(rule)[1:])},   Sigma+ = K^T Sigma K",
+        f"step:  {',   '.join(style.step(rule)[1:])},   Sigma+ = K^T Sigma K",
     ]
     if rule.has_velocity:
         lines += [
@@ -107,10 +121,11 @@ def rule_equations(rule: Rule) -> tuple[str, ...]:
         lines.append(f"       P+ = P K,   K = {K['P', 'P']}")
     if rule.clip:
         square = f"{norm}^2 = 4 tr({left} Sigma {right}) over trained columns"
-        lines.append(f"{square}, the square of its Frobenius norm, by N")
+        lines.append(f"{square}, the square of its Frobenius norm{', by N' if averages else ''}")
     if rule.has_feedback:
         lines += [
-            "N grad_P^B L = 2 P R,  R = E S: errors are sent back through B, one vector for each that the output reads",
+            f"{style.aligned} = 2 P R,  R = E S: errors are sent back through B, one vector for each that the output "
+            "reads",
             "S: of cotangents in the backward pass with B in place of these vectors, at the errors of the network",
             "E: the permutation of columns that exchanges them, so that what S moves along them moves along B",
         ]

@@ -254,7 +254,7 @@ def _rule(derivation: Derivation) -> Iterator[str]:
         yield f"Gradient descent{how}: Sigma+ = K^T Sigma K with K = 1 - 2 lr S D"
     else:
         yield f"{derivation.rule.words.capitalize()}{how}"
-        yield from (f"    {line}" for line in rule_equations(derivation.rule))
+        yield from (f"    {line}" for line in rule_equations(derivation.rule, network.equations.averages))
     yield from (f"    {line}" for line in noise_equations(derivation.rule))
     if rates := [f"{v.rate} for {v.name.upper()}" for v in network.vectors if v.rate not in (0, 1)]:
         yield f"    D = {', '.join(rates)}, 1 for other trained and 0 for frozen columns"
