@@ -92,15 +92,16 @@ def _options(
 def new(
     name: Annotated[str, typer.Argument(help="Name of the derivation; the file is NAME.toml.", show_default=False)],
     rank: Annotated[int, typer.Option(help="Rank of the network.")] = 1,
+    equations: Annotated[bool, typer.Option("--equations", help="Write the network as equations, to change.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write instead.")] = None,
     force: Force = False,
 ) -> None:
     """Write a commented specification to start from.
 
-    Example: `symlow new my_network --rank 2`
+    Example: `symlow new my_network --rank 2`, or `symlow new my_network --equations`
     """
     path = output or Path(f"{name}.toml")
-    write_whole(path, new_specification(name, rank), force)
+    write_whole(path, new_specification(name, rank, equations), force)
     _say(f"wrote {path}; next: symlow derive {path}")
 
 

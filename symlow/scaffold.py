@@ -7,8 +7,8 @@ import jinja2
 from symlow.spec import Spec
 
 
-def new_specification(name: str, rank: int = 1) -> str:
-    """Return a commented specification (TOML) of that name.
+def new_specification(name: str, rank: int = 1, equations: bool = False) -> str:
+    """Return a commented specification (TOML) of that name, of a low-rank network by its sizes or by its equations.
 
     Raises:
         SpecError: if the name or the rank is not one that a specification accepts.
@@ -18,4 +18,5 @@ def new_specification(name: str, rank: int = 1) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("symlow", "templates"), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
-    return environment.get_template("specification.toml.jinja").render(name=name, rank=rank)
+    template = "equations.toml.jinja" if equations else "specification.toml.jinja"
+    return environment.get_template(template).render(name=name, rank=rank)

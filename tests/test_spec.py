@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
+import tomllib
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -289,10 +291,37 @@ def test_schema_describes_every_key():
     assert undescribed == []
 
 
+COMMENTED = new_specification("commented", 2, equations=True)
+FLOW, ACTIVITIES, READOUT = tomllib.loads(COMMENTED)["network"]["dynamics"].splitlines()
+GATE = "s = sigmoid(G.T*phi(h)/N)"
+IN_COMMENTS = {  # the lines of a network with each equation, its further vectors, and its environment
+    "h' = -h + U*a + F*y + M*x": ((ACTIVITIES, READOUT), {"f": 1}, {}),
+    "h' = -h + U*hadamard(a, s) + M*x": ((ACTIVITIES, GATE, READOUT), {"g": 2}, {}),
+    GATE: ((FLOW, ACTIVITIES, READOUT), {"g": 2}, {}),
+    "r' = -r + phi(U*V.T*r/N + M*x)": (("y = Z.T*r/N",), {}, {}),
+    "5*w' = -w + h": ((FLOW, ACTIVITIES, READOUT), {}, {}),
+    "h[t+1] = U*a + M*x": ((ACTIVITIES, READOUT), {}, {}),
+    "h[0] = S": ((FLOW, ACTIVITIES, READOUT), {"s": 1}, {}),
+    "e[t+1] = [[1, 1], [0, 1]]*e + [0, 1]*y": ((FLOW, ACTIVITIES, READOUT), {}, {"e": 2}),
+}
+
+
+def test_equations_in_the_comments_of_a_new_specification_close():
+    shown = re.findall(r"^#   (\S+ = .*?)(?: {3,}.*)?$", COMMENTED, re.MULTILINE)
+    assert shown == list(IN_COMMENTS)
+    for line, (others, vectors, environment) in IN_COMMENTS.items():
+        table = tomllib.loads(COMMENTED)
+        table["network"] |= {"dynamics": [line, *others], "environment": environment}
+        table["network"]["vectors"] |= vectors
+        assert symlow.derive(symlow.Spec.model_validate(table)).visible
+
+
 def test_new_specification_is_valid_and_commented():
     text = new_specification("my_network", 2)
     assert symlow.Spec.from_toml(text).network.rank == 2
     assert text.count("#") > 10
+    equations = symlow.Spec.from_toml(new_specification("my_network", 2, equations=True)).network
+    assert {vector.name: vector.columns for vector in equations.vectors} == {"m": 1, "u": 2, "v": 2, "z": 1}
     with pytest.raises(SpecError, match="name: found"):
         new_specification("not a name")
 
