@@ -27,14 +27,17 @@ def test_equations_are_the_derived_ones():
     assert [line for line in document if line in shown] == shown
 
 
-@pytest.mark.parametrize(("number", "name"), [(0, "my_network.toml"), (1, "flip_flop.toml")])
+@pytest.mark.parametrize(("number", "name"), [(0, "my_network.toml"), (1, "own_network.toml"), (2, "flip_flop.toml")])
 def test_python_runs_with_the_specification_shown(number, name, tmp_path, monkeypatch, capsys):
     assert f"`{name}`" in README
     monkeypatch.chdir(tmp_path)
     Path(name).write_text(blocks("toml")[number])
-    assert len(blocks("python")) == len(blocks("toml")) == 2
+    assert len(blocks("python")) == len(blocks("toml")) == 3
     exec(blocks("python")[number], {})
-    assert capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed
+    shown = re.findall(r"^print\(.*\)  # prints: (.*)$", blocks("python")[number], re.MULTILINE)
+    assert not shown or printed.splitlines() == shown
 
 
 def test_every_command_is_listed():
