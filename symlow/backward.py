@@ -135,7 +135,7 @@ class Backward:
     def output(self) -> Cotangents:
         """From the cotangent ``ybar`` of the output."""
         output = self.reduction.output
-        passed = self._pull([(output, MatrixSymbol("ybar", *output.shape))])
+        passed = self._pull([(output, MatrixSymbol(f"{self.reduction.network.output.name}bar", *output.shape))])
         latents, scalars, columns = (
             MappingProxyType({name: self._sent_back(part) for name, part in parts.items()})
             for parts in (passed.latents, passed.scalars, passed.columns)

@@ -15,6 +15,9 @@ from symlow.codegen.terms import Term
 from symlow.codegen.trial_names import TrialNames, gate_code
 from symlow.reduction import Column
 
+_Statement = tuple[str, tuple[Term, ...], tuple[tuple[str, str, bool], ...]]
+"""What a step backwards assigns: a target, its terms, and what gates pass to it."""
+
 
 @dataclass(frozen=True)
 class _Bar:
@@ -132,7 +135,7 @@ class TrialBackward(TrialNames):
         if len(recurrent) == 1 and self._sizes[f"lambda_{recurrent[0]}"] == 1 and statements:
             # With one entry, the whole step is one factor for each time: what a cotangent of 1 becomes.
             rows = self._rows("now", **names)
-            bar, moment = f"kappa_{recurrent[0]}_bar", "[t]" if self.reduction.nodes else ""
+            bar, moment = f"kappa_{recurrent[0]}_bar", "[t]" if self._change(statements, rows) else ""
             *before, (_, terms, through) = statements
             loop.before += [f"lambda_{recurrent[0]} = 1.0"]
             loop.before += [f"{target} = {self._sum(rows, terms, through)}" for target, terms, through in before]
@@ -145,11 +148,23 @@ class TrialBackward(TrialNames):
             loop.assign(target, terms, operator, self._through(loop.inside, through))
         return loop
 
+    def _change(self, statements: Iterable[_Statement], rows: Rows) -> bool:
+        """Whether the last statement gives another value at each time; cotangents do if what they are made of does."""
+        codes = {code: name for name, code in rows.names.items()}
+        changing = set(rows.names) - rows.constants - {name for name in rows.names if name.startswith("lambda_")}
+        changing -= {name for name in changing if rows.names[name].endswith("_bar_t")}
+        changes = False
+        for target, terms, through in statements:
+            changes = bool(tuple(through)) or any(term.touches(frozenset(changing)) for term in terms)
+            if changes and target in codes:
+                changing.add(codes[target])
+        return changes
+
     def _code_of_bar(self, bar: str) -> str:
         name = bar.removesuffix("bar")
         return f"{self.columns.get(name, name)}_bar"
 
-    def _back_statements(self) -> Iterator[tuple[str, tuple[Term, ...], tuple[tuple[str, str, bool], ...]]]:
+    def _back_statements(self) -> Iterator[_Statement]:
         """Give what a step backwards assigns: cotangents of gains, statistics and columns, then those of latents."""
         direct = self.backward.step
         bars = list(self._bars(direct))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sympy import MatrixExpr, MatrixSymbol
+
 from symlow.codegen.loop import Loop
+from symlow.codegen.numpy_rows import Rows
 from symlow.codegen.trial_names import TrialNames, gate_code
 from symlow.reduction import Column, Statistics
 
@@ -69,9 +72,17 @@ class TrialForward(TrialNames):
     def _column_line(self, column: Column, moment: str) -> str:
         target, rows = self.columns[column.symbol.name], self._rows(moment)
         if column.right is not None:
-            return f"{target} = {rows.total(self._terms(column.right))}"
+            return f"{target} = {self._at_all_times(rows, column.right)}"
         codes = {variable: rows.names[self._plain_name(argument)] for variable, argument in column.arguments}
         return f"{target} = {gate_code(column.function, codes)}"
+
+    def _at_all_times(self, rows: Rows, expression: MatrixExpr) -> str:
+        """Return the code of an expression, repeated where it is the same at all times."""
+        code, plain = rows.total(self._terms(expression)), expression.subs(self.backward.gain_symbols)
+        blocks = {*self.reduction.index.blocks.values(), *self.derivation.network.constants}
+        scalars = {symbol.name for symbol in plain.free_symbols} & {*self.statistics, *self.gains}
+        changes = bool(plain.atoms(MatrixSymbol) - blocks) or bool(scalars)
+        return code if changes else f"np.zeros((len(x) + 1, *x.shape[1:-1], 1)) + {code}"
 
     def _gain_lines(self, node: Statistics) -> Iterator[str]:
         arguments = ", ".join(symbol.name for symbol in node.definitions)
@@ -94,5 +105,5 @@ class TrialForward(TrialNames):
                 continue
             for symbol, expression in node.definitions.items():
                 rows = self._rows("now" if symbol.name in self._with_inputs else "")
-                yield f"{symbol.name} = {rows.total(self._terms(expression))}"
+                yield f"{symbol.name} = {self._at_all_times(rows, expression)}"
             yield from self._gain_lines(node)

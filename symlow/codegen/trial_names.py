@@ -18,7 +18,7 @@ from symlow.codegen.terms import Term, added_up, terms_of, without_transposes
 from symlow.derivation import Derivation
 from symlow.reduction import DT, TAU, Column, Statistics
 
-ALPHA = sympy.Symbol("alpha")
+ALPHA = sympy.Symbol("the rate")
 """dt / tau."""
 
 
@@ -49,11 +49,15 @@ class TrialNames:
     def _column_names(self) -> list[str]:
         cotangents = [symbol.name for symbol in self.backward.next_cotangents.values()]
         bars = [f"{name}bar" for name in self.columns]
-        return [*self.latents.values(), *self.columns, self._inputs.name, *cotangents, *bars, "ybar"]
+        return [*self.latents.values(), *self.columns, self._inputs.name, *cotangents, *bars, self._output_bar]
 
     @cached_property
     def _inputs(self) -> MatrixSymbol:
         return MatrixSymbol("the input", *self.derivation.network.inputs.shape)
+
+    @property
+    def _output_bar(self) -> str:
+        return f"{self.derivation.network.output.name}bar"
 
     @cached_property
     def _scalar_names(self) -> list[str]:
@@ -77,7 +81,7 @@ class TrialNames:
         for name, column in self.reduction.columns.items():
             sizes |= {name: column.symbol.rows, f"{name}bar": column.symbol.rows}
         loss = self.derivation.loss
-        return {**sizes, "ybar": loss.outputs, self._inputs.name: loss.inputs}
+        return {**sizes, self._output_bar: loss.outputs, self._inputs.name: loss.inputs}
 
     @cached_property
     def _widths(self) -> Mapping[tuple[str, bool], int]:
@@ -122,8 +126,8 @@ class TrialNames:
         }
         code |= {f"{name}bar": f"{self.columns.get(name, name)}_bar" for name in known}
         code |= {f"lambda_{key}": f"kappa_{key}_bar{cotangents}" for key in self.latents}
-        code |= {self._inputs.name: f"x{with_inputs}", "ybar": "y_bar", "alpha": "ALPHA"}
-        return Rows({**code, **names}, self._block_codes, self._sizes, self._widths, frozenset(["alpha"]))
+        code |= {self._inputs.name: f"x{with_inputs}", self._output_bar: "y_bar", ALPHA.name: "ALPHA"}
+        return Rows({**code, **names}, self._block_codes, self._sizes, self._widths, frozenset([ALPHA.name]))
 
     def _plain_name(self, argument: MatrixSymbol) -> str:
         return str(self._inputs.name if argument == self.derivation.network.inputs else argument.name)
