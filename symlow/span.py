@@ -41,8 +41,8 @@ from symlow.components import Components, is_phi
 from symlow.equation_text import written
 from symlow.equations import Equations, N, State
 from symlow.errors import ClosureError, SpecError, listing
-from symlow.network import Field, Gate, Latent, Network, Projection
-from symlow.neuron_columns import Neurons, plus, powers_of_size, scale, scaled
+from symlow.network import Field, Gate, Latent, Network, Projection, with_names
+from symlow.neuron_columns import Neurons, plus, scale, scaled, without_size
 from symlow.nonlinearity import Nonlinearity
 
 _OF_THE_REDUCED_MODEL = re.compile("g|mu|Delta|dt|tau|alpha|[A-Za-z0-9]*bar")
@@ -98,7 +98,8 @@ class _Analysis:
             return self._applied(expression)
         if isinstance(expression, HadamardProduct):
             return self._gated_product(expression, list(expression.args))
-        if isinstance(expression, HadamardPower | MatPow):
+        power = isinstance(expression, HadamardPower) or (isinstance(expression, MatPow) and expression.shape == (1, 1))
+        if power and expression.exp.is_Integer and expression.exp > 0:
             return self._gated_product(expression, [expression.base] * int(expression.exp))
         if isinstance(expression, ZeroMatrix):
             return self._nothing(expression)
@@ -118,6 +119,8 @@ class _Analysis:
     def _product(self, product: MatMul) -> Neurons | MatrixExpr:
         number, factors = product.as_coeff_matrices()
         value = self.value(factors[-1])
+        if isinstance(value, MatrixExpr) and value.shape == (1, 1) and len(factors) > 2:
+            return scale(number, self._times(MatMul(*factors[:-1]), value))  # (Q.T*phi(h))*s rather than Q.T*(phi(h)*s)
         for factor in reversed(factors[:-1]):
             value = self._applied_to(factor, value)
         return scale(number, value)
@@ -252,7 +255,7 @@ class _Analysis:
         size = self.size
         total: MatrixExpr = ZeroMatrix(columns, 1)
         if value.span:
-            power, span = self._without_size(value.span)
+            power, span = without_size(value.span, self.where)
             read = Field("", value.population, self._in_order(span))
             total = total + scaled(size * power, self._projection(reader, read, linear=True))
         for position, number in value.activities.items():
@@ -260,16 +263,6 @@ class _Analysis:
         for name, number in value.states.items():
             total = total + scaled(size * number, self._state_reading(reader, name))
         return total.doit()
-
-    def _without_size(self, span: Mapping[str, MatrixExpr]) -> tuple[sympy.Expr, Mapping[str, MatrixExpr]]:
-        """Return coefficients without the power of N that they share, and that power."""
-        powers = powers_of_size(span.values())
-        if len(powers) > 1:
-            raise SpecError(
-                f"{self.where}: found terms with {listing(map(str, powers))} that are read together; accepted: 1/N "
-                "once for each Q.T*..., or nowhere"
-            )
-        return powers[0], {name: scaled(1 / powers[0], coefficient) for name, coefficient in span.items()}
 
     def _in_order(self, span: Mapping[str, MatrixExpr]) -> Mapping[str, MatrixExpr]:
         return MappingProxyType({v.name: span[v.name] for v in self.equations.vectors if v.name in span})
@@ -363,6 +356,12 @@ class _Analysis:
 
     # The network --------------------------------------------------------------------------------------------------
 
+    def run(self) -> tuple[Latent, ...]:
+        """Evaluate all equations and return the latents."""
+        for symbol, meaning in self.equations.named:
+            self.define(symbol, meaning)
+        return tuple(self.latents())
+
     def latents(self) -> Iterator[Latent]:
         """Give the latents of every state."""
         for name, state in self.states.items():
@@ -385,12 +384,15 @@ class _Analysis:
 
     def _in_span(self, name: str, state: State) -> Iterator[Latent]:
         right = self.neurons(state.right)
+        assert not right.states
+        assert not right.activities
+        assert right.span.keys() <= set(self.carriers[name])
         initial = None if state.initial is None else self.neurons(state.initial)
         for vector in self.carriers[name]:
             key = self.keys[name, vector]
             symbol = _latent(key, self.equations.vector(vector).columns)
             zero = ZeroMatrix(*symbol.shape)
-            start = zero if initial is None else initial.span.get(vector, zero)
+            start = zero if initial is None else self._checked(initial.span.get(vector, zero))
             yield Latent(
                 key, symbol, name, vector, False, self._checked(right.span.get(vector, zero)), state.tau, start
             )
@@ -427,9 +429,7 @@ def find_network(
         SpecError: if something else is wrong with the equations, such as a missing 1/N.
     """
     analysis = _Analysis(equations, nonlinearity.is_linear)
-    for symbol, meaning in equations.named:
-        analysis.define(symbol, meaning)
-    latents = tuple(analysis.latents())
+    latents = analysis.run()
     analysis.where = "the read-out"
     output = analysis._checked(analysis.column(equations.output))
     if not nonlinearity.is_linear and not analysis.averages:
@@ -441,36 +441,13 @@ def find_network(
         tau,
         readout,
         latents,
-        *_with_names(analysis),
+        *with_names(equations, analysis.fields, tuple(analysis.projections.values())),
         gates=tuple(analysis.gates.values()),
         constants=MappingProxyType({symbol: matrix for matrix, symbol in analysis.constants.items()}),
         output_right=output,
     )
-    if network.reads_after_update and network.inputs in network.read:
-        raise SpecError(
-            f"network.readout: found {readout!r} with the input in the read-out, which at that time is not yet known; "
-            "accepted: 'before_update'"
-        )
-    if network.reads_after_update != network.gain_after_update and any(
-        gate.symbol in network.read for gate in network.gates
-    ):
-        raise SpecError(f"network.readout: found {readout!r} of gates; accepted: 'before_update', 'after_update'")
+    network.check()
     return network
-
-
-def _with_names(analysis: _Analysis) -> tuple[tuple[Field, ...], tuple[Projection, ...]]:
-    """Return fields and projections with names that tell the fields apart: populations where these do, else numbers."""
-    order = [population.name for population in analysis.equations.populations]
-    analysis.fields.sort(key=lambda known: order.index(known.population))
-    places = [known.population for known in analysis.fields]
-    numbers = [""] if len(places) == 1 else [str(number) for number in range(1, len(places) + 1)]
-    names = places if 1 < len(set(places)) == len(places) else numbers
-    fields = tuple(replace(known, name=name) for known, name in zip(analysis.fields, names, strict=True))
-    projections = tuple(
-        projection if projection.linear else replace(projection, field=fields[analysis.fields.index(projection.field)])
-        for projection in analysis.projections.values()
-    )
-    return fields, projections
 
 
 def _latent(key: str, entries: int) -> MatrixSymbol:
