@@ -18,7 +18,7 @@ from symlow.codegen.terms import Term, added_up, terms_of, without_transposes
 from symlow.derivation import Derivation
 from symlow.reduction import DT, TAU, Column, Statistics
 
-ALPHA = sympy.Symbol("the rate")
+ALPHA = sympy.Symbol("alpha of a step")
 """dt / tau."""
 
 
