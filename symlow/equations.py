@@ -143,6 +143,7 @@ class Equations:
             *(s for s, _ in self.definitions),
         ]
         check_names([vector.name for vector in self.vectors], [symbol.name for symbol in symbols])
+        self._check_entries(symbols)
         self._check_populations()
         for symbol, right, known in self._right_hand_sides():
             unknown = sorted({s.name for s in right.atoms(MatrixSymbol)} - {s.name for s in known})
@@ -167,6 +168,17 @@ class Equations:
             )
         if not self.states:
             raise SpecError("no state equation; accepted: at least one, such as h' = -h + M*x")
+
+    def _check_entries(self, symbols: Sequence[MatrixSymbol]) -> None:
+        """Check that names of entries, which equations entry by entry consist of, are different."""
+        owners: dict[str, str] = {}
+        for symbol in symbols:
+            if isinstance(symbol.shape[0], int | sympy.Integer):
+                for name in entry_names(symbol):
+                    other = owners.setdefault(name, symbol.name)
+                    if other != symbol.name:
+                        column, taken = sorted((symbol.name, other), key=len)
+                        raise SpecError(f"symbol {taken!r}: {column} has an entry {name}; accepted: another name")
 
     def _check_populations(self) -> None:
         names = [population.name for population in self.populations]
@@ -229,6 +241,12 @@ class Equations:
         """Whether projections are averages over neurons, (1/N) q^T phi(h), rather than sums q^T h."""
         rights = [right for _, right, _ in self._right_hand_sides()]
         return any(right.has(N) and _has_scalar(right) for right in rights)
+
+
+def entry_names(symbol: MatrixSymbol) -> tuple[str, ...]:
+    """Return the names of the entries of a short column: ``a1, a2, ...``, its own if there is one entry."""
+    entries = int(symbol.shape[0])
+    return tuple(f"{symbol.name}{k}" for k in range(1, entries + 1)) if entries > 1 else (symbol.name,)
 
 
 def check_names(vectors: Sequence[str], symbols: Sequence[str]) -> None:

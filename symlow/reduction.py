@@ -34,6 +34,7 @@ from types import MappingProxyType
 import sympy
 from sympy import Identity, MatrixExpr, MatrixSymbol, ZeroMatrix
 
+from symlow.equations import entry_names
 from symlow.expressions import linear_coefficients, summands
 from symlow.network import Field, Gate, Latent, Network, Projection
 from symlow.nonlinearity import DELTA, MU
@@ -434,10 +435,5 @@ def _total(terms: list[MatrixExpr]) -> MatrixExpr:
 
 
 def explicit_column(column: MatrixSymbol) -> sympy.ImmutableDenseMatrix:
-    """Return a column of scalar symbols: ``kappa_u1, kappa_u2, ...``, without a number if there is one row.
-
-    A name that ends in a digit keeps apart from the entries of another: those of ``a2`` are ``a2_1, a2_2, ...``.
-    """
-    rows, stem = column.shape[0], f"{column.name}_" if column.name[-1].isdigit() else column.name
-    names = [column.name if rows == 1 and stem == column.name else f"{stem}{k}" for k in range(1, rows + 1)]
-    return sympy.ImmutableDenseMatrix([sympy.Symbol(name) for name in names])
+    """Return a column of scalar symbols: ``kappa_u1, kappa_u2, ...``, without a number if there is one row."""
+    return sympy.ImmutableDenseMatrix([sympy.Symbol(name) for name in entry_names(column)])

@@ -39,7 +39,7 @@ from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
 from symlow.components import Components, is_phi
 from symlow.equation_text import written
-from symlow.equations import Equations, N, State
+from symlow.equations import Equations, N, State, entry_names
 from symlow.errors import ClosureError, SpecError, listing
 from symlow.network import Field, Gate, Latent, Network, Projection, with_names
 from symlow.neuron_columns import Neurons, plus, scale, scaled, without_size
@@ -66,7 +66,8 @@ class _Analysis:
         self.values: dict[str, Neurons | MatrixExpr] = {}
         self.readings: dict[tuple[str, str], MatrixSymbol] = {}
         self.where = ""
-        self.taken = {symbol.name for symbol, _ in equations.named} | {equations.inputs.name, *self.states}
+        given = [equations.inputs, *(symbol for symbol, _ in equations.named), *(s.symbol for s in equations.states)]
+        self.taken = {name for symbol in given for name in _names(symbol)}
         components = Components(equations, linear)
         self.outside = components.outside
         self.carriers = components.carriers
@@ -270,7 +271,7 @@ class _Analysis:
     def _projection(self, reader: str, projected: Field, linear: bool) -> MatrixSymbol:
         key = (reader, (projected.population, *projected.coefficients.items()), linear)
         if key not in self.projections:
-            symbol = MatrixSymbol(self._free_name(f"a_{reader}"), self.equations.vector(reader).columns, 1)
+            symbol = self._free_symbol(f"a_{reader}", self.equations.vector(reader).columns)
             self.projections[key] = Projection(symbol, reader, projected, linear)
         return self.projections[key].symbol
 
@@ -314,7 +315,7 @@ class _Analysis:
                 f"{self.where}: found N in the argument of a function; accepted: 1/N with each Q.T*..., no other N"
             )
         if (function, columns) not in self.gates:
-            symbol = MatrixSymbol(self._free_name("w"), max(sizes), 1)
+            symbol = self._free_symbol("w", max(sizes))
             self.gates[function, columns] = Gate(symbol, function, tuple(zip(names, columns, strict=True)))
         return self.gates[function, columns].symbol
 
@@ -323,14 +324,14 @@ class _Analysis:
             self.constants[matrix] = MatrixSymbol(f"C_{len(self.constants) + 1}", *matrix.shape)
         return self.constants[matrix]
 
-    def _free_name(self, name: str) -> str:
-        """Return a name that nothing has yet, numbered if need be."""
-        candidate, number = name, 1
-        while candidate in self.taken:
+    def _free_symbol(self, name: str, entries: int) -> MatrixSymbol:
+        """Return a column with a name that neither a symbol nor an entry of one has yet, numbered if need be."""
+        symbol, number = MatrixSymbol(name, entries, 1), 1
+        while not self.taken.isdisjoint(_names(symbol)):
             number += 1
-            candidate = f"{name}{number}"
-        self.taken.add(candidate)
-        return candidate
+            symbol = MatrixSymbol(f"{name}{number}", entries, 1)
+        self.taken.update(_names(symbol))
+        return symbol
 
     def define(self, symbol: MatrixSymbol, meaning: MatrixExpr) -> None:
         """Evaluate a definition; a projection or gate that it is the first to mention gets its name.
@@ -343,7 +344,7 @@ class _Analysis:
         value = self.value(meaning)
         own = symbol != self.equations.output and not _OF_THE_REDUCED_MODEL.fullmatch(symbol.name)
         if isinstance(value, MatrixSymbol) and value not in known and own:
-            self.taken.discard(value.name)
+            self.taken.difference_update(_names(value))
             for key, projection in self.projections.items():
                 if projection.symbol == value:
                     self.projections[key] = replace(projection, symbol=symbol)
@@ -452,3 +453,9 @@ def find_network(
 
 def _latent(key: str, entries: int) -> MatrixSymbol:
     return MatrixSymbol(f"kappa_{key}", entries, 1)
+
+
+def _names(symbol: MatrixSymbol) -> tuple[str, ...]:
+    """Return the names that a symbol takes: its own, and those of its entries if they are few."""
+    short = isinstance(symbol.shape[0], int | sympy.Integer)
+    return (symbol.name, *(entry_names(symbol) if short else ()))

@@ -266,8 +266,8 @@ def _latents(Sigma, x):
         col_open = 0.5 * np.tanh(0.5 * col_a_k) + 0.5
         col_a = kappa_m_t * fixed_5 + kappa_u_t @ fixed_6
         col_w = col_a * col_gate
-        col_w2 = x[t] * col_open
-        kappa_m[t + 1] = ALPHA * col_w2 + (1 - ALPHA) * kappa_m_t
+        col_w3 = x[t] * col_open
+        kappa_m[t + 1] = ALPHA * col_w3 + (1 - ALPHA) * kappa_m_t
         kappa_u[t + 1] = ALPHA * col_w + (1 - ALPHA) * kappa_u_t
     return kappa_m, kappa_u
 
@@ -275,7 +275,7 @@ def _latents(Sigma, x):
 def _state(Sigma, x, kappa_m, kappa_u):
     """Return what latents have at each time, shape (time + 1, ..., batch, entries) each, without the last if of inputs.
 
-    col_a_g, col_gate, col_a_k, col_open, col_a, col_w, col_w2: statistics over neurons, gains and columns.
+    col_a_g, col_gate, col_a_k, col_open, col_a, col_w, col_w3: statistics over neurons, gains and columns.
     """
     now = slice(0, len(x))
     col_a_g = kappa_m * Sigma[..., P_M, P_G] + kappa_u @ Sigma[..., P_U, P_G]
@@ -284,8 +284,8 @@ def _state(Sigma, x, kappa_m, kappa_u):
     col_open = 0.5 * np.tanh(0.5 * col_a_k) + 0.5
     col_a = kappa_m * Sigma[..., P_M, P_V] + kappa_u @ Sigma[..., P_U, P_V]
     col_w = col_a * col_gate
-    col_w2 = x * col_open[now]
-    return col_a_g, col_gate, col_a_k, col_open, col_a, col_w, col_w2
+    col_w3 = x * col_open[now]
+    return col_a_g, col_gate, col_a_k, col_open, col_a, col_w, col_w3
 
 
 def _readout(Sigma, x, kappa_m, kappa_u):
@@ -329,7 +329,7 @@ def _trial_adjoint(Sigma, x, y, mask):
     slope_open_1 = 0.25 - 0.25 * np.tanh(0.5 * col_a_k)**2
     slope_w_1 = col_gate
     slope_w_2 = col_a
-    slope_w2_2 = x
+    slope_w3_2 = x
     error, weight = _error(_readout(Sigma, x, *latents), y, mask)
     y_bar = 2 * weight * error
     kappa_m_bar = np.zeros_like(kappa_m)
@@ -347,10 +347,10 @@ def _trial_adjoint(Sigma, x, y, mask):
     for t in range(steps - 1, 0, -1):
         lambda_m = kappa_m_bar[t + 1]
         lambda_u = kappa_u_bar[t + 1]
-        col_w2_bar_t = ALPHA * lambda_m
+        col_w3_bar_t = ALPHA * lambda_m
         col_w_bar_t = ALPHA * lambda_u
         col_a_bar_t = slope_w_1[t] * col_w_bar_t
-        col_open_bar_t = slope_w2_2[t] * col_w2_bar_t
+        col_open_bar_t = slope_w3_2[t] * col_w3_bar_t
         col_a_k_bar_t = slope_open_1[t] * col_open_bar_t
         col_gate_bar_t = slope_w_2[t] * col_w_bar_t
         col_a_g_bar_t = slope_gate_1[t] * col_gate_bar_t
@@ -367,10 +367,10 @@ def _trial_adjoint(Sigma, x, y, mask):
             + col_a_bar_t @ fixed_6
         )
     # What reaches gains, statistics and columns from the steps, and all that reaches them.
-    col_w2_step = ALPHA * kappa_m_bar[1:]
+    col_w3_step = ALPHA * kappa_m_bar[1:]
     col_w_step = ALPHA * kappa_u_bar[1:]
     col_a_step = slope_w_1[now] * col_w_step
-    col_open_step = slope_w2_2[now] * col_w2_step
+    col_open_step = slope_w3_2[now] * col_w3_step
     col_a_k_step = slope_open_1[now] * col_open_step
     col_gate_step = slope_w_2[now] * col_w_step
     col_a_g_step = slope_gate_1[now] * col_gate_step
