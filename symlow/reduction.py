@@ -434,7 +434,10 @@ def _total(terms: list[MatrixExpr]) -> MatrixExpr:
 
 
 def explicit_column(column: MatrixSymbol) -> sympy.ImmutableDenseMatrix:
-    """Return a column of scalar symbols: ``kappa_u1, kappa_u2, ...``, without a number if there is one row."""
-    rows = column.shape[0]
-    names = [column.name if rows == 1 else f"{column.name}{k}" for k in range(1, rows + 1)]
+    """Return a column of scalar symbols: ``kappa_u1, kappa_u2, ...``, without a number if there is one row.
+
+    After a digit, as in the gate w2, the number follows a mark, ``w2_1``: ``w2`` is the second entry of another column w.
+    """
+    rows, mark = column.shape[0], "_" if column.name[-1].isdigit() else ""
+    names = [column.name if rows == 1 and not mark else f"{column.name}{mark}{k}" for k in range(1, rows + 1)]
     return sympy.ImmutableDenseMatrix([sympy.Symbol(name) for name in names])
