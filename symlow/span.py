@@ -119,6 +119,9 @@ class _Analysis:
 
     def _product(self, product: MatMul) -> Neurons | MatrixExpr:
         number, factors = product.as_coeff_matrices()
+        if len(factors) > 1 and factors[-1].shape == (1, 1) and factors[-2].shape[1] == 1:
+            # (U V^T phi(h)) s: what stands left is a column, and s scales it
+            return scale(number, self._times(MatMul(*factors[:-1]), self.column(factors[-1])))
         value = self.value(factors[-1])
         if isinstance(value, MatrixExpr) and value.shape == (1, 1) and len(factors) > 2:
             return scale(number, self._times(MatMul(*factors[:-1]), value))  # (Q.T*phi(h))*s rather than Q.T*(phi(h)*s)
@@ -128,6 +131,8 @@ class _Analysis:
 
     def _applied_to(self, factor: MatrixExpr, value: Neurons | MatrixExpr) -> Neurons | MatrixExpr:
         """Return a matrix times a value."""
+        if isinstance(factor, MatAdd | MatMul) and factor.shape[1] == 1 and not isinstance(value, Neurons):
+            return self._times(factor, value)
         if isinstance(factor, MatAdd):
             return reduce(plus, [self._applied_to(argument, value) for argument in factor.args])
         if isinstance(factor, MatMul):
