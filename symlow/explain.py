@@ -72,7 +72,9 @@ def closure_report(derivation: Derivation) -> ClosureReport:
         f"The other {len(derivation.invisible)} are in none: loss-invisible.",
         f"Every right-hand side is a product of {gradients} and overlaps, so the system closes.",
         *_companions(derivation),
-        f"{flow} conserves, whatever the loss: {conserved or 'nothing in closed form'}.",
+        f"No conserved quantity is claimed, for {derivation.moved_besides}."
+        if derivation.moved_besides
+        else f"{flow} conserves, whatever the loss: {conserved or 'nothing in closed form'}.",
         *(f"{statement.validity.capitalize()}: {statement.text}" for statement in derivation.statements),
     )
     explanations = tuple(explain(derivation, name) for name in derivation.overlaps)
