@@ -1,7 +1,7 @@
 """The closure report: for each overlap why it is visible or invisible, and its equation term by term.
 
 A term of d sigma_ij/dt comes from one movement: learning moves a trained column i along another column k at the rate
--2 S_ik, and the overlap of k with j is what that movement adds to sigma_ij.
+-2 d_i S_ik, d_i being the rate of i, and the overlap of k with j is what that movement adds to sigma_ij.
 """
 
 from __future__ import annotations
