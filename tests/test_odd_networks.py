@@ -11,6 +11,7 @@ from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
 from symlow.equations import Equations, N, Population, State, Vector, phi
 from symlow.errors import ClosureError, SpecError
+from symlow.initial import overlaps_of_weights, sample_weights
 from symlow.nonlinearity import nonlinearity
 from symlow.reference import ReferenceModel
 from symlow.simulate import FullNetwork
@@ -31,12 +32,6 @@ NETWORKS = {
         "g = tanh(alpha)",
         "alphabar = sigmoid(g)",
         "h' = -h + U*g + U*alphabar + M*x",
-        OUT,
-    ),
-    "names with numbers": (
-        "a = V.T*phi(h)/N",
-        "a1 = G.T*phi(h)/N",
-        "h' = -h + U*tanh(a) + M*tanh(a1) + M*x",
         OUT,
     ),
     "the same at all times": ("c = V.T*phi(B)/N", "s = tanh([1, 2])", "h' = -h + U*hadamard(c, s) + M*x", OUT),
@@ -100,7 +95,7 @@ def test_what_is_refused(lines, message):
         by_hand(lines, VECTORS, phi="erf")
 
 
-def test_ones_in_some_populations_are_refused():
+def test_ones_in_some_populations():
     half = sympy.Rational(1, 2)
     a, b = Population("a", half, "one"), Population("b", half)
     h, k = MatrixSymbol("ha", a.size, 1), MatrixSymbol("hb", b.size, 1)
@@ -112,5 +107,13 @@ def test_ones_in_some_populations_are_refused():
     states = (State(h, -h + m * x, population="a"), State(k, -k + f * x, population="b"))
     readout = z.T * phi(h) / N + q.T * phi(k) / N
     equations = Equations((*vectors, one), x, states, y, readout, populations=(a, b))
-    with pytest.raises(SpecError, match="a vector of ones in some of the populations"):
-        find_network(equations, nonlinearity("erf"), sympy.Rational(1, 20), sympy.Integer(1), "after_update")
+    network = find_network(equations, nonlinearity("erf"), sympy.Rational(1, 20), sympy.Integer(1), "after_update")
+    derivation, module = compiled(network)
+    assert {"m_one", "z_one", "one_one"} <= set(derivation.overlaps)
+    assert not any("f_one" in name or "q_one" in name for name in derivation.overlaps)
+    sigma = overlaps_of_weights(derivation, sample_weights(derivation, 20, 0.7, 0))
+    rng = np.random.default_rng(1)
+    trials = rng.standard_normal((2, 6, 1)), rng.standard_normal((2, 6, 1))
+    shifted = sigma + 1e-30j * np.eye(len(sigma))[: module.N_VISIBLE]
+    exact = np.imag(module.loss(shifted, trials)) / 1e-30
+    assert np.abs(module.loss_gradient(sigma, trials) - exact).max() <= 1e-12 * np.abs(exact).max()
