@@ -18,6 +18,7 @@ The modules in the order of the data, each stage reading the one before it:
     network         latents, fields, projections and read-out as data
     components      which states stay in the span of which vectors
     neuron_columns  columns of neurons, and their arithmetic
+    named_parts     fields, projections, gates and constants, each with its name
     span            the network that equations make
     architectures   low-rank networks by their sizes, as equations
     rules           learning rules, and the velocities that they need

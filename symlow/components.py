@@ -1,8 +1,9 @@
 """Which states stay in the span of which vectors.
 
-A state of neurons leaves the span if an activity phi(...) is a part of its equation, directly or through another state
-that has left it; else it stays in the span of the vectors that are parts of its equation, its initial state, and the
-states that are parts of it. (A projection (1/N) q^T phi(h) is a number in front of a vector: with it a state stays.)
+A state of neurons leaves the span if an activity phi(...) is a part of its equation or its initial state, directly or
+through another state that has left it; else it stays in the span of the vectors that are parts of its equation, its
+initial state, and the states that are parts of it. (A projection (1/N) q^T phi(h) is a number in front of a vector:
+with it a state stays.)
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Components:
             for name, state in self._states.items():
                 if state.population is None or name in outside:
                     continue
-                parts = set(self._parts(state.right))
+                parts = self._parts_of(state)
                 if "phi" in parts or parts & {f"state {other}" for other in outside}:
                     outside.add(name)
                     found = True
@@ -55,10 +56,7 @@ class Components:
         reached: dict[str, set[str]] = {}
         for name, state in self._states.items():
             if state.population is not None and name not in self.outside:
-                parts = set(self._parts(state.right))
-                if state.initial is not None:
-                    parts |= set(self._parts(state.initial))
-                reached[name] = parts
+                reached[name] = self._parts_of(state)
         for _ in reached:
             for parts in reached.values():
                 for other in reached:
@@ -69,6 +67,10 @@ class Components:
             for name, parts in reached.items()
         }
 
+    def _parts_of(self, state: State) -> set[str]:
+        starts = [] if state.initial is None else [state.initial]
+        return {part for expression in (state.right, *starts) for part in self._parts(expression)}
+
     def _parts(self, expression: MatrixExpr) -> Iterator[str]:
         """Give what a column of neurons, or a matrix that makes one, is made of: "vector u", "state h", "phi"."""
         if isinstance(expression, MatAdd):
@@ -76,7 +78,11 @@ class Components:
                 yield from self._parts(argument)
         elif isinstance(expression, MatMul):
             _, factors = expression.as_coeff_matrices()
-            yield from self._parts(next((f for f in factors if not isinstance(f, Identity)), factors[-1]))
+            first, *rest = [f for f in factors if not isinstance(f, Identity)] or factors[-1:]
+            for term in first.args if isinstance(first, MatAdd) and rest else ():
+                yield from self._parts(MatMul(term, *rest).doit())
+            if not (isinstance(first, MatAdd) and rest):
+                yield from self._parts(first)
         elif isinstance(expression, ElementwiseApplyFunction):
             if not is_phi(expression):
                 return

@@ -185,9 +185,18 @@ class Derivation:
         return lax_pairs(self.vector_fields) if self._conserves else ()
 
     @property
+    def moved_besides(self) -> str:
+        """What moves overlaps besides gradients, or aligned ones, with a verb: velocities, weight decay; or nothing."""
+        moving = ["velocities"] if self.rule.has_velocity else []
+        moving += ["weight decay"] if self.rule.weight_decay else []
+        return (
+            f"{' and '.join(moving)} {'moves' if moving == ['weight decay'] else 'move'} overlaps too" if moving else ""
+        )
+
+    @property
     def _conserves(self) -> bool:
-        """Whether gradients, or aligned ones, are all that moves overlaps: velocities do too, and weight decay."""
-        return not (self.rule.has_velocity or self.rule.weight_decay)
+        """Whether gradients, or aligned ones, are all that moves overlaps."""
+        return not self.moved_besides
 
     @cached_property
     def conserved(self) -> tuple[Invariant, ...]:

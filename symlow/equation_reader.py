@@ -26,7 +26,7 @@ from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from symlow.caret import error_at
 from symlow.equations import Equations, N, Population, State, Vector, check_names, phi
 from symlow.errors import SpecError, listing, nearest
-from symlow.parser import FUNCTIONS, MAX_DEPTH, MAX_LENGTH, MAX_NODES, X, parse_expression
+from symlow.parser import FUNCTIONS, MAX_DEPTH, MAX_DIGITS, MAX_LENGTH, MAX_NODES, X, parse_expression
 
 SMOOTH = ("sigmoid", "tanh", "erf", "exp", "sin", "cos", "softplus", "arctan", "sinh", "cosh", "arcsinh")
 """Functions that act on short columns entry by entry: the smooth ones of one argument."""
@@ -254,7 +254,7 @@ class _Expression:
             raise self._fail(node, f"more than {MAX_DEPTH} nested operations; write definitions")
         match node:
             case ast.Constant(value=value) if type(value) in (int, float):
-                return sympy.Rational(Fraction(self._source(node)))
+                return self._number(node)
             case ast.Name(id="N"):
                 return N
             case ast.Name(id=name):
@@ -293,6 +293,12 @@ class _Expression:
 
     def _source(self, node: ast.expr) -> str:
         return f"({self.text[self.start :]})"[node.col_offset : node.end_col_offset]
+
+    def _number(self, node: ast.expr) -> sympy.Rational:
+        mantissa, _, exponent = self._source(node).lower().partition("e")
+        if len(mantissa) > MAX_DIGITS or abs(int(exponent or 0)) > MAX_DIGITS:  # before a number is made of it
+            raise self._fail(node, f"a number of more than {MAX_DIGITS} digits; write a shorter one")
+        return sympy.Rational(Fraction(self._source(node)))
 
     def _name(self, node: ast.expr, name: str) -> MatrixExpr:
         if name in self.symbols:

@@ -1,7 +1,7 @@
 """The closure report: for each overlap why it is visible or invisible, and its equation term by term.
 
 A term of d sigma_ij/dt comes from one movement: learning moves a trained column i along another column k at the rate
--2 S_ik, and the overlap of k with j is what that movement adds to sigma_ij.
+-2 d_i S_ik, d_i being the rate of i, and the overlap of k with j is what that movement adds to sigma_ij.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def closure_report(derivation: Derivation) -> ClosureReport:
         f"The other {len(derivation.invisible)} are in none: loss-invisible.",
         f"Every right-hand side is a product of {gradients} and overlaps, so the system closes.",
         *_companions(derivation),
-        f"{flow} conserves, whatever the loss: {conserved or 'nothing in closed form'}.",
+        f"No conserved quantity is claimed, for {derivation.moved_besides}."
+        if derivation.moved_besides
+        else f"{flow} conserves, whatever the loss: {conserved or 'nothing in closed form'}.",
         *(f"{statement.validity.capitalize()}: {statement.text}" for statement in derivation.statements),
     )
     explanations = tuple(explain(derivation, name) for name in derivation.overlaps)

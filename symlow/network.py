@@ -11,14 +11,15 @@ but this value and assume no vector's name. :mod:`symlow.span` finds it from the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import sympy
-from sympy import ImmutableDenseMatrix, MatrixExpr, MatrixSymbol
+from sympy import ImmutableDenseMatrix, MatrixExpr, MatrixSymbol, ZeroMatrix
 
 from symlow.equations import Equations, Vector
+from symlow.errors import SpecError
 from symlow.nonlinearity import Nonlinearity
 
 
@@ -184,6 +185,27 @@ class Network:
             expressions += [expression for symbol in new if symbol in made_of for expression in made_of[symbol]]
         return frozenset(found)
 
+    def check(self) -> None:
+        """Raise :class:`SpecError` if the equations, which close, ask for what a time step does not compute."""
+        if self.reads_after_update and self.inputs in self.read:
+            raise SpecError(
+                f"network.readout: found {self.readout!r} with the input in the read-out, which at that time is not "
+                "yet known; accepted: 'before_update'"
+            )
+        if self.reads_after_update != self.gain_after_update and any(gate.symbol in self.read for gate in self.gates):
+            raise SpecError(
+                f"network.readout: found {self.readout!r} of gates; accepted: 'before_update', 'after_update'"
+            )
+        if isinstance(self.output_right, ZeroMatrix):
+            raise SpecError("the read-out is zero at all times; accepted: one of states that something drives")
+        active = [] if self.has_constant_gain else [p.symbol for p in self.projections if not p.linear]
+        for latent in self.latents:
+            if any(latent.initial.has(symbol) for symbol in (*active, *(gate.symbol for gate in self.gates))):
+                raise SpecError(
+                    f"the initial state of {latent.state}: found a projection of phi(...), or a function; accepted: "
+                    "vectors times numbers"
+                )
+
     @property
     def ones(self) -> tuple[str, ...]:
         """The vectors of ones, whose overlaps are means over neurons; none where vectors have mean zero."""
@@ -208,3 +230,19 @@ class Network:
     def gain_after_update(self) -> bool:
         """Whether the gain of the read-out is that of the updated state."""
         return self.readout == "after_update"
+
+
+def with_names(
+    equations: Equations, fields: Sequence[Field], projections: Sequence[Projection]
+) -> tuple[tuple[Field, ...], tuple[Projection, ...]]:
+    """Return fields and projections with names that tell the fields apart: populations where these do, else numbers."""
+    order = [population.name for population in equations.populations]
+    fields = sorted(fields, key=lambda known: order.index(known.population))
+    places = [known.population for known in fields]
+    numbers = [""] if len(places) == 1 else [str(number) for number in range(1, len(places) + 1)]
+    names = places if 1 < len(set(places)) == len(places) else numbers
+    named = tuple(replace(known, name=name) for known, name in zip(fields, names, strict=True))
+    return named, tuple(
+        projection if projection.linear else replace(projection, field=named[fields.index(projection.field)])
+        for projection in projections
+    )

@@ -13,6 +13,7 @@ import sympy
 from sympy import MatMul, MatrixExpr, ZeroMatrix
 
 from symlow.equations import N
+from symlow.errors import SpecError, listing
 from symlow.expressions import summands
 
 Key = TypeVar("Key", str, int)
@@ -87,3 +88,18 @@ def powers_of_size(columns: Iterable[MatrixExpr]) -> tuple[sympy.Expr, ...]:
     terms = [term for column in columns for term in summands(column)]
     numbers = [term.as_coeff_matrices()[0] if isinstance(term, MatMul) else sympy.Integer(1) for term in terms]
     return tuple(sorted({number.as_independent(N)[1] for number in numbers}, key=str))
+
+
+def without_size(span: Mapping[str, MatrixExpr], where: str) -> tuple[sympy.Expr, Mapping[str, MatrixExpr]]:
+    """Return the power of N that coefficients share, and coefficients without it.
+
+    Raises:
+        SpecError: if they do not share one; the message says ``where``.
+    """
+    powers = powers_of_size(span.values())
+    if len(powers) > 1:
+        raise SpecError(
+            f"{where}: found terms with {listing(map(str, powers))} that are read together; accepted: 1/N once for "
+            "each Q.T*..., or nowhere"
+        )
+    return powers[0], {name: scaled(1 / powers[0], coefficient) for name, coefficient in span.items()}

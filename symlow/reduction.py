@@ -253,10 +253,10 @@ class Reduction:
         """The columns among the nodes, by name."""
         return MappingProxyType({node.symbol.name: node for node in self.nodes if isinstance(node, Column)})
 
-    def _written_out(self, expression: MatrixExpr) -> MatrixExpr:
-        written = expression
+    def _written_out(self, expression: MatrixExpr, columns: Iterable[str]) -> MatrixExpr:
+        columns, written = tuple(columns), expression
         for projection in reversed(self.network.projections):  # later ones may contain earlier ones
-            if projection.symbol.name not in self.columns and written.has(projection.symbol):
+            if projection.symbol.name not in columns and written.has(projection.symbol):
                 written = written.subs(projection.symbol, self.projections[projection.symbol.name])
         # Terms may cancel, as h and 2 phi(h) do at the gain 1/2, and take what they contain with them.
         expanded = written if written == expression else written.expand().doit()
@@ -270,19 +270,19 @@ class Reduction:
         return MappingProxyType({latent.symbol.name: self._next(latent) for latent in self.network.latents})
 
     def _next(self, latent: Latent) -> MatrixExpr:
-        right = self._written_out(latent.right)
+        right = self._written_out(latent.right, self.columns)
         return right if latent.tau is None else latent.symbol + (DT / (latent.tau * TAU)) * right
 
     @cached_property
     def initial(self) -> Mapping[str, MatrixExpr]:
         """The latents at time 0 that are not zero, by name."""
-        starts = {latent.symbol.name: self._written_out(latent.initial) for latent in self.network.latents}
+        starts = {latent.symbol.name: self._written_out(latent.initial, ()) for latent in self.network.latents}
         return MappingProxyType({name: start for name, start in starts.items() if not isinstance(start, ZeroMatrix)})
 
     @cached_property
     def output(self) -> MatrixExpr:
         """The read-out in overlaps and latents."""
-        return self._written_out(self.network.output_right)
+        return self._written_out(self.network.output_right, self.columns)
 
     # What the output depends on -----------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ which close if r is never needed but through such readings. Whatever is neither 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import reduce
 from types import MappingProxyType
@@ -37,41 +37,21 @@ from sympy import (
 )
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
-from symlow.components import Components, is_phi
+from symlow.components import is_phi
 from symlow.equation_text import written
-from symlow.equations import Equations, N, State, entry_names
-from symlow.errors import ClosureError, SpecError, listing
-from symlow.network import Field, Gate, Latent, Network, Projection
-from symlow.neuron_columns import Neurons, plus, powers_of_size, scale, scaled
+from symlow.equations import Equations, State
+from symlow.errors import ClosureError, SpecError
+from symlow.named_parts import NamedParts, latent_symbol, names_of
+from symlow.network import Field, Latent, Network, with_names
+from symlow.neuron_columns import Neurons, plus, scale, scaled, without_size
 from symlow.nonlinearity import Nonlinearity
 
 _OF_THE_REDUCED_MODEL = re.compile("g|mu|Delta|dt|tau|alpha|[A-Za-z0-9]*bar")
 """Names of gains, statistics, constants and cotangents in the reduced model."""
 
 
-class _Analysis:
+class _Analysis(NamedParts):
     """The analysis of one set of equations."""
-
-    def __init__(self, equations: Equations, linear: bool) -> None:
-        self.equations = equations
-        self.linear = linear
-        self.states = {state.symbol.name: state for state in equations.states}
-        self.averages = equations.averages
-        # What is read is a sum over neurons; symbols stand for averages where the equations have these.
-        self.size = N if equations.averages else sympy.Integer(1)
-        self.fields: list[Field] = []
-        self.projections: dict[tuple[str, tuple[object, ...], bool], Projection] = {}
-        self.gates: dict[tuple[sympy.Expr, tuple[MatrixExpr, ...]], Gate] = {}
-        self.constants: dict[ImmutableDenseMatrix, MatrixSymbol] = {}
-        self.values: dict[str, Neurons | MatrixExpr] = {}
-        self.readings: dict[tuple[str, str], MatrixSymbol] = {}
-        self.where = ""
-        given = [equations.inputs, *(symbol for symbol, _ in equations.named), *(s.symbol for s in equations.states)]
-        self.taken = {name for symbol in given for name in _names(symbol)}
-        components = Components(equations, linear)
-        self.outside = components.outside
-        self.carriers = components.carriers
-        self.keys = components.keys
 
     # Values -------------------------------------------------------------------------------------------------------
 
@@ -99,7 +79,8 @@ class _Analysis:
             return self._applied(expression)
         if isinstance(expression, HadamardProduct):
             return self._gated_product(expression, list(expression.args))
-        if isinstance(expression, HadamardPower | MatPow):
+        power = isinstance(expression, HadamardPower) or (isinstance(expression, MatPow) and expression.shape == (1, 1))
+        if power and expression.exp.is_Integer and expression.exp > 0:
             return self._gated_product(expression, [expression.base] * int(expression.exp))
         if isinstance(expression, ZeroMatrix):
             return self._nothing(expression)
@@ -118,13 +99,20 @@ class _Analysis:
 
     def _product(self, product: MatMul) -> Neurons | MatrixExpr:
         number, factors = product.as_coeff_matrices()
+        if len(factors) > 1 and factors[-1].shape == (1, 1) and factors[-2].shape[1] == 1:
+            # (U V^T phi(h)) s: what stands left is a column, and s scales it
+            return scale(number, self._times(MatMul(*factors[:-1]), self.column(factors[-1])))
         value = self.value(factors[-1])
+        if isinstance(value, MatrixExpr) and value.shape == (1, 1) and len(factors) > 2:
+            return scale(number, self._times(MatMul(*factors[:-1]), value))  # (Q.T*phi(h))*s rather than Q.T*(phi(h)*s)
         for factor in reversed(factors[:-1]):
             value = self._applied_to(factor, value)
         return scale(number, value)
 
     def _applied_to(self, factor: MatrixExpr, value: Neurons | MatrixExpr) -> Neurons | MatrixExpr:
         """Return a matrix times a value."""
+        if isinstance(factor, MatAdd | MatMul) and factor.shape[1] == 1 and not isinstance(value, Neurons):
+            return self._times(factor, value)
         if isinstance(factor, MatAdd):
             return reduce(plus, [self._applied_to(argument, value) for argument in factor.args])
         if isinstance(factor, MatMul):
@@ -186,12 +174,12 @@ class _Analysis:
         if name in self.states:
             state = self.states[name]
             if state.population is None:
-                return _latent(name, symbol.shape[0])
+                return latent_symbol(name, symbol.shape[0])
             if name in self.outside:
                 return Neurons(state.population, states={name: sympy.Integer(1)})
             vectors = self.carriers[name]
             columns = {v: self.equations.vector(v).columns for v in vectors}
-            return Neurons(state.population, {v: _latent(self.keys[name, v], columns[v]) for v in vectors})
+            return Neurons(state.population, {v: latent_symbol(self.keys[name, v], columns[v]) for v in vectors})
         if name in self.equations.vector_symbols:
             return Neurons(self.equations.vector(name).population, {name: Identity(1)})
         raise self._refused(symbol, "it is used before its definition", "define it first")
@@ -231,21 +219,6 @@ class _Analysis:
             )
         return self._gate_product([value for value in values if isinstance(value, MatrixExpr)])
 
-    # What is named ------------------------------------------------------------------------------------------------
-
-    def _field(self, value: Neurons) -> int:
-        if not value.span:
-            raise SpecError(
-                f"{self.where}: phi acts on neurons that nothing drives, which stay at zero; write a vector in their "
-                "equation, such as M*x, or in their initial state"
-            )
-        found = Field("", value.population, self._in_order(value.span))
-        for coefficient in found.coefficients.values():
-            self._checked(coefficient)
-        if found not in self.fields:
-            self.fields.append(found)
-        return self.fields.index(found)
-
     def _reading(self, reader: str, value: Neurons | MatrixExpr, factor: MatrixExpr) -> MatrixExpr:
         if not isinstance(value, Neurons):
             raise self._refused(factor, "a vector reads columns of neurons", "write V.T before a state or phi")
@@ -253,7 +226,7 @@ class _Analysis:
         size = self.size
         total: MatrixExpr = ZeroMatrix(columns, 1)
         if value.span:
-            power, span = self._without_size(value.span)
+            power, span = without_size(value.span, self.where)
             read = Field("", value.population, self._in_order(span))
             total = total + scaled(size * power, self._projection(reader, read, linear=True))
         for position, number in value.activities.items():
@@ -261,84 +234,6 @@ class _Analysis:
         for name, number in value.states.items():
             total = total + scaled(size * number, self._state_reading(reader, name))
         return total.doit()
-
-    def _without_size(self, span: Mapping[str, MatrixExpr]) -> tuple[sympy.Expr, Mapping[str, MatrixExpr]]:
-        """Return coefficients without the power of N that they share, and that power."""
-        powers = powers_of_size(span.values())
-        if len(powers) > 1:
-            raise SpecError(
-                f"{self.where}: found terms with {listing(map(str, powers))} that are read together; accepted: 1/N "
-                "once for each Q.T*..., or nowhere"
-            )
-        return powers[0], {name: scaled(1 / powers[0], coefficient) for name, coefficient in span.items()}
-
-    def _in_order(self, span: Mapping[str, MatrixExpr]) -> Mapping[str, MatrixExpr]:
-        return MappingProxyType({v.name: span[v.name] for v in self.equations.vectors if v.name in span})
-
-    def _projection(self, reader: str, projected: Field, linear: bool) -> MatrixSymbol:
-        key = (reader, (projected.population, *projected.coefficients.items()), linear)
-        if key not in self.projections:
-            symbol = self._free_symbol(f"a_{reader}", self.equations.vector(reader).columns)
-            self.projections[key] = Projection(symbol, reader, projected, linear)
-        return self.projections[key].symbol
-
-    def _state_reading(self, reader: str, state: str) -> MatrixSymbol:
-        if (state, reader) not in self.readings:
-            key = reader if len(self.outside) == 1 and reader not in self.keys.values() else f"{reader}_{state}"
-            self.readings[state, reader] = _latent(key, self.equations.vector(reader).columns)
-        return self.readings[state, reader]
-
-    def _gate_product(self, values: list[MatrixExpr]) -> MatrixExpr:
-        """Return a product of columns, entry by entry, with numbers in front of the gate."""
-        if any(isinstance(value, ZeroMatrix) for value in values):
-            return ZeroMatrix(max(int(value.shape[0]) for value in values), 1)
-        number: sympy.Expr = sympy.Integer(1)
-        columns: list[MatrixExpr] = []
-        for value in values:
-            if isinstance(value, Identity):
-                continue
-            coefficient, factors = (
-                value.as_coeff_matrices() if isinstance(value, MatMul) else (sympy.Integer(1), [value])
-            )
-            number, columns = number * coefficient, [*columns, MatMul(*factors).doit()]
-        if len(columns) < 2:
-            return scaled(number, columns[0]) if columns else Identity(1)
-        variables = sympy.symbols(f"s1:{len(columns) + 1}")
-        return scaled(number, self._gate(sympy.Mul(*variables), tuple(zip(variables, columns, strict=True))))
-
-    def _gate(self, function: sympy.Expr, arguments: tuple[tuple[sympy.Symbol, MatrixExpr], ...]) -> MatrixSymbol:
-        sizes = {column.shape[0] for _, column in arguments} - {1} or {1}
-        if len(sizes) > 1:
-            found = listing(map(str, sorted(sizes)))
-            raise SpecError(f"{self.where}: a product of columns of {found} entries; accepted: equal numbers, or one")
-        names = sympy.symbols(f"s1:{len(arguments) + 1}")
-        function = function.xreplace(dict(zip((variable for variable, _ in arguments), names, strict=True)))
-        columns = tuple(
-            self._constant(sympy.ImmutableDenseMatrix(c)) if isinstance(c, ZeroMatrix | Identity) else c
-            for _, c in arguments
-        )
-        if any(column.has(N) for column in columns):
-            raise SpecError(
-                f"{self.where}: found N in the argument of a function; accepted: 1/N with each Q.T*..., no other N"
-            )
-        if (function, columns) not in self.gates:
-            symbol = self._free_symbol("w", max(sizes))
-            self.gates[function, columns] = Gate(symbol, function, tuple(zip(names, columns, strict=True)))
-        return self.gates[function, columns].symbol
-
-    def _constant(self, matrix: ImmutableDenseMatrix) -> MatrixSymbol:
-        if matrix not in self.constants:
-            self.constants[matrix] = MatrixSymbol(f"C_{len(self.constants) + 1}", *matrix.shape)
-        return self.constants[matrix]
-
-    def _free_symbol(self, name: str, entries: int) -> MatrixSymbol:
-        """Return a column with a name that neither a symbol nor an entry of one has yet, numbered if need be."""
-        symbol, number = MatrixSymbol(name, entries, 1), 1
-        while not self.taken.isdisjoint(_names(symbol)):
-            number += 1
-            symbol = MatrixSymbol(f"{name}{number}", entries, 1)
-        self.taken.update(_names(symbol))
-        return symbol
 
     def define(self, symbol: MatrixSymbol, meaning: MatrixExpr) -> None:
         """Evaluate a definition; a projection or gate that it is the first to mention gets its name.
@@ -351,18 +246,18 @@ class _Analysis:
         value = self.value(meaning)
         own = symbol != self.equations.output and not _OF_THE_REDUCED_MODEL.fullmatch(symbol.name)
         if isinstance(value, MatrixSymbol) and value not in known and own:
-            self.taken.difference_update(_names(value))
-            for key, projection in self.projections.items():
-                if projection.symbol == value:
-                    self.projections[key] = replace(projection, symbol=symbol)
-                    value = symbol
-            for place, gate in self.gates.items():
-                if gate.symbol == value:
-                    self.gates[place] = replace(gate, symbol=symbol)
-                    value = symbol
+            self.taken.difference_update(names_of(value))
+            if self._rename(value, symbol):
+                value = symbol
         self.values[symbol.name] = value
 
     # The network --------------------------------------------------------------------------------------------------
+
+    def run(self) -> tuple[Latent, ...]:
+        """Evaluate all equations and return the latents."""
+        for symbol, meaning in self.equations.named:
+            self.define(symbol, meaning)
+        return tuple(self.latents())
 
     def latents(self) -> Iterator[Latent]:
         """Give the latents of every state."""
@@ -380,18 +275,21 @@ class _Analysis:
                 yield self._read(name, reader)
 
     def _environment(self, name: str, state: State) -> Latent:
-        symbol = _latent(name, state.symbol.shape[0])
+        symbol = latent_symbol(name, state.symbol.shape[0])
         right = self._checked(self.column(state.right))
         return Latent(name, symbol, name, "", False, right, state.tau, ZeroMatrix(*symbol.shape))
 
     def _in_span(self, name: str, state: State) -> Iterator[Latent]:
         right = self.neurons(state.right)
+        assert not right.states
+        assert not right.activities
+        assert right.span.keys() <= set(self.carriers[name])
         initial = None if state.initial is None else self.neurons(state.initial)
         for vector in self.carriers[name]:
             key = self.keys[name, vector]
-            symbol = _latent(key, self.equations.vector(vector).columns)
+            symbol = latent_symbol(key, self.equations.vector(vector).columns)
             zero = ZeroMatrix(*symbol.shape)
-            start = zero if initial is None else initial.span.get(vector, zero)
+            start = zero if initial is None else self._checked(initial.span.get(vector, zero))
             yield Latent(
                 key, symbol, name, vector, False, self._checked(right.span.get(vector, zero)), state.tau, start
             )
@@ -405,14 +303,6 @@ class _Analysis:
         if state.initial is not None:
             start = self._checked(self._reading(reader, self.neurons(state.initial).scaled(size), factor))
         return Latent(symbol.name.removeprefix("kappa_"), symbol, name, reader, True, right, state.tau, start)
-
-    def _checked(self, right: MatrixExpr) -> MatrixExpr:
-        if right.has(N):
-            raise SpecError(
-                f"{self.where}: found a factor {'N' if not right.has(1 / N) else '1/N'} left over in {right}; "
-                "accepted: 1/N once for each Q.T*phi(...), or nowhere (linear networks)"
-            )
-        return right
 
     def _refused(self, term: MatrixExpr, why: str, mend: str) -> ClosureError:
         return ClosureError(f"{self.where}: the term {written(term, self.equations)} does not close: {why}; {mend}")
@@ -428,9 +318,7 @@ def find_network(
         SpecError: if something else is wrong with the equations, such as a missing 1/N.
     """
     analysis = _Analysis(equations, nonlinearity.is_linear)
-    for symbol, meaning in equations.named:
-        analysis.define(symbol, meaning)
-    latents = tuple(analysis.latents())
+    latents = analysis.run()
     analysis.where = "the read-out"
     output = analysis._checked(analysis.column(equations.output))
     if not nonlinearity.is_linear and not analysis.averages:
@@ -442,43 +330,10 @@ def find_network(
         tau,
         readout,
         latents,
-        *_with_names(analysis),
+        *with_names(equations, analysis.fields, tuple(analysis.projections.values())),
         gates=tuple(analysis.gates.values()),
         constants=MappingProxyType({symbol: matrix for matrix, symbol in analysis.constants.items()}),
         output_right=output,
     )
-    if network.reads_after_update and network.inputs in network.read:
-        raise SpecError(
-            f"network.readout: found {readout!r} with the input in the read-out, which at that time is not yet known; "
-            "accepted: 'before_update'"
-        )
-    if network.reads_after_update != network.gain_after_update and any(
-        gate.symbol in network.read for gate in network.gates
-    ):
-        raise SpecError(f"network.readout: found {readout!r} of gates; accepted: 'before_update', 'after_update'")
+    network.check()
     return network
-
-
-def _with_names(analysis: _Analysis) -> tuple[tuple[Field, ...], tuple[Projection, ...]]:
-    """Return fields and projections with names that tell the fields apart: populations where these do, else numbers."""
-    order = [population.name for population in analysis.equations.populations]
-    analysis.fields.sort(key=lambda known: order.index(known.population))
-    places = [known.population for known in analysis.fields]
-    numbers = [""] if len(places) == 1 else [str(number) for number in range(1, len(places) + 1)]
-    names = places if 1 < len(set(places)) == len(places) else numbers
-    fields = tuple(replace(known, name=name) for known, name in zip(analysis.fields, names, strict=True))
-    projections = tuple(
-        projection if projection.linear else replace(projection, field=fields[analysis.fields.index(projection.field)])
-        for projection in analysis.projections.values()
-    )
-    return fields, projections
-
-
-def _latent(key: str, entries: int) -> MatrixSymbol:
-    return MatrixSymbol(f"kappa_{key}", entries, 1)
-
-
-def _names(symbol: MatrixSymbol) -> tuple[str, ...]:
-    """Return the names that a symbol takes: its own, and those of its entries if they are few."""
-    short = isinstance(symbol.shape[0], int | sympy.Integer)
-    return (symbol.name, *(entry_names(symbol) if short else ()))

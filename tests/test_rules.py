@@ -502,3 +502,22 @@ def test_means_are_printed_as_means_in_every_population(rule, first):
         assert len(means) == len(d.network.vectors) - 2
         assert all(str(code.doprint(overlap.symbol)).startswith(r"\langle") for overlap in means)
         assert [v.name for v in d.network.vectors][-2:] == ["onea", "oneb"] or (first and not learning)
+
+
+@pytest.mark.parametrize(
+    ("learning", "what"),
+    [
+        ({"rule": "momentum"}, "velocities move overlaps too"),
+        ({"weight_decay": 0.1}, "weight decay moves overlaps too"),
+        ({"rule": "nesterov", "weight_decay": 0.1}, "velocities and weight decay move overlaps too"),
+    ],
+)
+def test_conserved_quantities_are_neither_claimed_nor_denied(learning, what):
+    """The signs of a Lax pair are there: what spoils it is the rule, not the visible overlaps."""
+    d = derived(learning)
+    assert d.conserved == ()
+    assert f"whatever the loss\n    nothing is claimed, for {what}" in str(d)
+    assert f"No conserved quantity is claimed, for {what}." in d.closure_report().summary
+    code = d.latex()
+    assert f"No conserved quantity is claimed, for {what}." in code
+    assert "There is no Lax pair" not in code

@@ -67,7 +67,7 @@ class Conserved:
 
     @property
     def frozen(self) -> list[str]:
-        """The overlaps that no gradient moves, cut where there are many; not that of the vector of ones, which is 1."""
+        """The overlaps that no gradient moves, cut where there are many; but squared norms of ones."""
         constant = [f"{name}_{name}" for name in self.derivation.network.ones]
         names = [i.name for i in self.derivation.conserved if i.kind == FROZEN and i.name not in constant]
         codes = [self.notation.doprint(self.derivation.symbols[name]) for name in names[:MOST_LISTED]]

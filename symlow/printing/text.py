@@ -239,7 +239,10 @@ def equations(derivation: Derivation) -> str:
         if len(moving) < len(overlaps):
             lines.append(f"    and {len(overlaps) - len(moving)} with velocities, which only steps move")
     lines += ["", *_rule(derivation), "", *_loss(derivation)]
-    lines += ["", f"Conserved by {'the' if aligned else 'gradient'} flow, whatever the loss"]
+    lines += [
+        "",
+        f"Conserved by {'the' if aligned or derivation.moved_besides else 'gradient'} flow, whatever the loss",
+    ]
     lines += [f"    {line}" for line in conserved(derivation)]
     lines += ["", "Validity"]
     lines += [f"    {statement.validity}: {statement.text}" for statement in derivation.statements]
@@ -262,6 +265,8 @@ def _rule(derivation: Derivation) -> Iterator[str]:
 
 def conserved(derivation: Derivation) -> tuple[str, ...]:
     """Return what gradient flow conserves: Lax pairs in matrix form, other closed forms by name."""
+    if derivation.moved_besides:
+        return (f"nothing is claimed, for {derivation.moved_besides}",)
     lines = [line for pair in derivation.lax_pairs for line in _lax_pair(pair)]
     of_pairs = {invariant.name for pair in derivation.lax_pairs for invariant in pair.invariants}
     others = [i for i in derivation.conserved if i.name not in of_pairs and i.kind != FROZEN]
