@@ -146,7 +146,9 @@ class Equations:
         self._check_entries(symbols)
         self._check_populations()
         for symbol, right, known in self._right_hand_sides():
-            unknown = sorted({s.name for s in right.atoms(MatrixSymbol)} - {s.name for s in known})
+            # A full matrix is let through: what does not close about it is said with its term (symlow.span).
+            full = {s for s in right.atoms(MatrixSymbol) if s.shape[0] == s.shape[1] and not s.shape[0].is_Integer}
+            unknown = sorted({s.name for s in right.atoms(MatrixSymbol) - full} - {s.name for s in known})
             if unknown:
                 accepted = listing(s.name for s in known)
                 raise SpecError(

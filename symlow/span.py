@@ -142,7 +142,7 @@ class _Analysis(NamedParts):
             return self._times(factor, value)
         if isinstance(factor, MatrixSymbol) and factor.shape[0] == factor.shape[1]:
             raise self._refused(
-                MatMul(factor, MatrixSymbol("(...)", factor.shape[1], 1)),
+                factor,
                 f"{factor.name} is a full matrix, whose image of the state is no combination of the vectors",
                 f"write it as a product of vectors of few columns, such as U*V.T/N in place of {factor.name}, or "
                 "simulate the network of neurons (symlow.simulate.FullNetwork)",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import sympy
@@ -117,3 +119,18 @@ def test_ones_in_some_populations():
     shifted = sigma + 1e-30j * np.eye(len(sigma))[: module.N_VISIBLE]
     exact = np.imag(module.loss(shifted, trials)) / 1e-30
     assert np.abs(module.loss_gradient(sigma, trials) - exact).max() <= 1e-12 * np.abs(exact).max()
+
+
+def test_a_full_matrix_is_named_with_what_to_do():
+    h, J = MatrixSymbol("h", N, 1), MatrixSymbol("J", N, N)
+    given = by_hand(("h' = -h + M*x", "y = Z.T*phi(h)/N"), (("m", 1, True), ("z", 1, True))).equations
+    state = State(h, given.states[0].right + J * phi(h))
+    message = r"the equation of h: the term J does not close: J is a full matrix.*write it as a product of vectors"
+    with pytest.raises(ClosureError, match=message):
+        find_network(
+            dataclasses.replace(given, states=(state,)),
+            nonlinearity("tanh"),
+            sympy.Rational(1, 20),
+            sympy.Integer(1),
+            "after_update",
+        )
