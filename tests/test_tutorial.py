@@ -72,7 +72,7 @@ def test_every_block_runs_and_prints_what_is_shown(tmp_path, monkeypatch):
                 pytest.fail(f"a block of {language}, which no test runs")
         if block["language"] != "python":
             assert printed == "", "the page does not show what Python prints"
-    assert languages.count("python") == languages.count("text") == 6
+    assert languages.count("python") == languages.count("text") == 7
     assert languages.count("console") == 7
 
 
