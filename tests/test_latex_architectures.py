@@ -339,8 +339,9 @@ def test_sums_have_no_number_of_neurons():
 
 def test_what_is_fed_back_is_told_from_the_output():
     text = document(derived("output feedback"))
-    assert r"with $\hat{y}(t)$ for the output at the latents of time $t$" in text
-    assert r"\left[-\kappa_{f}(t) + \hat{y}(t)\right]" in text
+    # What drives the state is seen at the latents of time t, the output at those of t + dt.
+    assert r"\left[-\kappa_{f}(t) + a_{z}(t)\right]" in text
+    assert r"y(t) &= g(\Delta(t+\mathrm{d}t))" in text
 
 
 def test_gates():
