@@ -59,7 +59,7 @@ The modules in the order of the data, each stage reading the one before it:
     reference       the reduced loss at 50 digits: the second oracle
     verify          the generated module against the full network, mpmath and complex steps
     plot            pictures of them
-    cli             the command line
+    cli             the command line, a module for each group of commands
 """
 
 from symlow import tasks

@@ -1,0 +1,147 @@
+"""Commands that print derivations: ``derive``, ``explain``, ``latex`` and ``generate``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from symlow.cli.terminal import Force, SpecFile, check_outputs, console, say
+from symlow.errors import FileError, SpecError, listing
+from symlow.files import write_whole
+
+if TYPE_CHECKING:
+    from symlow.explain import Explanation
+    from symlow.invariants.search import ConservedPolynomials
+
+
+def derive(spec: SpecFile) -> None:
+    """Print the network, its reduction and every overlap's equation.
+
+    Example: `symlow derive derivations/ger_barak_2026/rank1_linear.toml`
+    """
+    from symlow.views import derive_file
+
+    sys.stdout.write(f"{derive_file(spec)}\n")
+
+
+def explain(
+    spec: SpecFile,
+    overlap: Annotated[str | None, typer.Argument(help="Name of an overlap, such as v_u; default: all.")] = None,
+    invariants: Annotated[
+        int | None, typer.Option(metavar="K", help="Show instead all conserved polynomials up to degree K, proved.")
+    ] = None,
+) -> None:
+    """Say why each overlap is loss-visible or loss-invisible, and show its equation term by term.
+
+    Without OVERLAP also what follows: symmetries, what learning conserves and can reach. Takes
+    seconds, or with many overlaps a minute or two.
+
+    Example: `symlow explain derivations/ger_barak_2026/rank1_linear.toml v_u`
+    """
+    from symlow.views import derive_file
+
+    derivation = derive_file(spec)
+    if invariants is not None:
+        _print_invariants(derivation.invariants(invariants))
+        return
+    if overlap is not None:
+        _print_explanation(derivation.explain(overlap))
+        return
+    report = derivation.closure_report()
+    for sentence in report.summary:
+        say(sentence)
+    for explanation in report.explanations:
+        say("")
+        _print_explanation(explanation)
+    say("")
+    say("Structure, at generic overlaps:")
+    try:
+        for fact in derivation.structure:
+            say(f"  {fact.kind}: {fact.statement}")
+    except SpecError as error:  # all else is known without a module; this is not
+        say(f"  not known, for there is no generated module: {error}")
+
+
+def _print_invariants(found: ConservedPolynomials) -> None:
+    say(str(found))
+    for proof in dict.fromkeys(generator.proof.text for generator in found.generators):
+        names = [generator.name for generator in found.generators if generator.proof.text == proof]
+        say(f"Proof of {listing(names)}: {proof}.")
+
+
+def _print_explanation(explanation: Explanation) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    kind = "[bold green]loss-visible[/]" if explanation.visible else "[bold magenta]loss-invisible[/]"
+    console().print(f"[bold]{explanation.name}[/] = {escape(explanation.meaning)}: {kind}", highlight=False)
+    say(f"  {explanation.reason}")
+    if not explanation.terms:
+        say(f"  d {explanation.name}/dt = 0: no trained column of it is moved by a loss gradient")
+        return
+    say(f"  d {explanation.name}/dt is the sum of")
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    for term in explanation.terms:
+        table.add_row(escape(str(term.expression).replace("sigma_", "")), escape(term.reason))
+    console().print(table, highlight=False)
+
+
+def latex(
+    spec: SpecFile,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: print.")] = None,
+    fragment: Annotated[bool, typer.Option("--fragment", help="The equations alone, for \\\\input.")] = False,
+    scalars: Annotated[
+        bool | None, typer.Option("--scalars/--blocks", help="Print every scalar equation, or blocks only.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Write the derivation as a LaTeX document, or as a fragment for one's own.
+
+    Example: `symlow latex derivations/ger_barak_2026/rank1_linear.toml -o rank1.tex`
+    """
+    from symlow.views import derive_file
+
+    check_outputs([output], [spec], force)
+    text = derive_file(spec).latex(fragment, scalars)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        say(f"wrote {write_whole(output, text, force)}")
+
+
+def generate(
+    specs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SPEC]...", help="Specifications; default: all below derivations/.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of generated files.")] = Path("generated"),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is not up to date.")] = False,
+    force: Force = False,
+) -> None:
+    """Generate the NumPy module and the LaTeX document of specifications.
+
+    Specifications below derivations/ go to the same subfolders of the output folder; others go to it directly.
+
+    Example: `symlow generate derivations/ger_barak_2026/rank1_linear.toml`
+    """
+    from symlow.generate import SOURCES, differences, generated_files, specifications, write
+
+    if output.is_file():
+        raise FileError(f"{output}: is a file, expected a folder for generated files")
+    files = generated_files(specs or specifications(SOURCES), output)
+    if check:
+        difference = differences(files, output, complete=not specs)
+        if difference:
+            named = "".join(f" {spec}" for spec in specs or [])
+            sys.stdout.write(difference)
+            sys.stderr.write(f"generated files have drifted; mend them with: symlow generate{named} -o {output}\n")
+            raise typer.Exit(1)
+        say(f"{len(files)} generated files are up to date")
+        return
+    for file, fresh in write(files, force):
+        say(f"{'wrote' if fresh else 'up to date:'} {file.path}")
