@@ -62,18 +62,25 @@ The modules in the order of the data, each stage reading the one before it:
     cli             the command line, a module for each group of commands
 """
 
-from symlow import tasks
-from symlow.certificate import Certificate
-from symlow.drift import Drift, drift
-from symlow.dynamics import dynamics
-from symlow.equations import N, phi
-from symlow.errors import SymlowError
-from symlow.learn import LearningRun, learn
-from symlow.spec import Spec
-from symlow.stability import Stability, stability
-from symlow.verify import verify
-from symlow.version import __version__
-from symlow.views import DerivedSystem, derive
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+TYPE_CHECKING = False  # type checkers take the name as true; importing typing would be most of the time of an import
+if TYPE_CHECKING:
+    from symlow import tasks
+    from symlow.certificate import Certificate
+    from symlow.drift import Drift, drift
+    from symlow.dynamics import dynamics
+    from symlow.equations import N, phi
+    from symlow.errors import SymlowError
+    from symlow.learn import LearningRun, learn
+    from symlow.spec import Spec
+    from symlow.stability import Stability, stability
+    from symlow.verify import verify
+    from symlow.version import __version__
+    from symlow.views import DerivedSystem, derive
 
 __all__ = [
     "Certificate",
@@ -94,3 +101,57 @@ __all__ = [
     "tasks",
     "verify",
 ]
+
+_HOMES = {
+    "Certificate": "certificate",
+    "DerivedSystem": "views",
+    "Drift": "drift",
+    "LearningRun": "learn",
+    "N": "equations",
+    "Spec": "spec",
+    "Stability": "stability",
+    "SymlowError": "errors",
+    "__version__": "version",
+    "derive": "views",
+    "drift": "drift",
+    "dynamics": "dynamics",
+    "learn": "learn",
+    "phi": "equations",
+    "stability": "stability",
+    "verify": "verify",
+}
+"""The module of each name of the surface, imported when the name is first asked for: SymPy and SciPy take a second."""
+
+
+def __getattr__(name: str) -> object:
+    """Return a name of the surface, or a module of the package, which is imported when it is first asked for."""
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    if name in _HOMES:
+        value = getattr(import_module(f"symlow.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    if name.startswith("_") or not name.isidentifier() or find_spec(f"symlow.{name}") is None:
+        raise AttributeError(f"module 'symlow' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+    return import_module(f"symlow.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Surface(ModuleType):
+    """The package, in which a function is never hidden by the module of the same name that it stands in.
+
+    Importing ``symlow.learn`` ends with the import system binding the module to the package's attribute ``learn``,
+    whoever imports it and whenever. Only here can that be seen: ``__getattr__`` is not called for what is bound.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if _HOMES.get(name) == name and isinstance(value, ModuleType) and value.__name__ == f"symlow.{name}":
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Surface
