@@ -211,9 +211,12 @@ def test_wrong_shapes_are_named():
     x, y = np.zeros((3, 8, 2)), np.zeros((3, 8, 1))
     cases = [
         (lambda: module.loss(sigma[:-1], (x, y)), r"sigma: found shape \(14,\), expected \(\.\.\., 15\)"),
-        (lambda: module.loss(sigma, (x[..., :1], y)), r"x: found shape \(3, 8, 1\), expected \(batch, time, 2\)"),
-        (lambda: module.loss(sigma, (x, y[:, :4])), r"y: found shape \(3, 4, 1\), expected \(3, 8, 1\)"),
-        (lambda: module.loss(sigma, (x, y, y[0])), r"mask: found shape \(8, 1\), expected \(3, 8, 1\)"),
+        (
+            lambda: module.loss(sigma, (x[..., :1], y)),
+            r"x: found shape \(3, 8, 1\), expected \(.*batch, time, 2\)",
+        ),
+        (lambda: module.loss(sigma, (x, y[:, :4])), r"y: found shape \(3, 4, 1\), expected \(\.\.\., 3, 8, 1\)"),
+        (lambda: module.loss(sigma, (x, y, y[0])), r"mask: found shape \(8, 1\), expected \(\.\.\., 3, 8, 1\)"),
         (lambda: module.loss(sigma), "trials: expected"),
     ]
     for call, message in cases:

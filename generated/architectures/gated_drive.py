@@ -130,12 +130,13 @@ def overlaps_of(m, u, v, g, k, z):
 
 
 def outputs(sigma, x):
-    """Return the output of the reduced network for inputs x of shape (batch, time, 1).
+    """Return the output of the reduced network, shape (..., batch, time, 1); it starts at h(0) = 0.
 
-    Returns:
-        Shape (..., batch, time, 1); the network starts at h(0) = 0.
+    Args:
+        sigma: overlaps, shape (..., 45).
+        x: inputs, shape (..., batch, time, 1), with leading axes that broadcast with those of sigma.
     """
-    return np.moveaxis(_outputs(gram(sigma), _checked_input(x)), 0, -2)
+    return _in_chunks(_outputs_of_states, gram(sigma), (_checked_input(x),))
 
 
 def loss(sigma, trials=None):
@@ -143,9 +144,10 @@ def loss(sigma, trials=None):
 
     Args:
         sigma: overlaps, shape (..., 45).
-        trials: x of shape (batch, time, 1), y (batch, time, 1), and mask like y or None.
+        trials: x of shape (..., batch, time, 1), y (..., batch, time, 1), and mask like y or None,
+            with leading axes that broadcast with those of sigma.
     """
-    return _trial_loss(gram(sigma), *_checked_trials(trials))
+    return _in_chunks(_trial_loss, gram(sigma), _checked_trials(trials))
 
 
 def loss_gradient(sigma, trials=None):
@@ -181,17 +183,15 @@ def step(sigma, lr, trials=None):
 def loss_hessian(sigma, trials=None):
     """Return d2L/dsigma2 over VISIBLE, shape (..., 18, 18), symmetric to rounding.
 
-    By complex steps of loss_gradient, in one pass over all visible directions: no truncation error, and the memory that
-    loss_gradient takes for 18 complex states in place of each.
+    By complex steps of loss_gradient, over all visible directions: no truncation error.
 
     Args:
         sigma: real overlaps, shape (..., 45).
         trials: as in loss.
     """
     sigma = _checked_real(sigma)
-    directions = np.eye(N_VISIBLE, len(OVERLAPS)).reshape((N_VISIBLE,) + (1,) * (sigma.ndim - 1) + (-1,))
-    gradients = loss_gradient(sigma + 1j * _COMPLEX_STEP * directions, trials)
-    return np.moveaxis(np.imag(gradients) / _COMPLEX_STEP, 0, -2)
+    shifted = sigma[..., None, :] + 1j * _COMPLEX_STEP * np.eye(N_VISIBLE, len(OVERLAPS))
+    return np.imag(loss_gradient(shifted, _for_each_direction(trials))) / _COMPLEX_STEP
 
 
 def jacobian(sigma, trials=None):
@@ -216,6 +216,11 @@ def jacobian(sigma, trials=None):
     return _transposed((half + _transposed(half))[..., _ROWS, _COLUMNS])
 
 
+def _for_each_direction(trials):
+    """Return trials with an axis of length 1 in front of the batch, in step with the axis of directions of overlaps."""
+    return tuple(array[..., None, :, :, :] for array in _checked_trials(trials))
+
+
 def _checked_real(sigma):
     sigma = _checked(sigma)
     if sigma.dtype.kind == "c":
@@ -225,7 +230,7 @@ def _checked_real(sigma):
 
 def _symmetric_gradient(Sigma, trials):
     """Return S: S_ij = (1/2) dL/dsigma_ij off the diagonal, S_ii = dL/dsigma_ii, zero where invisible."""
-    Sigma_bar = _trial_adjoint(Sigma, *_checked_trials(trials))
+    Sigma_bar = _in_chunks(_trial_adjoint, Sigma, _checked_trials(trials))
     return (Sigma_bar + _transposed(Sigma_bar)) / 2
 
 
@@ -238,11 +243,53 @@ ALPHA = DT / TAU
 # The output at step t reads kappa[t + _READ], and what follows from the state at t + _GAIN.
 _READ = 1
 _GAIN = 1
+# States are worked through in chunks, in which an array over time of all latents has at most this many bytes (or those
+# of one state, if they are more). A pass holds some ten such arrays at once, whatever the number of states. With fewer
+# bytes the interpreter takes most of the time of the loops; with more the cost of a state no longer falls.
+_CHUNK = 2**22
 
 
-def _over_time(Sigma, x):
-    """Return inputs with time first, shape (time, ..., batch, N_INPUTS), to broadcast over the axes of Sigma."""
-    return np.swapaxes(x, 0, 1).reshape((x.shape[1],) + (1,) * (Sigma.ndim - 2) + (x.shape[0], N_INPUTS))
+def _in_chunks(function, Sigma, trials, *options):
+    """Return function(Sigma, *trials, *options), the leading axes of Sigma and trials broadcast, in chunks of states.
+
+    The function maps Sigma of shape (..., N_COLUMNS, N_COLUMNS) and trials with time first, shape (time, ..., batch,
+    entries) with as many axes in between, to an array with the leading axes of Sigma.
+    """
+    lead = _lead(Sigma, trials)
+    Sigma = np.broadcast_to(Sigma, lead + Sigma.shape[-2:])
+    states, (batch, steps) = int(np.prod(lead)), trials[0].shape[-3:-1]
+    chunk = max(1, _CHUNK // max(1, batch * (steps + 1) * N_LATENTS * Sigma.dtype.itemsize))
+    if states <= chunk:
+        return function(Sigma, *(_over_time(array, len(lead)) for array in trials), *options)
+    found = []
+    for start in range(0, states, chunk):
+        at = np.unravel_index(np.arange(start, min(start + chunk, states)), lead)
+        found.append(function(Sigma[at], *(_over_time(_chosen(array, lead, at), 1) for array in trials), *options))
+    found = np.concatenate(found)
+    return found.reshape(lead + found.shape[1:])
+
+
+def _chosen(array, lead, at):
+    """Return the trials of the states at some places in the leading axes; those that all states share once."""
+    shape = array.shape[-3:]
+    shared = all(length == 1 for length in array.shape[:-3])
+    return array.reshape(shape) if shared else np.broadcast_to(array, lead + shape)[at]
+
+
+def _lead(Sigma, trials):
+    """Return the leading axes of Sigma and trials, broadcast."""
+    shapes = [Sigma.shape[:-2], *(array.shape[:-3] for array in trials)]
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(
+            f"trials: found leading axes {shapes[1:]}, expected ones that broadcast with those of sigma, {shapes[0]}"
+        ) from None
+
+
+def _over_time(array, axes):
+    """Return an array (..., batch, time, entries) as (time, ..., batch, entries), with that many axes in between."""
+    return np.moveaxis(array.reshape((1,) * (axes + 3 - array.ndim) + array.shape), -2, 0).copy()
 
 
 def _latents(Sigma, x):
@@ -297,17 +344,18 @@ def _readout(Sigma, x, kappa_m, kappa_u):
 
 def _outputs(Sigma, x):
     """Return the outputs, shape (time, ..., batch, N_OUTPUTS)."""
-    x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
     return _readout(Sigma, x, *latents)
 
 
+def _outputs_of_states(Sigma, x):
+    """Return the outputs, shape (..., batch, time, N_OUTPUTS)."""
+    return np.moveaxis(_outputs(Sigma, x), 0, -2)
+
+
 def _error(output, y, mask):
     """Return the errors, shape (time, ..., batch, N_OUTPUTS), and the weights of their squares, which broadcast."""
-    shape = (y.shape[1],) + (1,) * (output.ndim - 3) + (y.shape[0], N_OUTPUTS)
-    error = output - np.swapaxes(y, 0, 1).reshape(shape)
-    weight = np.ones(shape) if mask is None else np.swapaxes(mask, 0, 1).reshape(shape)
-    return error, FACTOR * DT / y.shape[0] * weight
+    return output - y, FACTOR * DT / y.shape[-2] * mask
 
 
 def _trial_loss(Sigma, x, y, mask):
@@ -318,7 +366,6 @@ def _trial_loss(Sigma, x, y, mask):
 
 def _trial_adjoint(Sigma, x, y, mask):
     """Return dL/dSigma with each visible block once, by backpropagation through the latents."""
-    x = _over_time(Sigma, x)
     latents = _latents(Sigma, x)
     kappa_m, kappa_u = latents
     steps = len(x)
@@ -401,19 +448,22 @@ def _dot(left, right):
 
 def _checked_input(x):
     x = np.asarray(x, dtype=float)
-    if x.ndim != 3 or x.shape[-1] != N_INPUTS:
-        raise ValueError(f"x: found shape {x.shape}, expected (batch, time, {N_INPUTS})")
+    if x.ndim < 3 or x.shape[-1] != N_INPUTS:
+        raise ValueError(f"x: found shape {x.shape}, expected (..., batch, time, {N_INPUTS})")
     return x
 
 
 def _checked_trials(trials):
+    """Return x, y and mask as arrays of at least 3 axes; a mask of ones for none."""
     if trials is None or len(trials) not in (2, 3):
         raise ValueError("trials: expected (x, y, mask) or (x, y)")
     x, y = _checked_input(trials[0]), np.asarray(trials[1], dtype=float)
-    mask = None if len(trials) == 2 or trials[2] is None else np.asarray(trials[2], dtype=float)
-    expected = (*x.shape[:2], N_OUTPUTS)
+    batch, steps = x.shape[-3:-1]
+    given = np.ones((batch, steps, N_OUTPUTS)) if len(trials) == 2 or trials[2] is None else trials[2]
+    mask = np.asarray(given, dtype=float)
     for name, array in (("y", y), ("mask", mask)):
-        if array is not None and array.shape != expected:
+        if array.shape[-3:] != (batch, steps, N_OUTPUTS):
+            expected = f"(..., {batch}, {steps}, {N_OUTPUTS})"
             raise ValueError(f"{name}: found shape {array.shape}, expected {expected}: the batch and time of x")
     return x, y, mask
 
