@@ -5,16 +5,14 @@ from __future__ import annotations
 import importlib.abc
 import importlib.util
 import linecache
-import re
-import textwrap
-from collections.abc import Iterable
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import jinja2
 
+from symlow.codegen.layout import code, in_docstring, prose, together, unpacked, wrapped
 from symlow.codegen.lowering import lower, number
-from symlow.codegen.trials import mentioned
+from symlow.codegen.statements import mentioned
 from symlow.derivation import Derivation
 from symlow.errors import check_name
 from symlow.printing.rules import rule_equations
@@ -23,8 +21,6 @@ from symlow.spec import FORMAT
 from symlow.version import MARK, __version__
 
 BACKENDS = ("numpy",)
-WIDTH = 120
-"""The widest line of generated code."""
 
 
 def source(derivation: Derivation, backend: str = "numpy") -> str:
@@ -55,8 +51,8 @@ def render(template: str, **values: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"wrapped": _wrapped, "docstring": _in_docstring, "code": _code, "prose": _prose}
-    environment.filters |= {"number": number, "unpacked": _unpacked, "together": _together}
+    environment.filters |= {"wrapped": wrapped, "docstring": in_docstring, "code": code, "prose": prose}
+    environment.filters |= {"number": number, "unpacked": unpacked, "together": together}
     environment.tests["mentioned"] = mentioned
     return environment.get_template(template).render(**values)
 
@@ -92,86 +88,3 @@ class _TextLoader(importlib.abc.ExecutionLoader):
 
     def is_package(self, fullname: str) -> bool:
         return False
-
-
-def _in_docstring(text: str) -> str:
-    """Return a user's text so that it can neither end the docstring that it stands in nor be read as an escape."""
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _code(line: str, indent: int) -> str:
-    """Return a statement in lines of bounded width, broken before the signs of its right-hand side."""
-    if indent + len(line) <= WIDTH:
-        return line
-    match = re.match(r"return |.*? \+?= ", line)
-    head = match.group() if match else ""
-    inner = "\n".join(_broken(line[len(head) :], indent + 4))
-    return f"{head}(\n{inner}\n{' ' * indent})"
-
-
-def _broken(code: str, indent: int) -> list[str]:
-    """Return an expression in lines of bounded width: one for each summand, and brackets opened where that is wide."""
-    lines = []
-    for term in _summands(code):
-        text = " " * indent + term
-        opening = [position for position, character in enumerate(text) if character == "("]
-        groups = [(start, _closing(text, start)) for start in opening]
-        groups = [(start, end) for start, end in groups if len(_summands(text[start + 1 : end])) > 1]
-        if len(text) <= WIDTH or not groups:
-            lines.append(text)
-        else:
-            start, end = groups[0]
-            lines += [text[: start + 1], *_broken(text[start + 1 : end], indent + 4), " " * indent + text[end:]]
-    return lines
-
-
-def _closing(text: str, start: int) -> int:
-    """Return where the bracket that opens at ``start`` closes."""
-    depth = 0
-    for position in range(start, len(text)):
-        depth += {"(": 1, ")": -1}.get(text[position], 0)
-        if depth == 0:
-            return position
-    raise ValueError(f"unbalanced brackets in {text!r}")
-
-
-def _summands(code: str) -> list[str]:
-    """Split code before the signs that stand in no brackets; summands after the first keep theirs."""
-    parts, depth, start = [], 0, 0
-    for position, character in enumerate(code):
-        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(character, 0)
-        if depth == 0 and code.startswith((" + ", " - "), position):
-            parts.append(code[start:position])
-            start = position + 1
-    return [*parts, code[start:]]
-
-
-def _unpacked(names: Iterable[str], lines: Iterable[str]) -> str:
-    """Return names as the target of an assignment, ``_`` for those that no line mentions."""
-    lines = tuple(lines)
-    return _together([name if mentioned(name, lines) else "_" for name in names])
-
-
-def _together(names: Iterable[str]) -> str:
-    """Return names as a tuple in a function, in brackets and several lines if it is long."""
-    names = tuple(names)
-    text = f"{names[0]}," if len(names) == 1 else ", ".join(names)
-    return text if len(text) < WIDTH - 50 else f"(\n{_filled(text, 8)},\n    )"
-
-
-def _filled(text: str, indent: int) -> str:
-    margin = " " * indent
-    return textwrap.fill(text, WIDTH, initial_indent=margin, subsequent_indent=margin, break_long_words=False)
-
-
-def _prose(line: str, indent: int) -> str:
-    """Return a line of text in lines of bounded width, those after the first indented."""
-    return textwrap.fill(line, WIDTH - 4, subsequent_indent=" " * indent, break_long_words=False)
-
-
-def _wrapped(items: Iterable[object], indent: int = 4, width: int = 116) -> str:
-    """Join items with commas in lines of bounded width."""
-    text = ", ".join(repr(item) if isinstance(item, str) else str(item) for item in items)
-    text = text.replace("'", '"')
-    margin = " " * indent
-    return textwrap.fill(text, width, initial_indent=margin, subsequent_indent=margin, break_long_words=False)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import sympy
 
 from symlow.codegen.numpy_rows import Rows, in_product
+from symlow.codegen.statements import Statement
 from symlow.codegen.terms import Chain, Term, split, turned
 
 
@@ -41,24 +42,24 @@ class Loop:
         live: names that the loop makes.
         inside: how to print in the loop, at the time ``t``.
         outside: how to print before the loop, for all times.
-        before: lines before the loop.
-        body: lines of the loop.
+        before: statements before the loop.
+        body: statements of the loop.
     """
 
     live: frozenset[str]
     inside: Rows
     outside: Rows
-    before: list[str] = field(default_factory=list)
-    body: list[str] = field(default_factory=list)
+    before: list[Statement] = field(default_factory=list)
+    body: list[Statement] = field(default_factory=list)
     _known: dict[str, str] = field(default_factory=dict)
 
-    def assign(self, target: str, terms: Iterable[Term], operator: str = "=", extra: Iterable[str] = ()) -> None:
+    def assign(self, target: str, terms: Iterable[Term], adds: bool = False, extra: Iterable[str] = ()) -> None:
         """Add ``target = terms + extra`` to the body, with all that is known before taken out of the terms."""
         fixed, moving = split(terms, self.live)
         parts = [self._fixed(fixed)] if fixed else []
         parts += self._inner_products([term for term in moving if term.dots])
         parts += self._products([term for term in moving if not term.dots])
-        self.body.append(f"{target} {operator} {' + '.join([*parts, *extra]) or '0.0'}")
+        self.body.append(Statement.to(target, " + ".join([*parts, *extra]) or "0.0", adds))
 
     def _fixed(self, terms: tuple[Term, ...]) -> str:
         code = self.outside.total(terms)
@@ -161,5 +162,5 @@ class Loop:
         if code not in self._known:
             name = f"fixed_{len(self._known) + 1}"
             self._known[code] = name
-            self.before.append(f"{name} = {code}")
+            self.before.append(Statement(name, code))
         return self._known[code]

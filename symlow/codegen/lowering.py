@@ -193,7 +193,7 @@ class Lowered:
     def needs_scipy(self) -> bool:
         """Whether a gain contains a function that NumPy lacks."""
         lines = (*self.trials.loop, *self.trials.state, *(function.expression for function in self.gains))
-        return bool(self.mixtures) or any("erf(" in line for line in lines)
+        return bool(self.mixtures) or any("erf(" in str(line) for line in lines)
 
     @property
     def mixtures(self) -> tuple[Mixture, ...]:

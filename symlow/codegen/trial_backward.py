@@ -11,6 +11,7 @@ import sympy
 from symlow.backward import Cotangents
 from symlow.codegen.loop import Loop
 from symlow.codegen.numpy_rows import Rows, in_product
+from symlow.codegen.statements import Statement
 from symlow.codegen.terms import Term
 from symlow.codegen.trial_names import ALPHA, TrialNames, gate_code
 from symlow.reduction import Column
@@ -34,17 +35,17 @@ class _Bar:
 class TrialBackward(TrialNames):
     """The backward pass of one derivation."""
 
-    def _slopes(self) -> Iterator[str]:
+    def _slopes(self) -> Iterator[Statement]:
         for one in self.reduction.statistics_of:
             arguments = self._arguments(one)
             for symbol in one.definitions:
                 plain = symbol.name.removesuffix(f"_{one.field.name}") if one.field.name else symbol.name
-                yield f"g_{symbol.name} = _g_{plain}({arguments})"
+                yield Statement(f"g_{symbol.name}", f"_g_{plain}({arguments})")
         for name, (gate, _, slope) in self._gate_slopes.items():
             column = self.reduction.columns[gate]
             rows = self._rows("now" if gate in self._with_inputs else "")
             codes = {variable: rows.names[self._plain_name(argument)] for variable, argument in column.arguments}
-            yield f"{name} = {gate_code(slope, codes)}"
+            yield Statement(name, gate_code(slope, codes))
 
     def _bars(self, direct: Cotangents) -> Iterator[_Bar]:
         """Give the cotangents of gains, statistics and columns in the order in which they can be computed.
@@ -99,22 +100,22 @@ class TrialBackward(TrialNames):
     def _sum(self, rows: Rows, terms: tuple[Term, ...], through: Iterable[tuple[str, str, bool]]) -> str:
         return " + ".join([*([rows.total(terms)] if terms else []), *self._through(rows, through)])
 
-    def _output_back(self) -> Iterator[str]:
+    def _output_back(self) -> Iterator[Statement]:
         direct = self.backward.output
         rows, at_gain = self._rows("read"), self._rows("at")
         bars = list(self._bars(direct))
         for bar in bars:
-            yield f"{rows.names[f'{bar.name}bar']} = {self._sum(rows, bar.terms, bar.through)}"
+            yield Statement(rows.names[f"{bar.name}bar"], self._sum(rows, bar.terms, bar.through))
         present = [bar.name for bar in bars]
         for key in self.backward.recurrent:
             if key in direct.latents:
-                yield f"kappa_{key}_bar[read] += {rows.total(self._terms(direct.latents[key]))}"
+                yield Statement(f"kappa_{key}_bar", rows.total(self._terms(direct.latents[key])), "read", adds=True)
         sources = [part for name, part in self._parts.items() if name in present]
         for key in self.backward.recurrent:
             terms = self._passed_to_latent(sources, key)
             through = self._gates_to_latent(key, present)
             if terms or through:
-                yield f"kappa_{key}_bar[at] += {self._sum(at_gain, tuple(terms), through)}"
+                yield Statement(f"kappa_{key}_bar", self._sum(at_gain, tuple(terms), through), "at", adds=True)
 
     @cached_property
     def _parts(self) -> Mapping[str, Cotangents]:
@@ -134,15 +135,14 @@ class TrialBackward(TrialNames):
             rows = self._rows("now", **names)
             bar, moment = f"kappa_{recurrent[0]}_bar", "[t]" if self._varies(statements) else ""
             *before, (_, terms, through) = statements
-            loop.before += [f"lambda_{recurrent[0]} = 1.0"]
-            loop.before += [f"{target} = {self._sum(rows, terms, through)}" for target, terms, through in before]
-            loop.before += [f"passed = {self._sum(rows, terms, through)}"]
-            loop.body += [f"{bar}[t] += passed{moment} * {bar}[t + 1]"]
+            loop.before += [Statement(f"lambda_{recurrent[0]}", "1.0")]
+            loop.before += [Statement.to(target, self._sum(rows, terms, through)) for target, terms, through in before]
+            loop.before += [Statement("passed", self._sum(rows, terms, through))]
+            loop.body += [Statement(bar, f"passed{moment} * {bar}[t + 1]", "t", adds=True)]
             return loop
-        loop.body += [f"lambda_{key} = kappa_{key}_bar[t + 1]" for key in recurrent]
+        loop.body += [Statement(f"lambda_{key}", f"kappa_{key}_bar[t + 1]") for key in recurrent]
         for target, terms, through in statements:
-            operator = "+=" if target.endswith("[t]") else "="
-            loop.assign(target, terms, operator, self._through(loop.inside, through))
+            loop.assign(target, terms, target.endswith("[t]"), self._through(loop.inside, through))
         return loop
 
     def _varies(self, statements: Iterable[tuple[str, tuple[Term, ...], tuple[tuple[str, str, bool], ...]]]) -> bool:
@@ -175,21 +175,22 @@ class TrialBackward(TrialNames):
             if moved or through:
                 yield f"kappa_{key}_bar[t]", tuple(moved), tuple(through)
 
-    def _step_back(self) -> Iterator[str]:
+    def _step_back(self) -> Iterator[Statement]:
         rows = self._step_rows()
         in_output = {bar.name for bar in self._bars(self.backward.output)}
         for bar in self._bars(self.backward.step):
-            yield f"{rows.names[f'{bar.name}bar']} = {self._sum(rows, bar.terms, bar.through)}"
+            yield Statement(rows.names[f"{bar.name}bar"], self._sum(rows, bar.terms, bar.through))
         for bar in self._bars(self.backward.step):
             code = self.columns.get(bar.name, bar.name)
             if bar.name not in in_output or bar.name not in self._parts:
                 continue
             if bar.name in self._with_inputs:
-                yield f"{code}_total = {code}_bar + {code}_step"
+                yield Statement(f"{code}_total", f"{code}_bar + {code}_step")
             else:
-                yield f"{code}_total = np.zeros((steps + 1, *{code}_bar.shape[1:]), {code}_bar.dtype)"
-                yield f"{code}_total[at] = {code}_bar"
-                yield f"{code}_total[now] += {code}_step"
+                zeros = f"np.zeros((steps + 1, *{code}_bar.shape[1:]), {code}_bar.dtype)"
+                yield Statement(f"{code}_total", zeros)
+                yield Statement(f"{code}_total", f"{code}_bar", "at")
+                yield Statement(f"{code}_total", f"{code}_step", "now", adds=True)
 
     def _step_rows(self) -> Rows:
         bars = [f"{name}bar" for name in (*self.statistics, *self.gains, *self.columns)]
@@ -211,8 +212,8 @@ class TrialBackward(TrialNames):
                 yield self._step_rows(), part
         yield self._rows("", "[:1]"), self.backward.initial
 
-    def _blocks(self) -> Iterator[tuple[str, str, str]]:
-        """Give for each visible block where it stands in Sigma, and its cotangent summed over time and batch."""
+    def _blocks(self) -> Iterator[Statement]:
+        """Give the cotangent of each visible block, summed over time and batch."""
         places = list(self._places())
         for (a, b), symbol in self.reduction.index.blocks.items():
             sums: list[str] = []
@@ -220,7 +221,7 @@ class TrialBackward(TrialNames):
                 if symbol.name in cotangents.blocks:
                     sums += self._summed(rows, self._terms(cotangents.blocks[symbol.name]))
             if sums:
-                yield f"P_{a.upper()}", f"P_{b.upper()}", " + ".join(sums)
+                yield Statement("Sigma_bar", " + ".join(sums), f"..., P_{a.upper()}, P_{b.upper()}")
 
     def _summed(self, rows: Rows, terms: tuple[Term, ...]) -> Iterator[str]:
         """Give sums over time and batch of outer products, those with the same row together."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from symlow.codegen.loop import Loop
+from symlow.codegen.statements import Statement
 from symlow.codegen.trial_names import TrialNames, gate_code
 from symlow.reduction import Column, Statistics
 
@@ -12,9 +13,9 @@ from symlow.reduction import Column, Statistics
 class TrialForward(TrialNames):
     """The forward pass of one derivation."""
 
-    def _start(self, key: str) -> str:
+    def _start(self, key: str) -> Statement:
         name = self.latents[key]
-        return f"{name}[0] = {self._rows().total(self._terms(self.reduction.initial[name]))}"
+        return Statement(name, self._rows().total(self._terms(self.reduction.initial[name])), "0")
 
     def _driven_loop(self, driven: tuple[str, ...]) -> Loop:
         columns = [column for name, column in self.reduction.columns.items() if name not in self.backward.moving]
@@ -28,7 +29,7 @@ class TrialForward(TrialNames):
             loop.assign(f"{self.latents[key]}[t + 1]", self._terms(self.reduction.step[self.latents[key]]))
         return loop
 
-    def _driven_columns(self) -> Iterator[str]:
+    def _driven_columns(self) -> Iterator[Statement]:
         """Give the columns that are functions of the input alone, at all times."""
         if any(name in self.backward.moving for name in self.columns) or self.backward.recurrent:
             for name, column in self.reduction.columns.items():
@@ -45,7 +46,7 @@ class TrialForward(TrialNames):
         }
         outside = self._rows("now", **{n: f"{c}" for n, c in self.columns.items() if n not in moving})
         loop = Loop(live, self._rows("t", **names), outside)
-        loop.body += [f"{name}_t = {name}[t]" for name in recurrent]
+        loop.body += [Statement(f"{name}_t", f"{name}[t]") for name in recurrent]
         for node in self.reduction.nodes if recurrent else ():
             if isinstance(node, Statistics):
                 for symbol, expression in node.definitions.items():
@@ -64,19 +65,19 @@ class TrialForward(TrialNames):
         else:
             names = loop.inside.names
             codes = {variable: names[self._plain_name(argument)] for variable, argument in column.arguments}
-            loop.body.append(f"{target} = {gate_code(column.function, codes)}")
+            loop.body.append(Statement(target, gate_code(column.function, codes)))
 
-    def _column_line(self, column: Column, moment: str) -> str:
+    def _column_line(self, column: Column, moment: str) -> Statement:
         target, rows = self.columns[column.symbol.name], self._rows(moment)
         if column.right is not None:
-            return f"{target} = {rows.total(self._terms(column.right))}"
+            return Statement(target, rows.total(self._terms(column.right)))
         codes = {variable: rows.names[self._plain_name(argument)] for variable, argument in column.arguments}
-        return f"{target} = {gate_code(column.function, codes)}"
+        return Statement(target, gate_code(column.function, codes))
 
-    def _gain_lines(self, node: Statistics) -> Iterator[str]:
+    def _gain_lines(self, node: Statistics) -> Iterator[Statement]:
         arguments = self._arguments(node)
         for gain in node.gains:
-            yield f"{self.backward.gain_symbols[gain].name} = _{gain.func.__name__}({arguments})"
+            yield Statement(self.backward.gain_symbols[gain].name, f"_{gain.func.__name__}({arguments})")
 
     def _known_names(self) -> Iterator[str]:
         for node in self.reduction.nodes:
@@ -86,7 +87,7 @@ class TrialForward(TrialNames):
                 yield from (symbol.name for symbol in node.definitions)
                 yield from (self.backward.gain_symbols[gain].name for gain in node.gains)
 
-    def _state(self) -> Iterator[str]:
+    def _state(self) -> Iterator[Statement]:
         """Give statistics, gains and columns at all times, or at those of the steps where they contain the input."""
         for node in self.reduction.nodes:
             if isinstance(node, Column):
@@ -94,5 +95,5 @@ class TrialForward(TrialNames):
                 continue
             for symbol, expression in node.definitions.items():
                 rows = self._rows("now" if symbol.name in self._with_inputs else "")
-                yield f"{symbol.name} = {rows.total(self._terms(expression))}"
+                yield Statement(symbol.name, rows.total(self._terms(expression)))
             yield from self._gain_lines(node)

@@ -1,4 +1,4 @@
-"""Lowering of trials: the reduced dynamics stepped through time, forwards and backwards, as lines of NumPy code.
+"""Lowering of trials: the reduced dynamics stepped through time, forwards and backwards, as statements.
 
 Forwards only the recurrent latents are stepped in a loop with everything else known before it; all statistics,
 gains, columns and read-outs follow for all times at once. Backwards only the cotangents of the recurrent latents are,
@@ -7,10 +7,9 @@ and those of the blocks of Sigma are sums over time of outer products, that is m
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
+from symlow.codegen.statements import Statement, mentioned
 from symlow.codegen.trial_backward import TrialBackward
 from symlow.codegen.trial_forward import TrialForward
 from symlow.derivation import Derivation
@@ -18,71 +17,66 @@ from symlow.derivation import Derivation
 
 @dataclass(frozen=True)
 class TrialCode:
-    """Lines of the functions that step trials through time.
+    """Statements of the functions that step trials through time.
 
     Attributes:
         driven: keys of the latents that are functions of the input alone, in order.
         recurrent: keys of the others.
-        driven_start: lines that set driven latents at time 0, where they are not zero.
-        driven_before: lines before the loop of the driven latents.
-        driven_loop: lines in it.
-        start: lines that set recurrent latents at time 0, where they are not zero.
-        loop_before: lines before the forward loop.
-        loop: lines in it.
+        driven_start: statements that set driven latents at time 0, where they are not zero.
+        driven_before: statements before the loop of the driven latents.
+        driven_loop: statements in it.
+        start: statements that set recurrent latents at time 0, where they are not zero.
+        loop_before: statements before the forward loop.
+        loop: statements in it.
         known: names of statistics, gains and columns, in order.
-        state: lines that give them at all times.
-        slopes: lines that give the derivatives of gains and gates.
+        state: statements that give them at all times.
+        slopes: statements that give the derivatives of gains and gates.
         output: the read-out, an expression.
         output_needs: which of the known names the read-out contains.
-        output_back: lines from the output's cotangent to latents, statistics, gains and columns.
-        back_before: lines before the backward loop.
-        back_loop: lines in it.
+        output_back: statements from the output's cotangent to latents, statistics, gains and columns.
+        back_before: statements before the backward loop.
+        back_loop: statements in it.
         back_to: the first time that the backward loop does not reach.
-        step_back: lines that add what the steps pass to gains, statistics and columns, for all times.
-        blocks: for each visible block of Sigma, its columns of P and the terms of its cotangent.
+        step_back: statements that add what the steps pass to gains, statistics and columns, for all times.
+        blocks: statements that give the cotangent of each visible block of Sigma.
     """
 
     driven: tuple[str, ...]
     recurrent: tuple[str, ...]
-    driven_start: tuple[str, ...]
-    driven_before: tuple[str, ...]
-    driven_loop: tuple[str, ...]
-    start: tuple[str, ...]
-    loop_before: tuple[str, ...]
-    loop: tuple[str, ...]
+    driven_start: tuple[Statement, ...]
+    driven_before: tuple[Statement, ...]
+    driven_loop: tuple[Statement, ...]
+    start: tuple[Statement, ...]
+    loop_before: tuple[Statement, ...]
+    loop: tuple[Statement, ...]
     known: tuple[str, ...]
-    state: tuple[str, ...]
-    slopes: tuple[str, ...]
+    state: tuple[Statement, ...]
+    slopes: tuple[Statement, ...]
     output: str
     output_needs: tuple[str, ...]
-    output_back: tuple[str, ...]
-    back_before: tuple[str, ...]
-    back_loop: tuple[str, ...]
+    output_back: tuple[Statement, ...]
+    back_before: tuple[Statement, ...]
+    back_loop: tuple[Statement, ...]
     back_to: int
-    step_back: tuple[str, ...]
-    blocks: tuple[tuple[str, str, str], ...]
+    step_back: tuple[Statement, ...]
+    blocks: tuple[Statement, ...]
 
     @property
-    def loops(self) -> tuple[str, ...]:
-        """The lines that step latents."""
+    def loops(self) -> tuple[Statement, ...]:
+        """The statements that step latents."""
         return (*self.start, *self.driven_start, *self.driven_before, *self.driven_loop, *self.loop_before, *self.loop)
 
     @property
-    def backwards(self) -> tuple[str, ...]:
-        """The lines of the backward pass."""
-        sums = (expression for _, _, expression in self.blocks)
+    def backwards(self) -> tuple[Statement | str, ...]:
+        """The statements of the backward pass, and the names whose shapes it reads."""
         shapes = (f"kappa_{key}" for key in self.recurrent)
-        return (*shapes, *self.slopes, *self.output_back, *self.back_before, *self.back_loop, *self.step_back, *sums)
+        lines = (*self.slopes, *self.output_back, *self.back_before, *self.back_loop, *self.step_back, *self.blocks)
+        return (*shapes, *lines)
 
     @property
     def needs_ones(self) -> bool:
         """Whether a cotangent is a plain sum."""
         return mentioned("_ONE", self.backwards)
-
-
-def mentioned(name: str, lines: Iterable[str]) -> bool:
-    """Whether a name stands in one of the lines."""
-    return any(re.search(rf"\b{name}\b", line) for line in lines)
 
 
 class TrialLowering(TrialForward, TrialBackward):
