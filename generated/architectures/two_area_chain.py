@@ -311,17 +311,6 @@ def _chosen(array, lead, at):
     return array.reshape(shape) if shared else np.broadcast_to(array, lead + shape)[at]
 
 
-def _lead(Sigma, trials):
-    """Return the leading axes of Sigma and trials, broadcast."""
-    shapes = [Sigma.shape[:-2], *(array.shape[:-3] for array in trials)]
-    try:
-        return np.broadcast_shapes(*shapes)
-    except ValueError:
-        raise ValueError(
-            f"trials: found leading axes {shapes[1:]}, expected ones that broadcast with those of sigma, {shapes[0]}"
-        ) from None
-
-
 def _over_time(array, axes):
     """Return an array (..., batch, time, entries) as (time, ..., batch, entries), with that many axes in between."""
     return np.moveaxis(array.reshape((1,) * (axes + 3 - array.ndim) + array.shape), -2, 0).copy()
@@ -509,6 +498,17 @@ def _summed(left, right):
 def _dot(left, right):
     """Return the inner product of rows, with one entry left in the last axis."""
     return np.sum(left * right, axis=-1, keepdims=True)
+
+
+def _lead(Sigma, trials):
+    """Return the leading axes of Sigma and trials, broadcast."""
+    shapes = [Sigma.shape[:-2], *(array.shape[:-3] for array in trials)]
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(
+            f"trials: found leading axes {shapes[1:]}, expected ones that broadcast with those of sigma, {shapes[0]}"
+        ) from None
 
 
 def _checked_input(x):

@@ -20,7 +20,7 @@ from symlow.printing.text import gain_equations, network_equations
 from symlow.spec import FORMAT
 from symlow.version import MARK, __version__
 
-BACKENDS = ("numpy",)
+BACKENDS = ("numpy", "numba")
 
 
 def source(derivation: Derivation, backend: str = "numpy") -> str:
@@ -31,7 +31,8 @@ def source(derivation: Derivation, backend: str = "numpy") -> str:
     """
     check_name(backend, BACKENDS, "backend")
     return render(
-        f"{backend}.py.jinja",
+        "numpy.py.jinja",
+        backend=backend,
         module=lower(derivation),
         network_equations=network_equations(derivation.network),
         gain_equations=gain_equations(derivation),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import sympy
 from sympy import MatAdd, MatrixExpr, MatrixSymbol
 
+from symlow.codegen.kernels import KernelCode, lower_kernels
 from symlow.codegen.numpy_functions import SMALLEST_VARIANCE, GainFunction, gain_functions
 from symlow.codegen.numpy_printer import NumpyMatrixPrinter
 from symlow.codegen.trials import TrialCode, lower_trials
@@ -116,6 +117,7 @@ class Lowered:
         gains: the gains as functions.
         constants: matrices of numbers in the equations, by name, as rows of numbers.
         trials: the code of trials.
+        kernels: the code of trials as kernels.
         read: offset of the latents that the output reads.
         gain_at: offset of the state whose gain it has.
         factor: code of the factor of the loss.
@@ -135,6 +137,7 @@ class Lowered:
     gains: tuple[GainFunction, ...]
     constants: tuple[tuple[str, str], ...]
     trials: TrialCode
+    kernels: KernelCode
     read: int
     gain_at: int
     factor: str
@@ -196,6 +199,17 @@ class Lowered:
         return bool(self.mixtures) or any("erf(" in str(line) for line in lines)
 
     @property
+    def needs_erf(self) -> bool:
+        """Whether kernels contain the error function, in gains, gates or tables of sigmoids."""
+        lines = (*self.kernels.forward, *self.kernels.backward, *(function.expression for function in self.gains))
+        return bool(self.mixtures) or any("erf(" in str(line) for line in lines)
+
+    @property
+    def calls_gains(self) -> bool:
+        """Whether kernels call functions of gains, which else are written out."""
+        return any(gain.form is None or gain.at_zero for gain in self.gains)
+
+    @property
     def mixtures(self) -> tuple[Mixture, ...]:
         """The tables of sigmoids that gains contain."""
         return self.gains[0].mixtures if self.gains else ()
@@ -225,6 +239,7 @@ def lower(derivation: Derivation) -> Lowered:
         gains=gain_functions(reduction),
         constants=tuple((symbol.name, _rows(matrix)) for symbol, matrix in network.constants.items()),
         trials=lower_trials(derivation),
+        kernels=lower_kernels(derivation),
         read=1 if network.reads_after_update else 0,
         gain_at=1 if network.gain_after_update else 0,
         factor=number(loss.factor),

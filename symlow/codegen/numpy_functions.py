@@ -36,6 +36,7 @@ class GainFunction:
         series: its series over all variances, if that is how it is evaluated.
         pieces: its series on pieces, if that is how it is evaluated.
         mixtures: the tables of sigmoids that its expression contains.
+        form: the closed form itself, in mu and Delta, where it contains none of these.
     """
 
     name: str
@@ -46,6 +47,7 @@ class GainFunction:
     series: Series | None = None
     pieces: PiecewiseSeries | None = None
     mixtures: tuple[Mixture, ...] = ()
+    form: sympy.Expr | None = None
 
 
 class NumpyFunctionPrinter(PythonCodePrinter):
@@ -180,7 +182,7 @@ def _printed(
     code = str(NumpyFunctionPrinter({MU: MU.name, DELTA: DELTA.name}).doprint(form))
     if not form.has(DELTA, MU):
         code += " + 0 * Delta"  # of the shape of the statistics
-    return GainFunction(name, arguments, meaning, code, _at_zero(form), mixtures=tables)
+    return GainFunction(name, arguments, meaning, code, _at_zero(form), mixtures=tables, form=None if tables else form)
 
 
 def _at_zero(form: sympy.Expr) -> str:
