@@ -411,12 +411,15 @@ def _latents(Sigma, x):
     kappa_u_c = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     # Known before the loop: all that is the same for every state of the recurrent latents.
     fixed_1 = ALPHA * (kappa_m_h[now] * Sigma[..., P_M, P_V])
-    fixed_2 = (1 - ALPHA) + ALPHA * Sigma[..., P_U, P_V]
-    for t in range(steps):
-        kappa_u_h_t = kappa_u_h[t]
-        kappa_u_c_t = kappa_u_c[t]
-        kappa_u_h[t + 1] = fixed_1[t] + -0.5 * ALPHA * kappa_u_c_t + kappa_u_h_t * fixed_2
-        kappa_u_c[t + 1] = 0.2 * ALPHA * kappa_u_h_t + (1 - 0.2 * ALPHA) * kappa_u_c_t
+    act_1_kappa_u_c = _matrices([-0.5 * ALPHA, (1 - 0.2 * ALPHA)], Sigma, 1, 1)
+    act_1_kappa_u_h = _matrices([(1 - ALPHA) + ALPHA * Sigma[..., P_U, P_V], 0.2 * ALPHA], Sigma, 1, 1)
+    forms_1 = _buffer(kappa_u_h, 1, 2)
+    form_1_1, form_1_2 = forms_1
+    for kappa_u_h_t, kappa_u_c_t, kappa_u_h_next, kappa_u_c_next, fixed_1_t in zip(kappa_u_h[:-1], kappa_u_c[:-1], kappa_u_h[1:], kappa_u_c[1:], fixed_1):
+        np.multiply(kappa_u_c_t, act_1_kappa_u_c, forms_1)
+        forms_1 += kappa_u_h_t * act_1_kappa_u_h
+        np.add(form_1_1, fixed_1_t, kappa_u_h_next)
+        np.positive(form_1_2, kappa_u_c_next)
     return kappa_m_h, kappa_u_h, kappa_m_c, kappa_u_c
 
 
@@ -475,6 +478,16 @@ def _trial_adjoint(Sigma, x, y, mask):
     Sigma_bar[..., P_V, P_M] = _summed(ALPHA * kappa_u_h_bar[1:], kappa_m_h[now])
     Sigma_bar[..., P_V, P_U] = _summed(ALPHA * kappa_u_h_bar[1:], kappa_u_h[now])
     return Sigma_bar
+
+
+def _buffer(kappa, width, *stack):
+    """Return an array for values of that many entries at one time, or a stack of them."""
+    return np.empty((*stack, *kappa.shape[1:-1], width), kappa.dtype)
+
+
+def _matrices(parts, Sigma, rows, width):
+    """Return the matrices of forms, shape (forms, ..., rows, width)."""
+    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
 
 
 def _summed(left, right):

@@ -369,28 +369,31 @@ def _latents(Sigma, x):
     fixed_5 = Sigma[..., P_U, P_U]
     fixed_6 = 2 * Sigma[..., P_U, P_B]
     fixed_7 = ALPHA * (Sigma[..., P_B, P_Z] + x * Sigma[..., P_M, P_Z])
-    fixed_8 = ALPHA * Sigma[..., P_U, P_Z]
-    fixed_9 = Sigma[..., P_ONE, P_Z]
-    fixed_10 = ALPHA * (Sigma[..., P_B, P_V] + x * Sigma[..., P_M, P_V])
-    fixed_11 = ALPHA * Sigma[..., P_U, P_V]
-    fixed_12 = Sigma[..., P_ONE, P_V]
-    for t in range(steps):
-        kappa_z_t = kappa_z[t]
-        kappa_v_t = kappa_v[t]
-        mu = fixed_1[t] + kappa_v_t * fixed_2
-        Delta = fixed_3[t] + (fixed_4[t] + kappa_v_t * fixed_5) * kappa_v_t + -mu**2 + kappa_v_t * fixed_6
+    fixed_8 = Sigma[..., P_ONE, P_Z]
+    fixed_9 = ALPHA * (Sigma[..., P_B, P_V] + x * Sigma[..., P_M, P_V])
+    fixed_10 = Sigma[..., P_ONE, P_V]
+    known_1 = _stacked([fixed_7, None, fixed_9, None], kappa_z, 1)
+    act_1_kappa_v = _matrices([ALPHA * Sigma[..., P_U, P_Z], 0.0, ALPHA * Sigma[..., P_U, P_V], (1 - ALPHA)], Sigma, 1, 1)
+    act_1_kappa_z = _matrices([0.0, (1 - ALPHA), 0.0, 0.0], Sigma, 1, 1)
+    forms_1 = _buffer(kappa_z, 1, 4)
+    form_1_1, form_1_2, form_1_3, form_1_4 = forms_1
+    part_1 = _buffer(kappa_z, 1)
+    for kappa_z_t, kappa_v_t, kappa_z_next, kappa_v_next, known_1_t, fixed_1_t, fixed_3_t, fixed_4_t in zip(kappa_z[:-1], kappa_v[:-1], kappa_z[1:], kappa_v[1:], known_1, fixed_1, fixed_3, fixed_4):
+        np.multiply(kappa_v_t, act_1_kappa_v, forms_1)
+        forms_1 += kappa_z_t * act_1_kappa_z
+        forms_1 += known_1_t
+        mu = fixed_1_t + kappa_v_t * fixed_2
+        Delta = fixed_3_t + (fixed_4_t + kappa_v_t * fixed_5) * kappa_v_t + -mu**2 + kappa_v_t * fixed_6
         g = _g(mu, Delta)
         phibar = _phibar(mu, Delta)
-        kappa_z[t + 1] = (
-            g * (fixed_7[t] + kappa_v_t * fixed_8)
-            + (1 - ALPHA) * kappa_z_t
-            + (-ALPHA * g * mu + ALPHA * phibar) * fixed_9
-        )
-        kappa_v[t + 1] = (
-            g * (fixed_10[t] + kappa_v_t * fixed_11)
-            + (1 - ALPHA) * kappa_v_t
-            + (-ALPHA * g * mu + ALPHA * phibar) * fixed_12
-        )
+        np.multiply(form_1_1, g, kappa_z_next)
+        np.multiply(fixed_8, (-ALPHA * g * mu + ALPHA * phibar), part_1)
+        kappa_z_next += part_1
+        kappa_z_next += form_1_2
+        np.multiply(form_1_3, g, kappa_v_next)
+        np.multiply(fixed_10, (-ALPHA * g * mu + ALPHA * phibar), part_1)
+        kappa_v_next += part_1
+        kappa_v_next += form_1_4
     return kappa_z, kappa_v
 
 
@@ -535,6 +538,25 @@ def _trial_adjoint(Sigma, x, y, mask):
     Sigma_bar[..., P_U, P_U] = _summed(Delta_step * kappa_v[now], kappa_v[now])
     Sigma_bar[..., P_B, P_B] = _summed(Delta_step, _ONE)
     return Sigma_bar
+
+
+def _buffer(kappa, width, *stack):
+    """Return an array for values of that many entries at one time, or a stack of them."""
+    return np.empty((*stack, *kappa.shape[1:-1], width), kappa.dtype)
+
+
+def _stacked(parts, kappa, width):
+    """Return the known parts of forms for all times, shape (time, forms, ..., batch, width); zero for None."""
+    known = np.zeros((len(kappa) - 1, len(parts), *kappa.shape[1:-1], width), kappa.dtype)
+    for k, part in enumerate(parts):
+        if part is not None:
+            known[:, k] = part
+    return known
+
+
+def _matrices(parts, Sigma, rows, width):
+    """Return the matrices of forms, shape (forms, ..., rows, width)."""
+    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
 
 
 def _summed(left, right):

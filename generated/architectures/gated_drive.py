@@ -293,18 +293,16 @@ def _latents(Sigma, x):
     fixed_4 = Sigma[..., P_U, P_K]
     fixed_5 = Sigma[..., P_M, P_V]
     fixed_6 = Sigma[..., P_U, P_V]
-    for t in range(steps):
-        kappa_m_t = kappa_m[t]
-        kappa_u_t = kappa_u[t]
+    for kappa_m_t, kappa_u_t, kappa_m_next, kappa_u_next, x_t in zip(kappa_m[:-1], kappa_u[:-1], kappa_m[1:], kappa_u[1:], x):
         col_a_g = kappa_m_t * fixed_1 + kappa_u_t @ fixed_2
         col_gate = 0.5 * np.tanh(0.5 * col_a_g) + 0.5
         col_a_k = kappa_m_t * fixed_3 + kappa_u_t @ fixed_4
         col_open = 0.5 * np.tanh(0.5 * col_a_k) + 0.5
         col_a = kappa_m_t * fixed_5 + kappa_u_t @ fixed_6
         col_w = col_a * col_gate
-        col_w3 = x[t] * col_open
-        kappa_m[t + 1] = ALPHA * col_w3 + (1 - ALPHA) * kappa_m_t
-        kappa_u[t + 1] = ALPHA * col_w + (1 - ALPHA) * kappa_u_t
+        col_w3 = x_t * col_open
+        np.positive((ALPHA * col_w3 + (1 - ALPHA) * kappa_m_t), kappa_m_next)
+        np.positive((ALPHA * col_w + (1 - ALPHA) * kappa_u_t), kappa_u_next)
     return kappa_m, kappa_u
 
 

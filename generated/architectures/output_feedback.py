@@ -370,6 +370,8 @@ _READ = 1
 # of one state, if they are more). A pass holds some ten such arrays at once, whatever the number of states. With fewer
 # bytes the interpreter takes most of the time of the loops; with more the cost of a state no longer falls.
 _CHUNK = 2**22
+# Rows of fewer numbers are worked through in blocks of time: there operations cost more than arithmetic.
+_FEW = 2**11
 
 
 def _in_chunks(function, Sigma, trials, *options):
@@ -409,23 +411,22 @@ def _latents(Sigma, x):
     lead, steps, batch = Sigma.shape[:-2], len(x), x.shape[-2]
     now = slice(0, steps)
     kappa_m = np.zeros((steps + 1, *x.shape[1:-1], 1))
-    fixed_1 = ALPHA * x
-    for t in range(steps):
-        kappa_m[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_m[t]
+    kappa_m[1:] = ALPHA * x
+    _accumulate(kappa_m, 1 - ALPHA)
     kappa_u = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     kappa_f = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     # Known before the loop: all that is the same for every state of the recurrent latents.
     fixed_1 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V])
-    fixed_2 = (1 - ALPHA) + ALPHA * Sigma[..., P_U, P_V]
-    fixed_3 = ALPHA * Sigma[..., P_F, P_V]
-    fixed_4 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_Z])
-    fixed_5 = (1 - ALPHA) + ALPHA * Sigma[..., P_F, P_Z]
-    fixed_6 = ALPHA * Sigma[..., P_U, P_Z]
-    for t in range(steps):
-        kappa_u_t = kappa_u[t]
-        kappa_f_t = kappa_f[t]
-        kappa_u[t + 1] = fixed_1[t] + kappa_u_t * fixed_2 + kappa_f_t * fixed_3
-        kappa_f[t + 1] = fixed_4[t] + kappa_f_t * fixed_5 + kappa_u_t * fixed_6
+    fixed_2 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_Z])
+    act_1_kappa_u = _matrices([(1 - ALPHA) + ALPHA * Sigma[..., P_U, P_V], ALPHA * Sigma[..., P_U, P_Z]], Sigma, 1, 1)
+    act_1_kappa_f = _matrices([ALPHA * Sigma[..., P_F, P_V], (1 - ALPHA) + ALPHA * Sigma[..., P_F, P_Z]], Sigma, 1, 1)
+    forms_1 = _buffer(kappa_u, 1, 2)
+    form_1_1, form_1_2 = forms_1
+    for kappa_u_t, kappa_f_t, kappa_u_next, kappa_f_next, fixed_1_t, fixed_2_t in zip(kappa_u[:-1], kappa_f[:-1], kappa_u[1:], kappa_f[1:], fixed_1, fixed_2):
+        np.multiply(kappa_u_t, act_1_kappa_u, forms_1)
+        forms_1 += kappa_f_t * act_1_kappa_f
+        np.add(form_1_1, fixed_1_t, kappa_u_next)
+        np.add(form_1_2, fixed_2_t, kappa_f_next)
     return kappa_m, kappa_u, kappa_f
 
 
@@ -494,6 +495,38 @@ def _trial_adjoint(Sigma, x, y, mask):
     Sigma_bar[..., P_V, P_U] = _summed(ALPHA * kappa_u_bar[1:], kappa_u[now])
     Sigma_bar[..., P_V, P_F] = _summed(ALPHA * kappa_u_bar[1:], kappa_f[now])
     return Sigma_bar
+
+
+def _accumulate(rows, factors):
+    """Add factors[t] * rows[t] to rows[t + 1], one after the other in time, in place.
+
+    Where rows are short, blocks of about sqrt(time) rows are worked through at once, then joined: fewer operations.
+    """
+    steps, factors = len(rows) - 1, np.asarray(factors)
+    factors = factors.reshape((1,) * (rows.ndim - factors.ndim) + factors.shape)
+    factors = np.broadcast_to(factors, (steps, *factors.shape[1:]))
+    length = round(steps**0.5) if rows[:1].size < _FEW else steps
+    blocks = steps // length if length else 0
+    if blocks > 1:
+        inner = rows[1 : 1 + blocks * length].reshape(blocks, length, *rows.shape[1:])
+        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:]).copy()
+        for k in range(1, length):
+            inner[:, k] += passed[:, k] * inner[:, k - 1]
+            passed[:, k] *= passed[:, k - 1]
+        for k in range(blocks):
+            inner[k] += passed[k] * rows[k * length]
+    for t in range(blocks * length if blocks > 1 else 0, steps):
+        rows[t + 1] += factors[t] * rows[t]
+
+
+def _buffer(kappa, width, *stack):
+    """Return an array for values of that many entries at one time, or a stack of them."""
+    return np.empty((*stack, *kappa.shape[1:-1], width), kappa.dtype)
+
+
+def _matrices(parts, Sigma, rows, width):
+    """Return the matrices of forms, shape (forms, ..., rows, width)."""
+    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
 
 
 def _summed(left, right):

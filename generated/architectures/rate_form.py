@@ -393,16 +393,22 @@ def _latents(Sigma, x):
     fixed_2 = 2 * (x * Sigma[..., P_M, P_U])
     fixed_3 = Sigma[..., P_U, P_U]
     fixed_4 = ALPHA * (x * Sigma[..., P_M, P_Z])
-    fixed_5 = ALPHA * Sigma[..., P_U, P_Z]
-    fixed_6 = ALPHA * (x * Sigma[..., P_M, P_V])
-    fixed_7 = ALPHA * Sigma[..., P_U, P_V]
-    for t in range(steps):
-        kappa_z_t = kappa_z[t]
-        kappa_v_t = kappa_v[t]
-        Delta = fixed_1[t] + (fixed_2[t] + kappa_v_t * fixed_3) * kappa_v_t
+    fixed_5 = ALPHA * (x * Sigma[..., P_M, P_V])
+    known_1 = _stacked([None, fixed_4, None, fixed_5], kappa_z, 1)
+    act_1_kappa_z = _matrices([(1 - ALPHA), 0.0, 0.0, 0.0], Sigma, 1, 1)
+    act_1_kappa_v = _matrices([0.0, ALPHA * Sigma[..., P_U, P_Z], (1 - ALPHA), ALPHA * Sigma[..., P_U, P_V]], Sigma, 1, 1)
+    forms_1 = _buffer(kappa_z, 1, 4)
+    form_1_1, form_1_2, form_1_3, form_1_4 = forms_1
+    for kappa_z_t, kappa_v_t, kappa_z_next, kappa_v_next, known_1_t, fixed_1_t, fixed_2_t in zip(kappa_z[:-1], kappa_v[:-1], kappa_z[1:], kappa_v[1:], known_1, fixed_1, fixed_2):
+        np.multiply(kappa_z_t, act_1_kappa_z, forms_1)
+        forms_1 += kappa_v_t * act_1_kappa_v
+        forms_1 += known_1_t
+        Delta = fixed_1_t + (fixed_2_t + kappa_v_t * fixed_3) * kappa_v_t
         g = _g(Delta)
-        kappa_z[t + 1] = (1 - ALPHA) * kappa_z_t + g * (fixed_4[t] + kappa_v_t * fixed_5)
-        kappa_v[t + 1] = (1 - ALPHA) * kappa_v_t + g * (fixed_6[t] + kappa_v_t * fixed_7)
+        np.multiply(form_1_2, g, kappa_z_next)
+        kappa_z_next += form_1_1
+        np.multiply(form_1_4, g, kappa_v_next)
+        kappa_v_next += form_1_3
     return kappa_z, kappa_v
 
 
@@ -499,6 +505,25 @@ def _trial_adjoint(Sigma, x, y, mask):
     Sigma_bar[..., P_M, P_M] = _summed(Delta_step * x, x)
     Sigma_bar[..., P_U, P_U] = _summed(Delta_step * kappa_v[now], kappa_v[now])
     return Sigma_bar
+
+
+def _buffer(kappa, width, *stack):
+    """Return an array for values of that many entries at one time, or a stack of them."""
+    return np.empty((*stack, *kappa.shape[1:-1], width), kappa.dtype)
+
+
+def _stacked(parts, kappa, width):
+    """Return the known parts of forms for all times, shape (time, forms, ..., batch, width); zero for None."""
+    known = np.zeros((len(kappa) - 1, len(parts), *kappa.shape[1:-1], width), kappa.dtype)
+    for k, part in enumerate(parts):
+        if part is not None:
+            known[:, k] = part
+    return known
+
+
+def _matrices(parts, Sigma, rows, width):
+    """Return the matrices of forms, shape (forms, ..., rows, width)."""
+    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
 
 
 def _summed(left, right):

@@ -272,6 +272,8 @@ _GAIN = 1
 # of one state, if they are more). A pass holds some ten such arrays at once, whatever the number of states. With fewer
 # bytes the interpreter takes most of the time of the loops; with more the cost of a state no longer falls.
 _CHUNK = 2**22
+# Rows of fewer numbers are worked through in blocks of time: there operations cost more than arithmetic.
+_FEW = 2**11
 
 
 def _g(Delta):
@@ -321,36 +323,44 @@ def _latents(Sigma, x):
     lead, steps, batch = Sigma.shape[:-2], len(x), x.shape[-2]
     now = slice(0, steps)
     kappa_m = np.zeros((steps + 1, *x.shape[1:-1], 1))
-    fixed_1 = ALPHA * x
-    for t in range(steps):
-        kappa_m[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_m[t]
+    kappa_m[1:] = ALPHA * x
+    _accumulate(kappa_m, 1 - ALPHA)
     kappa_u = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     kappa_f = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     kappa_p = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     # Known before the loop: all that is the same for every state of the recurrent latents.
-    fixed_1 = (kappa_m[now] * Sigma[..., P_M, P_M]) * kappa_m[now]
-    fixed_2 = 2 * (kappa_m[now] * Sigma[..., P_M, P_U])
-    fixed_3 = Sigma[..., P_U, P_U]
-    fixed_4 = Sigma[..., P_F, P_F]
-    fixed_5 = 2 * Sigma[..., P_P, P_F]
-    fixed_6 = Sigma[..., P_P, P_P]
-    fixed_7 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V])
-    fixed_8 = ALPHA * Sigma[..., P_U, P_V]
-    fixed_9 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_G])
-    fixed_10 = ALPHA * Sigma[..., P_U, P_G]
-    fixed_11 = ALPHA * Sigma[..., P_F, P_Q]
-    fixed_12 = ALPHA * Sigma[..., P_P, P_Q]
-    for t in range(steps):
-        kappa_u_t = kappa_u[t]
-        kappa_f_t = kappa_f[t]
-        kappa_p_t = kappa_p[t]
-        Delta_A = fixed_1[t] + (fixed_2[t] + kappa_u_t * fixed_3) * kappa_u_t
-        g_A = _g(Delta_A)
-        Delta_B = (kappa_f_t * fixed_4 + kappa_p_t * fixed_5) * kappa_f_t + (kappa_p_t * fixed_6) * kappa_p_t
-        g_B = _g(Delta_B)
-        kappa_u[t + 1] = (1 - ALPHA) * kappa_u_t + g_A * (fixed_7[t] + kappa_u_t * fixed_8)
-        kappa_f[t + 1] = (1 - ALPHA) * kappa_f_t + g_A * (fixed_9[t] + kappa_u_t * fixed_10)
-        kappa_p[t + 1] = (1 - ALPHA) * kappa_p_t + g_B * (kappa_f_t * fixed_11 + kappa_p_t * fixed_12)
+    fixed_1 = 3.141592653589793 * (kappa_m[now] * Sigma[..., P_M, P_U])
+    fixed_2 = 1.5707963267948966 * (kappa_m[now] * Sigma[..., P_M, P_M]) * kappa_m[now] + 1.0
+    fixed_3 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V])
+    fixed_4 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_G])
+    known_1 = _stacked([fixed_1, None, None, None, fixed_3, None, fixed_4, None, None], kappa_u, 1)
+    act_1_kappa_u = _matrices([1.5707963267948966 * Sigma[..., P_U, P_U], 0.0, 0.0, (1 - ALPHA), ALPHA * Sigma[..., P_U, P_V], 0.0, ALPHA * Sigma[..., P_U, P_G], 0.0, 0.0], Sigma, 1, 1)
+    act_1_kappa_f = _matrices([0.0, 1.5707963267948966 * Sigma[..., P_F, P_F], 0.0, 0.0, 0.0, (1 - ALPHA), 0.0, 0.0, ALPHA * Sigma[..., P_F, P_Q]], Sigma, 1, 1)
+    act_1_kappa_p = _matrices([0.0, 3.141592653589793 * Sigma[..., P_P, P_F], 1.5707963267948966 * Sigma[..., P_P, P_P], 0.0, 0.0, 0.0, 0.0, (1 - ALPHA), ALPHA * Sigma[..., P_P, P_Q]], Sigma, 1, 1)
+    forms_1 = _buffer(kappa_u, 1, 9)
+    form_1_1, form_1_2, form_1_3, form_1_4, form_1_5, form_1_6, form_1_7, form_1_8, form_1_9 = forms_1
+    root_A = _buffer(kappa_u, 1)
+    root_B = _buffer(kappa_u, 1)
+    part_1 = _buffer(kappa_u, 1)
+    for kappa_u_t, kappa_f_t, kappa_p_t, kappa_u_next, kappa_f_next, kappa_p_next, known_1_t, fixed_2_t in zip(kappa_u[:-1], kappa_f[:-1], kappa_p[:-1], kappa_u[1:], kappa_f[1:], kappa_p[1:], known_1, fixed_2):
+        np.multiply(kappa_u_t, act_1_kappa_u, forms_1)
+        forms_1 += kappa_f_t * act_1_kappa_f
+        forms_1 += kappa_p_t * act_1_kappa_p
+        forms_1 += known_1_t
+        np.multiply(form_1_1, kappa_u_t, root_A)
+        root_A += fixed_2_t
+        np.sqrt(root_A, root_A)
+        np.multiply(form_1_2, kappa_f_t, root_B)
+        np.multiply(form_1_3, kappa_p_t, part_1)
+        root_B += part_1
+        root_B += 1.0
+        np.sqrt(root_B, root_B)
+        np.divide(form_1_5, root_A, kappa_u_next)
+        kappa_u_next += form_1_4
+        np.divide(form_1_7, root_A, kappa_f_next)
+        kappa_f_next += form_1_6
+        np.divide(form_1_9, root_B, kappa_p_next)
+        kappa_p_next += form_1_8
     return kappa_m, kappa_u, kappa_f, kappa_p
 
 
@@ -485,6 +495,47 @@ def _trial_adjoint(Sigma, x, y, mask):
     Sigma_bar[..., P_F, P_F] = _summed(Delta_B_total * kappa_f, kappa_f)
     Sigma_bar[..., P_P, P_P] = _summed(Delta_B_total * kappa_p, kappa_p)
     return Sigma_bar
+
+
+def _accumulate(rows, factors):
+    """Add factors[t] * rows[t] to rows[t + 1], one after the other in time, in place.
+
+    Where rows are short, blocks of about sqrt(time) rows are worked through at once, then joined: fewer operations.
+    """
+    steps, factors = len(rows) - 1, np.asarray(factors)
+    factors = factors.reshape((1,) * (rows.ndim - factors.ndim) + factors.shape)
+    factors = np.broadcast_to(factors, (steps, *factors.shape[1:]))
+    length = round(steps**0.5) if rows[:1].size < _FEW else steps
+    blocks = steps // length if length else 0
+    if blocks > 1:
+        inner = rows[1 : 1 + blocks * length].reshape(blocks, length, *rows.shape[1:])
+        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:]).copy()
+        for k in range(1, length):
+            inner[:, k] += passed[:, k] * inner[:, k - 1]
+            passed[:, k] *= passed[:, k - 1]
+        for k in range(blocks):
+            inner[k] += passed[k] * rows[k * length]
+    for t in range(blocks * length if blocks > 1 else 0, steps):
+        rows[t + 1] += factors[t] * rows[t]
+
+
+def _buffer(kappa, width, *stack):
+    """Return an array for values of that many entries at one time, or a stack of them."""
+    return np.empty((*stack, *kappa.shape[1:-1], width), kappa.dtype)
+
+
+def _stacked(parts, kappa, width):
+    """Return the known parts of forms for all times, shape (time, forms, ..., batch, width); zero for None."""
+    known = np.zeros((len(kappa) - 1, len(parts), *kappa.shape[1:-1], width), kappa.dtype)
+    for k, part in enumerate(parts):
+        if part is not None:
+            known[:, k] = part
+    return known
+
+
+def _matrices(parts, Sigma, rows, width):
+    """Return the matrices of forms, shape (forms, ..., rows, width)."""
+    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
 
 
 def _summed(left, right):

@@ -282,6 +282,8 @@ _ONE = np.ones((1, 1))
 # of one state, if they are more). A pass holds some ten such arrays at once, whatever the number of states. With fewer
 # bytes the interpreter takes most of the time of the loops; with more the cost of a state no longer falls.
 _CHUNK = 2**22
+# Rows of fewer numbers are worked through in blocks of time: there operations cost more than arithmetic.
+_FEW = 2**11
 
 
 def _g(mu, Delta):
@@ -358,10 +360,10 @@ def _latents(Sigma, x):
     now = slice(0, steps)
     kappa_mE = np.zeros((steps + 1, *x.shape[1:-1], 1))
     kappa_mI = np.zeros((steps + 1, *x.shape[1:-1], 1))
-    fixed_1 = ALPHA * x
-    for t in range(steps):
-        kappa_mE[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_mE[t]
-        kappa_mI[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_mI[t]
+    kappa_mE[1:] = ALPHA * x
+    _accumulate(kappa_mE, 1 - ALPHA)
+    kappa_mI[1:] = ALPHA * x
+    _accumulate(kappa_mI, 1 - ALPHA)
     kappa_uE = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     kappa_uI = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     # Known before the loop: all that is the same for every state of the recurrent latents.
@@ -378,32 +380,37 @@ def _latents(Sigma, x):
     fixed_11 = Sigma[..., P_ONEE, P_VE]
     fixed_12 = Sigma[..., P_ONEI, P_VI]
     fixed_13 = ALPHA * (kappa_mE[now] * Sigma[..., P_ME, P_VE])
-    fixed_14 = ALPHA * Sigma[..., P_UE, P_VE]
-    fixed_15 = -ALPHA * (kappa_mI[now] * Sigma[..., P_MI, P_VI])
-    fixed_16 = -ALPHA * Sigma[..., P_UI, P_VI]
-    for t in range(steps):
-        kappa_uE_t = kappa_uE[t]
-        kappa_uI_t = kappa_uI[t]
-        mu_E = fixed_1[t] + kappa_uE_t * fixed_2
-        Delta_E = fixed_3[t] + (fixed_4[t] + kappa_uE_t * fixed_5) * kappa_uE_t + -mu_E**2
+    fixed_14 = -ALPHA * (kappa_mI[now] * Sigma[..., P_MI, P_VI])
+    known_1 = _stacked([None, fixed_13, fixed_14, None, fixed_13], kappa_uE, 1)
+    act_1_kappa_uE = _matrices([(1 - ALPHA), ALPHA * Sigma[..., P_UE, P_VE], 0.0, 0.0, ALPHA * Sigma[..., P_UE, P_VE]], Sigma, 1, 1)
+    act_1_kappa_uI = _matrices([0.0, 0.0, -ALPHA * Sigma[..., P_UI, P_VI], (1 - ALPHA), 0.0], Sigma, 1, 1)
+    forms_1 = _buffer(kappa_uE, 1, 5)
+    form_1_1, form_1_2, form_1_3, form_1_4, form_1_5 = forms_1
+    part_1 = _buffer(kappa_uE, 1)
+    for kappa_uE_t, kappa_uI_t, kappa_uE_next, kappa_uI_next, known_1_t, fixed_1_t, fixed_3_t, fixed_4_t, fixed_6_t, fixed_8_t, fixed_9_t in zip(kappa_uE[:-1], kappa_uI[:-1], kappa_uE[1:], kappa_uI[1:], known_1, fixed_1, fixed_3, fixed_4, fixed_6, fixed_8, fixed_9):
+        np.multiply(kappa_uE_t, act_1_kappa_uE, forms_1)
+        forms_1 += kappa_uI_t * act_1_kappa_uI
+        forms_1 += known_1_t
+        mu_E = fixed_1_t + kappa_uE_t * fixed_2
+        Delta_E = fixed_3_t + (fixed_4_t + kappa_uE_t * fixed_5) * kappa_uE_t + -mu_E**2
         g_E = _g(mu_E, Delta_E)
         phibar_E = _phibar(mu_E, Delta_E)
-        mu_I = fixed_6[t] + kappa_uI_t * fixed_7
-        Delta_I = fixed_8[t] + (fixed_9[t] + kappa_uI_t * fixed_10) * kappa_uI_t + -mu_I**2
+        mu_I = fixed_6_t + kappa_uI_t * fixed_7
+        Delta_I = fixed_8_t + (fixed_9_t + kappa_uI_t * fixed_10) * kappa_uI_t + -mu_I**2
         g_I = _g(mu_I, Delta_I)
         phibar_I = _phibar(mu_I, Delta_I)
-        kappa_uE[t + 1] = (
-            (1 - ALPHA) * kappa_uE_t
-            + (-ALPHA * g_E * mu_E + ALPHA * phibar_E) * fixed_11
-            + (ALPHA * g_I * mu_I - ALPHA * phibar_I) * fixed_12
-            + g_E * (fixed_13[t] + kappa_uE_t * fixed_14)
-            + g_I * (fixed_15[t] + kappa_uI_t * fixed_16)
-        )
-        kappa_uI[t + 1] = (
-            (1 - ALPHA) * kappa_uI_t
-            + (-ALPHA * g_E * mu_E + ALPHA * phibar_E) * fixed_11
-            + g_E * (fixed_13[t] + kappa_uE_t * fixed_14)
-        )
+        np.multiply(fixed_11, (-ALPHA * g_E * mu_E + ALPHA * phibar_E), kappa_uE_next)
+        np.multiply(fixed_12, (ALPHA * g_I * mu_I - ALPHA * phibar_I), part_1)
+        kappa_uE_next += part_1
+        np.multiply(form_1_2, g_E, part_1)
+        kappa_uE_next += part_1
+        np.multiply(form_1_3, g_I, part_1)
+        kappa_uE_next += part_1
+        kappa_uE_next += form_1_1
+        np.multiply(fixed_11, (-ALPHA * g_E * mu_E + ALPHA * phibar_E), kappa_uI_next)
+        np.multiply(form_1_5, g_E, part_1)
+        kappa_uI_next += part_1
+        kappa_uI_next += form_1_4
     return kappa_mE, kappa_uE, kappa_mI, kappa_uI
 
 
@@ -623,6 +630,47 @@ def _trial_adjoint(Sigma, x, y, mask):
     Sigma_bar[..., P_MI, P_MI] = _summed(4 * Delta_I_step * kappa_mI[now], kappa_mI[now])
     Sigma_bar[..., P_UI, P_UI] = _summed(4 * Delta_I_step * kappa_uI[now], kappa_uI[now])
     return Sigma_bar
+
+
+def _accumulate(rows, factors):
+    """Add factors[t] * rows[t] to rows[t + 1], one after the other in time, in place.
+
+    Where rows are short, blocks of about sqrt(time) rows are worked through at once, then joined: fewer operations.
+    """
+    steps, factors = len(rows) - 1, np.asarray(factors)
+    factors = factors.reshape((1,) * (rows.ndim - factors.ndim) + factors.shape)
+    factors = np.broadcast_to(factors, (steps, *factors.shape[1:]))
+    length = round(steps**0.5) if rows[:1].size < _FEW else steps
+    blocks = steps // length if length else 0
+    if blocks > 1:
+        inner = rows[1 : 1 + blocks * length].reshape(blocks, length, *rows.shape[1:])
+        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:]).copy()
+        for k in range(1, length):
+            inner[:, k] += passed[:, k] * inner[:, k - 1]
+            passed[:, k] *= passed[:, k - 1]
+        for k in range(blocks):
+            inner[k] += passed[k] * rows[k * length]
+    for t in range(blocks * length if blocks > 1 else 0, steps):
+        rows[t + 1] += factors[t] * rows[t]
+
+
+def _buffer(kappa, width, *stack):
+    """Return an array for values of that many entries at one time, or a stack of them."""
+    return np.empty((*stack, *kappa.shape[1:-1], width), kappa.dtype)
+
+
+def _stacked(parts, kappa, width):
+    """Return the known parts of forms for all times, shape (time, forms, ..., batch, width); zero for None."""
+    known = np.zeros((len(kappa) - 1, len(parts), *kappa.shape[1:-1], width), kappa.dtype)
+    for k, part in enumerate(parts):
+        if part is not None:
+            known[:, k] = part
+    return known
+
+
+def _matrices(parts, Sigma, rows, width):
+    """Return the matrices of forms, shape (forms, ..., rows, width)."""
+    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
 
 
 def _summed(left, right):

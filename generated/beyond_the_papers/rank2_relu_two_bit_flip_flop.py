@@ -260,6 +260,8 @@ _ONE = np.ones((1, 1))
 # of one state, if they are more). A pass holds some ten such arrays at once, whatever the number of states. With fewer
 # bytes the interpreter takes most of the time of the loops; with more the cost of a state no longer falls.
 _CHUNK = 2**22
+# Rows of fewer numbers are worked through in blocks of time: there operations cost more than arithmetic.
+_FEW = 2**11
 
 
 def _g(mu, Delta):
@@ -327,35 +329,35 @@ def _latents(Sigma, x):
     now = slice(0, steps)
     kappa_m = np.zeros((steps + 1, *x.shape[1:-1], 2))
     kappa_b = np.zeros((steps + 1, *x.shape[1:-1], 1))
-    fixed_1 = ALPHA * x
-    for t in range(steps):
-        kappa_m[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_m[t]
-        kappa_b[t + 1] = ALPHA + (1 - ALPHA) * kappa_b[t]
+    kappa_m[1:] = ALPHA * x
+    _accumulate(kappa_m, 1 - ALPHA)
+    kappa_b[1:] = ALPHA
+    _accumulate(kappa_b, 1 - ALPHA)
     kappa_u = np.zeros((steps + 1, *lead, batch, 2), Sigma.dtype)
     # Known before the loop: all that is the same for every state of the recurrent latents.
     fixed_1 = kappa_b[now] * Sigma[..., P_B, P_ONE] + kappa_m[now] @ Sigma[..., P_M, P_ONE]
     fixed_2 = Sigma[..., P_U, P_ONE]
-    fixed_3 = (
-        (kappa_b[now] * Sigma[..., P_B, P_B]) * kappa_b[now]
-        + _dot(kappa_m[now] @ Sigma[..., P_M, P_M], kappa_m[now])
-        + 2 * _dot(kappa_b[now] * Sigma[..., P_B, P_M], kappa_m[now])
-    )
+    fixed_3 = (kappa_b[now] * Sigma[..., P_B, P_B]) * kappa_b[now] + _dot(kappa_m[now] @ Sigma[..., P_M, P_M], kappa_m[now]) + 2 * _dot(kappa_b[now] * Sigma[..., P_B, P_M], kappa_m[now])
     fixed_4 = 2 * (kappa_m[now] @ Sigma[..., P_M, P_U] + kappa_b[now] * Sigma[..., P_B, P_U])
     fixed_5 = Sigma[..., P_U, P_U]
     fixed_6 = Sigma[..., P_ONE, P_V]
     fixed_7 = ALPHA * (kappa_b[now] * Sigma[..., P_B, P_V] + kappa_m[now] @ Sigma[..., P_M, P_V])
-    fixed_8 = ALPHA * Sigma[..., P_U, P_V]
-    for t in range(steps):
-        kappa_u_t = kappa_u[t]
-        mu = fixed_1[t] + kappa_u_t @ fixed_2
-        Delta = fixed_3[t] + _dot(fixed_4[t] + kappa_u_t @ fixed_5, kappa_u_t) + -mu**2
+    known_2 = _stacked([None, fixed_7], kappa_u, 2)
+    act_2_kappa_u = _matrices([(1 - ALPHA) * np.eye(2), ALPHA * Sigma[..., P_U, P_V]], Sigma, 2, 2)
+    forms_2 = _buffer(kappa_u, 2, 2)
+    form_2_1, form_2_2 = forms_2
+    part_2 = _buffer(kappa_u, 2)
+    for kappa_u_t, kappa_u_next, known_2_t, fixed_1_t, fixed_3_t, fixed_4_t in zip(kappa_u[:-1], kappa_u[1:], known_2, fixed_1, fixed_3, fixed_4):
+        np.matmul(kappa_u_t, act_2_kappa_u, forms_2)
+        forms_2 += known_2_t
+        mu = fixed_1_t + kappa_u_t @ fixed_2
+        Delta = fixed_3_t + _dot(fixed_4_t + kappa_u_t @ fixed_5, kappa_u_t) + -mu**2
         g = _g(mu, Delta)
         phibar = _phibar(mu, Delta)
-        kappa_u[t + 1] = (
-            (1 - ALPHA) * kappa_u_t
-            + (-ALPHA * g * mu + ALPHA * phibar) * fixed_6
-            + g * (fixed_7[t] + kappa_u_t @ fixed_8)
-        )
+        np.multiply(fixed_6, (-ALPHA * g * mu + ALPHA * phibar), kappa_u_next)
+        np.multiply(form_2_2, g, part_2)
+        kappa_u_next += part_2
+        kappa_u_next += form_2_1
     return kappa_m, kappa_u, kappa_b
 
 
@@ -533,6 +535,47 @@ def _trial_adjoint(Sigma, x, y, mask):
     Sigma_bar[..., P_U, P_U] = _summed(Delta_total * kappa_u, kappa_u)
     Sigma_bar[..., P_B, P_B] = _summed(Delta_total * kappa_b, kappa_b)
     return Sigma_bar
+
+
+def _accumulate(rows, factors):
+    """Add factors[t] * rows[t] to rows[t + 1], one after the other in time, in place.
+
+    Where rows are short, blocks of about sqrt(time) rows are worked through at once, then joined: fewer operations.
+    """
+    steps, factors = len(rows) - 1, np.asarray(factors)
+    factors = factors.reshape((1,) * (rows.ndim - factors.ndim) + factors.shape)
+    factors = np.broadcast_to(factors, (steps, *factors.shape[1:]))
+    length = round(steps**0.5) if rows[:1].size < _FEW else steps
+    blocks = steps // length if length else 0
+    if blocks > 1:
+        inner = rows[1 : 1 + blocks * length].reshape(blocks, length, *rows.shape[1:])
+        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:]).copy()
+        for k in range(1, length):
+            inner[:, k] += passed[:, k] * inner[:, k - 1]
+            passed[:, k] *= passed[:, k - 1]
+        for k in range(blocks):
+            inner[k] += passed[k] * rows[k * length]
+    for t in range(blocks * length if blocks > 1 else 0, steps):
+        rows[t + 1] += factors[t] * rows[t]
+
+
+def _buffer(kappa, width, *stack):
+    """Return an array for values of that many entries at one time, or a stack of them."""
+    return np.empty((*stack, *kappa.shape[1:-1], width), kappa.dtype)
+
+
+def _stacked(parts, kappa, width):
+    """Return the known parts of forms for all times, shape (time, forms, ..., batch, width); zero for None."""
+    known = np.zeros((len(kappa) - 1, len(parts), *kappa.shape[1:-1], width), kappa.dtype)
+    for k, part in enumerate(parts):
+        if part is not None:
+            known[:, k] = part
+    return known
+
+
+def _matrices(parts, Sigma, rows, width):
+    """Return the matrices of forms, shape (forms, ..., rows, width)."""
+    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
 
 
 def _summed(left, right):

@@ -429,20 +429,27 @@ def _latents(Sigma, x):
     kappa_u = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     kappa_e = np.zeros((steps + 1, *lead, batch, 2), Sigma.dtype)
     # Known before the loop: all that is the same for every state of the recurrent latents.
-    fixed_1 = C_1.T
-    fixed_2 = Sigma[..., P_M, P_V]
-    fixed_3 = Sigma[..., P_U, P_V]
-    fixed_4 = x
-    fixed_5 = C_2.T
-    fixed_6 = Sigma[..., P_M, P_Z] @ C_3.T
-    fixed_7 = Sigma[..., P_U, P_Z] @ C_3.T
-    for t in range(steps):
-        kappa_m_t = kappa_m[t]
-        kappa_u_t = kappa_u[t]
-        kappa_e_t = kappa_e[t]
-        kappa_m[t + 1] = kappa_e_t @ fixed_1
-        kappa_u[t + 1] = kappa_m_t * fixed_2 + kappa_u_t * fixed_3
-        kappa_e[t + 1] = fixed_4[t] + kappa_e_t @ fixed_5 + kappa_m_t * fixed_6 + kappa_u_t * fixed_7
+    fixed_1 = x
+    act_1_kappa_e = _matrices([C_1.T, 0.0], Sigma, 2, 1)
+    act_1_kappa_m = _matrices([0.0, Sigma[..., P_M, P_V]], Sigma, 1, 1)
+    act_1_kappa_u = _matrices([0.0, Sigma[..., P_U, P_V]], Sigma, 1, 1)
+    forms_1 = _buffer(kappa_m, 1, 2)
+    form_1_1, form_1_2 = forms_1
+    act_2_kappa_e = _matrices([C_2.T], Sigma, 2, 2)
+    act_2_kappa_m = _matrices([Sigma[..., P_M, P_Z] @ C_3.T], Sigma, 1, 2)
+    act_2_kappa_u = _matrices([Sigma[..., P_U, P_Z] @ C_3.T], Sigma, 1, 2)
+    forms_2 = _buffer(kappa_m, 2, 1)
+    form_2_1, = forms_2
+    for kappa_m_t, kappa_u_t, kappa_e_t, kappa_m_next, kappa_u_next, kappa_e_next, fixed_1_t in zip(kappa_m[:-1], kappa_u[:-1], kappa_e[:-1], kappa_m[1:], kappa_u[1:], kappa_e[1:], fixed_1):
+        np.matmul(kappa_e_t, act_1_kappa_e, forms_1)
+        forms_1 += kappa_m_t * act_1_kappa_m
+        forms_1 += kappa_u_t * act_1_kappa_u
+        np.matmul(kappa_e_t, act_2_kappa_e, forms_2)
+        forms_2 += kappa_m_t @ act_2_kappa_m
+        forms_2 += kappa_u_t @ act_2_kappa_u
+        np.positive(form_1_1, kappa_m_next)
+        np.positive(form_1_2, kappa_u_next)
+        np.add(form_2_1, fixed_1_t, kappa_e_next)
     return kappa_m, kappa_u, kappa_e
 
 
@@ -509,6 +516,16 @@ def _trial_adjoint(Sigma, x, y, mask):
     Sigma_bar[..., P_V, P_M] = _summed(kappa_u_bar[1:], kappa_m[now])
     Sigma_bar[..., P_V, P_U] = _summed(kappa_u_bar[1:], kappa_u[now])
     return Sigma_bar
+
+
+def _buffer(kappa, width, *stack):
+    """Return an array for values of that many entries at one time, or a stack of them."""
+    return np.empty((*stack, *kappa.shape[1:-1], width), kappa.dtype)
+
+
+def _matrices(parts, Sigma, rows, width):
+    """Return the matrices of forms, shape (forms, ..., rows, width)."""
+    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
 
 
 def _summed(left, right):

@@ -241,6 +241,8 @@ _GAIN = 1
 # of one state, if they are more). A pass holds some ten such arrays at once, whatever the number of states. With fewer
 # bytes the interpreter takes most of the time of the loops; with more the cost of a state no longer falls.
 _CHUNK = 2**22
+# Rows of fewer numbers are worked through in blocks of time: there operations cost more than arithmetic.
+_FEW = 2**11
 
 
 def _g(Delta):
@@ -290,21 +292,26 @@ def _latents(Sigma, x):
     lead, steps, batch = Sigma.shape[:-2], len(x), x.shape[-2]
     now = slice(0, steps)
     kappa_m = np.zeros((steps + 1, *x.shape[1:-1], 1))
-    fixed_1 = ALPHA * x
-    for t in range(steps):
-        kappa_m[t + 1] = fixed_1[t] + (1 - ALPHA) * kappa_m[t]
+    kappa_m[1:] = ALPHA * x
+    _accumulate(kappa_m, 1 - ALPHA)
     kappa_u = np.zeros((steps + 1, *lead, batch, 1), Sigma.dtype)
     # Known before the loop: all that is the same for every state of the recurrent latents.
-    fixed_1 = (kappa_m[now] * Sigma[..., P_M, P_M]) * kappa_m[now]
-    fixed_2 = 2 * (kappa_m[now] * Sigma[..., P_M, P_U])
-    fixed_3 = Sigma[..., P_U, P_U]
-    fixed_4 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V])
-    fixed_5 = ALPHA * Sigma[..., P_U, P_V]
-    for t in range(steps):
-        kappa_u_t = kappa_u[t]
-        Delta = fixed_1[t] + (fixed_2[t] + kappa_u_t * fixed_3) * kappa_u_t
-        g = _g(Delta)
-        kappa_u[t + 1] = (1 - ALPHA) * kappa_u_t + g * (fixed_4[t] + kappa_u_t * fixed_5)
+    fixed_1 = 3.141592653589793 * (kappa_m[now] * Sigma[..., P_M, P_U])
+    fixed_2 = 1.5707963267948966 * (kappa_m[now] * Sigma[..., P_M, P_M]) * kappa_m[now] + 1.0
+    fixed_3 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V])
+    known_1 = _stacked([fixed_1, None, fixed_3], kappa_u, 1)
+    act_1_kappa_u = _matrices([1.5707963267948966 * Sigma[..., P_U, P_U], (1 - ALPHA), ALPHA * Sigma[..., P_U, P_V]], Sigma, 1, 1)
+    forms_1 = _buffer(kappa_u, 1, 3)
+    form_1_1, form_1_2, form_1_3 = forms_1
+    root = _buffer(kappa_u, 1)
+    for kappa_u_t, kappa_u_next, known_1_t, fixed_2_t in zip(kappa_u[:-1], kappa_u[1:], known_1, fixed_2):
+        np.multiply(kappa_u_t, act_1_kappa_u, forms_1)
+        forms_1 += known_1_t
+        np.multiply(form_1_1, kappa_u_t, root)
+        root += fixed_2_t
+        np.sqrt(root, root)
+        np.divide(form_1_3, root, kappa_u_next)
+        kappa_u_next += form_1_2
     return kappa_m, kappa_u
 
 
@@ -380,8 +387,7 @@ def _trial_adjoint(Sigma, x, y, mask):
         + ALPHA * g[now] * (lambda_u * Sigma[..., P_V, P_U])
         + 2 * Delta_bar_t * (kappa_u[now] * Sigma[..., P_U, P_U] + kappa_m[now] * Sigma[..., P_M, P_U])
     )
-    for t in range(steps - 1, 0, -1):
-        kappa_u_bar[t] += passed[t] * kappa_u_bar[t + 1]
+    _accumulate(kappa_u_bar[1:][::-1], passed[1:][::-1])
     # What reaches gains, statistics and columns from the steps, and all that reaches them.
     g_step = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V] + kappa_u[now] * Sigma[..., P_U, P_V]) * kappa_u_bar[1:]
     Delta_step = g_Delta[now] * g_step
@@ -397,6 +403,47 @@ def _trial_adjoint(Sigma, x, y, mask):
     Sigma_bar[..., P_M, P_M] = _summed(Delta_total * kappa_m, kappa_m)
     Sigma_bar[..., P_U, P_U] = _summed(Delta_total * kappa_u, kappa_u)
     return Sigma_bar
+
+
+def _accumulate(rows, factors):
+    """Add factors[t] * rows[t] to rows[t + 1], one after the other in time, in place.
+
+    Where rows are short, blocks of about sqrt(time) rows are worked through at once, then joined: fewer operations.
+    """
+    steps, factors = len(rows) - 1, np.asarray(factors)
+    factors = factors.reshape((1,) * (rows.ndim - factors.ndim) + factors.shape)
+    factors = np.broadcast_to(factors, (steps, *factors.shape[1:]))
+    length = round(steps**0.5) if rows[:1].size < _FEW else steps
+    blocks = steps // length if length else 0
+    if blocks > 1:
+        inner = rows[1 : 1 + blocks * length].reshape(blocks, length, *rows.shape[1:])
+        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:]).copy()
+        for k in range(1, length):
+            inner[:, k] += passed[:, k] * inner[:, k - 1]
+            passed[:, k] *= passed[:, k - 1]
+        for k in range(blocks):
+            inner[k] += passed[k] * rows[k * length]
+    for t in range(blocks * length if blocks > 1 else 0, steps):
+        rows[t + 1] += factors[t] * rows[t]
+
+
+def _buffer(kappa, width, *stack):
+    """Return an array for values of that many entries at one time, or a stack of them."""
+    return np.empty((*stack, *kappa.shape[1:-1], width), kappa.dtype)
+
+
+def _stacked(parts, kappa, width):
+    """Return the known parts of forms for all times, shape (time, forms, ..., batch, width); zero for None."""
+    known = np.zeros((len(kappa) - 1, len(parts), *kappa.shape[1:-1], width), kappa.dtype)
+    for k, part in enumerate(parts):
+        if part is not None:
+            known[:, k] = part
+    return known
+
+
+def _matrices(parts, Sigma, rows, width):
+    """Return the matrices of forms, shape (forms, ..., rows, width)."""
+    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
 
 
 def _summed(left, right):

@@ -25,28 +25,28 @@ def inlined(forms: Mapping[str, sympy.Expr], variables: Mapping[sympy.Symbol, st
     """
     codes = dict(variables)
     values = list(forms.values())
-    bases = {power.base: None for value in values for power in _roots(value)}
+    bases = {power.base: None for value in values for power in roots(value)}
     for number, base in enumerate(bases, 1):
         root = sympy.Symbol(f"{prefix}{number}", positive=True)
-        yield f"{root.name} = 1 / np.sqrt({_code(base, codes)})"
+        yield f"{root.name} = 1 / np.sqrt({code_of(base, codes)})"
         codes[root] = root.name
-        values = [_by_root(value, base, root) for value in values]
+        values = [by_root(value, base, root) for value in values]
     numbered = sympy.numbered_symbols(f"{prefix}part_")
     shared, values = sympy.cse(values, symbols=numbered, order="canonical")
     for symbol, expression in shared:
-        yield f"{symbol.name} = {_code(expression, codes)}"
+        yield f"{symbol.name} = {code_of(expression, codes)}"
         codes[symbol] = symbol.name
     for name, value in zip(forms, values, strict=True):
-        yield f"{name} = {_code(value, codes)}"
+        yield f"{name} = {code_of(value, codes)}"
 
 
-def _roots(expression: sympy.Expr) -> list[sympy.Pow]:
+def roots(expression: sympy.Expr) -> list[sympy.Pow]:
     """Return the powers by odd halves, in a fixed order."""
     powers = (p for p in expression.atoms(sympy.Pow) if p.free_symbols and p.exp.is_Rational and p.exp.q == 2)
     return sorted(powers, key=sympy.default_sort_key)
 
 
-def _by_root(expression: sympy.Expr, base: sympy.Expr, root: sympy.Symbol) -> sympy.Expr:
+def by_root(expression: sympy.Expr, base: sympy.Expr, root: sympy.Symbol) -> sympy.Expr:
     """Return an expression with powers of a base by odd halves, and negative ones, as powers of its inverse root."""
 
     def is_power(part: sympy.Basic) -> bool:
@@ -59,5 +59,6 @@ def _by_root(expression: sympy.Expr, base: sympy.Expr, root: sympy.Symbol) -> sy
     return expression.replace(is_power, in_root)
 
 
-def _code(expression: sympy.Expr, codes: Mapping[sympy.Symbol, str]) -> str:
+def code_of(expression: sympy.Expr, codes: Mapping[sympy.Symbol, str]) -> str:
+    """Return a scalar expression as code, with given code of its symbols."""
     return str(NumpyFunctionPrinter(codes).doprint(expression))

@@ -20,7 +20,7 @@ from symlow.codegen.terms import Chain, Term, split, turned
 
 
 @dataclass
-class _Group:
+class Group:
     """The terms of a statement that share a factor made in the loop, and one known for each time.
 
     Attributes:
@@ -32,6 +32,11 @@ class _Group:
     known: list[tuple[sympy.Expr, Chain]] = field(default_factory=list)
     acted: dict[str, list[tuple[sympy.Expr, Chain]]] = field(default_factory=dict)
     scalar: sympy.Expr = sympy.S.Zero
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no column in it."""
+        return not self.known and not self.acted
 
 
 @dataclass
@@ -53,13 +58,17 @@ class Loop:
     body: list[Statement] = field(default_factory=list)
     _known: dict[str, str] = field(default_factory=dict)
 
+    def add(self, statement: Statement) -> None:
+        """Add a statement to the body as it is."""
+        self.body.append(statement)
+
     def assign(self, target: str, terms: Iterable[Term], adds: bool = False, extra: Iterable[str] = ()) -> None:
         """Add ``target = terms + extra`` to the body, with all that is known before taken out of the terms."""
         fixed, moving = split(terms, self.live)
         parts = [self._fixed(fixed)] if fixed else []
         parts += self._inner_products([term for term in moving if term.dots])
         parts += self._products([term for term in moving if not term.dots])
-        self.body.append(Statement.to(target, " + ".join([*parts, *extra]) or "0.0", adds))
+        self.add(Statement.to(target, " + ".join([*parts, *extra]) or "0.0", adds))
 
     def _fixed(self, terms: tuple[Term, ...]) -> str:
         code = self.outside.total(terms)
@@ -68,28 +77,31 @@ class Loop:
 
     def _products(self, terms: list[Term]) -> list[str]:
         """Return terms without inner products, by the factor that the loop makes."""
-        groups: dict[tuple[sympy.Expr, sympy.Expr], _Group] = {}
+        return [self._product(made, over_time, group) for (made, over_time), group in self._groups(terms).items()]
+
+    def _groups(self, terms: list[Term]) -> dict[tuple[sympy.Expr, sympy.Expr], Group]:
+        """Return terms without inner products by factors: what the loop makes, and what is known for each time."""
+        groups: dict[tuple[sympy.Expr, sympy.Expr], Group] = {}
         for term in terms:
             made, over_time, constant = self._factors(term.coefficient)
             if term.column is not None and not term.column.touches(self.live):
                 # A column that is known takes what is known for each time along, out of the loop.
                 over_time, constant = sympy.Integer(1), over_time * constant
-            group = groups.setdefault((made, over_time), _Group())
+            group = groups.setdefault((made, over_time), Group())
             if term.column is None:
                 group.scalar += constant
             elif term.column.touches(self.live):
                 group.acted.setdefault(term.column.column, []).append((constant, term.column))
             else:
                 group.known.append((constant, term.column))
-        return [self._product(made, over_time, group) for (made, over_time), group in groups.items()]
+        return groups
 
-    def _product(self, made: sympy.Expr, over_time: sympy.Expr, group: _Group) -> str:
+    def _product(self, made: sympy.Expr, over_time: sympy.Expr, group: Group) -> str:
         factors = []
         if over_time != 1:
             factors.append(f"{self._taken_out(self.outside.scalar(over_time))}[t]")
-        alone = not group.known and not group.acted
-        if made != 1 or alone:
-            factors.append(self.inside.factor(group.scalar * made if alone else made))
+        if made != 1 or group.alone:
+            factors.append(self.inside.factor(group.scalar * made if group.alone else made))
         codes = [self._known_columns(group.known)] if group.known else []
         codes += [self._acted(column, actions) for column, actions in group.acted.items()]
         if codes:
@@ -97,9 +109,9 @@ class Loop:
             factors.append(in_product(code) if factors else code)
         return " * ".join(factors)
 
-    def _inner_products(self, terms: list[Term]) -> list[str]:
-        """Return terms with inner products, those with the same live column added up first."""
-        groups: dict[tuple[sympy.Expr, str], _Group] = {}
+    def _dot_groups(self, terms: list[Term]) -> dict[tuple[sympy.Expr, str], Group]:
+        """Return terms with inner products by the factor and the column that the loop makes."""
+        groups: dict[tuple[sympy.Expr, str], Group] = {}
         for term in terms:
             left, right = term.dots[0]
             if left.blocks or not left.touches(self.live):
@@ -107,15 +119,19 @@ class Loop:
             if len(term.dots) > 1 or term.column is not None or left.blocks:
                 raise TypeError(f"no statement of a loop for {term}")
             made, over_time, constant = self._factors(term.coefficient)
-            group = groups.setdefault((made, left.column), _Group())
+            group = groups.setdefault((made, left.column), Group())
             if right.touches(self.live):
                 if over_time != 1:
                     raise TypeError(f"no statement of a loop for {term}")
                 group.acted.setdefault(right.column, []).append((constant, right))
             else:
                 group.known.append((over_time * constant, right))
+        return groups
+
+    def _inner_products(self, terms: list[Term]) -> list[str]:
+        """Return terms with inner products, those with the same live column added up first."""
         parts = []
-        for (made, column), group in groups.items():
+        for (made, column), group in self._dot_groups(terms).items():
             codes = [self._known_columns(group.known)] if group.known else []
             codes += [self._acted(live, actions) for live, actions in group.acted.items()]
             other = " + ".join(codes)
@@ -149,14 +165,18 @@ class Loop:
         if all(not chain.blocks for _, chain in actions):
             constant = sympy.Add(*(constant for constant, _ in actions))
             return name if constant == 1 else f"{self.inside.factor(constant)} * {name}"
-        matrices = []
+        return self.inside.applied(name, self._taken_out(self._matrix(column, actions)), size)
+
+    def _matrix(self, column: str, actions: list[tuple[sympy.Expr, Chain]]) -> str:
+        """Return the sum of blocks that act on a column, each with its constant."""
+        size, matrices = self.inside.sizes[column], []
         for constant, chain in actions:
             blocks = " @ ".join(self.inside.blocks[block] for block in reversed(chain.blocks))
             if not blocks:
                 blocks = "" if size == 1 else f"np.eye({size})"
             factor = "" if constant == 1 and blocks else self.inside.factor(constant)
             matrices.append(" * ".join(code for code in (factor, blocks) if code))
-        return self.inside.applied(name, self._taken_out(" + ".join(matrices)), size)
+        return " + ".join(matrices)
 
     def _taken_out(self, code: str) -> str:
         if code not in self._known:

@@ -32,6 +32,9 @@ class ScalarPrinter(PythonCodePrinter):
     def _print_Rational(self, value: sympy.Rational) -> str:  # noqa: N802
         return repr(float(sympy.N(value, 30)))
 
+    def _print_Float(self, value: sympy.Float) -> str:  # noqa: N802
+        return repr(float(value))
+
 
 @dataclass(frozen=True)
 class Rows:

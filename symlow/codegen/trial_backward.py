@@ -145,6 +145,19 @@ class TrialBackward(TrialNames):
             loop.assign(target, terms, target.endswith("[t]"), self._through(loop.inside, through))
         return loop
 
+    @property
+    def _back_to(self) -> int:
+        """The first time that the backward loop does not reach."""
+        return -1 if self.backward.initial.blocks else 0
+
+    def _back_at_once(self, loop: Loop) -> tuple[str, ...]:
+        """Return the line that runs a backward loop of one factor for each time, if it is one."""
+        if not loop.body or not loop.body[-1].value.startswith("passed"):
+            return ()
+        part = f"[{self._back_to + 1}:][::-1]"
+        moment = part if loop.body[-1].value.startswith("passed[t]") else "[None]"
+        return (f"_accumulate({loop.body[-1].target}{part}, passed{moment})",)
+
     def _varies(self, statements: Iterable[tuple[str, tuple[Term, ...], tuple[tuple[str, str, bool], ...]]]) -> bool:
         """Whether what the last of the statements assigns changes in time if the cotangents of latents do not."""
         rows = self._rows("now")

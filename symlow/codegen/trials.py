@@ -26,6 +26,7 @@ class TrialCode:
         driven_before: statements before the loop of the driven latents.
         driven_loop: statements in it.
         start: statements that set recurrent latents at time 0, where they are not zero.
+        driven_columns: statements that give columns of the input alone, before it.
         loop_before: statements before the forward loop.
         loop: statements in it.
         known: names of statistics, gains and columns, in order.
@@ -37,6 +38,9 @@ class TrialCode:
         back_before: statements before the backward loop.
         back_loop: statements in it.
         back_to: the first time that the backward loop does not reach.
+        driven_at_once: lines for NumPy in place of the loop of driven latents, where each entry is stepped by itself.
+        numpy_loop: lines for NumPy in place of the loop of recurrent latents, with those before it.
+        back_at_once: lines for NumPy in place of the backward loop, where it is one factor for each time.
         step_back: statements that add what the steps pass to gains, statistics and columns, for all times.
         blocks: statements that give the cotangent of each visible block of Sigma.
     """
@@ -47,6 +51,7 @@ class TrialCode:
     driven_before: tuple[Statement, ...]
     driven_loop: tuple[Statement, ...]
     start: tuple[Statement, ...]
+    driven_columns: tuple[Statement, ...]
     loop_before: tuple[Statement, ...]
     loop: tuple[Statement, ...]
     known: tuple[str, ...]
@@ -58,13 +63,17 @@ class TrialCode:
     back_before: tuple[Statement, ...]
     back_loop: tuple[Statement, ...]
     back_to: int
+    driven_at_once: tuple[str, ...]
+    numpy_loop: tuple[str, ...]
+    back_at_once: tuple[str, ...]
     step_back: tuple[Statement, ...]
     blocks: tuple[Statement, ...]
 
     @property
     def loops(self) -> tuple[Statement, ...]:
         """The statements that step latents."""
-        return (*self.start, *self.driven_start, *self.driven_before, *self.driven_loop, *self.loop_before, *self.loop)
+        driven = (*self.driven_start, *self.driven_before, *self.driven_loop, *self.driven_columns)
+        return (*self.start, *driven, *self.loop_before, *self.loop)
 
     @property
     def backwards(self) -> tuple[Statement | str, ...]:
@@ -97,7 +106,8 @@ class TrialLowering(TrialForward, TrialBackward):
             driven_before=tuple(driven_loop.before),
             driven_loop=tuple(driven_loop.body),
             start=tuple(start[key] for key in recurrent if key in start),
-            loop_before=(*self._driven_columns(), *loop.before),
+            driven_columns=tuple(self._driven_columns()),
+            loop_before=tuple(loop.before),
             loop=tuple(loop.body),
             known=known,
             state=tuple(self._state()),
@@ -107,7 +117,10 @@ class TrialLowering(TrialForward, TrialBackward):
             output_back=tuple(self._output_back()),
             back_before=tuple(back.before),
             back_loop=tuple(back.body),
-            back_to=-1 if self.backward.initial.blocks else 0,
+            back_to=self._back_to,
+            driven_at_once=self._driven_at_once(driven),
+            numpy_loop=self._numpy_loop().code() if recurrent else (),
+            back_at_once=self._back_at_once(back),
             step_back=tuple(self._step_back()),
             blocks=tuple(self._blocks()),
         )
