@@ -17,6 +17,7 @@ from symlow.derivation import Derivation
 from symlow.equation_text import written
 from symlow.errors import SpecError
 from symlow.explain import ClosureReport, Explanation, closure_report, explain
+from symlow.files import read_text
 from symlow.printing.latex import latex
 from symlow.printing.text import equations
 from symlow.rules import build_rule, with_companions
@@ -111,8 +112,16 @@ def derive_file(path: str | os.PathLike[str]) -> DerivedSystem:
         FileError: if the file cannot be read.
         SpecError: if it is not a valid specification; the message names the file.
     """
-    spec = Spec.load(path)
+    return derive_text(read_text(path, "specification (TOML)"), path)
+
+
+def derive_text(text: str, path: str | os.PathLike[str]) -> DerivedSystem:
+    """Derive the specification in TOML text that was read from a file.
+
+    Raises:
+        SpecError: if it is not a valid specification; the message names the file.
+    """
     try:
-        return derive(spec)
+        return derive(Spec.from_toml(text))
     except SpecError as error:
         raise SpecError(f"{Path(path)}: {error}") from None

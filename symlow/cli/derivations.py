@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from symlow.cli.terminal import Force, SpecFile, check_outputs, console, say
+from symlow.cli.terminal import Force, NoCache, SpecFile, check_outputs, console, say
 from symlow.errors import FileError, SpecError, listing
 from symlow.files import write_whole
 
 if TYPE_CHECKING:
+    from symlow.artefacts import Artefacts
     from symlow.explain import Explanation
     from symlow.invariants.search import ConservedPolynomials
 
 
-def derive(spec: SpecFile) -> None:
+def derive(spec: SpecFile, no_cache: NoCache = False) -> None:
     """Print the network, its reduction and every overlap's equation.
 
     Example: `symlow derive derivations/ger_barak_2026/rank1_linear.toml`
     """
-    from symlow.views import derive_file
-
-    sys.stdout.write(f"{derive_file(spec)}\n")
+    sys.stdout.write(f"{_artefacts(spec, no_cache).text()}\n")
 
 
 def explain(
@@ -97,15 +96,14 @@ def latex(
         bool | None, typer.Option("--scalars/--blocks", help="Print every scalar equation, or blocks only.")
     ] = None,
     force: Force = False,
+    no_cache: NoCache = False,
 ) -> None:
     """Write the derivation as a LaTeX document, or as a fragment for one's own.
 
     Example: `symlow latex derivations/ger_barak_2026/rank1_linear.toml -o rank1.tex`
     """
-    from symlow.views import derive_file
-
     check_outputs([output], [spec], force)
-    text = derive_file(spec).latex(fragment, scalars)
+    text = _artefacts(spec, no_cache).latex(fragment, scalars)
     if output is None:
         sys.stdout.write(text)
     else:
@@ -122,6 +120,7 @@ def generate(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of generated files.")] = Path("generated"),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is not up to date.")] = False,
     force: Force = False,
+    no_cache: NoCache = False,
 ) -> None:
     """Generate the NumPy module and the LaTeX document of specifications.
 
@@ -129,11 +128,14 @@ def generate(
 
     Example: `symlow generate derivations/ger_barak_2026/rank1_linear.toml`
     """
+    from symlow.cache import Cache
     from symlow.generate import SOURCES, differences, generated_files, specifications, write
 
     if output.is_file():
         raise FileError(f"{output}: is a file, expected a folder for generated files")
-    files = generated_files(specs or specifications(SOURCES), output)
+    # A check rests on nothing that an earlier run has left.
+    cache = None if check or no_cache else Cache.of_user()
+    files = generated_files(specs or specifications(SOURCES), output, cache=cache)
     if check:
         difference = differences(files, output, complete=not specs)
         if difference:
@@ -145,3 +147,10 @@ def generate(
         return
     for file, fresh in write(files, force):
         say(f"{'wrote' if fresh else 'up to date:'} {file.path}")
+
+
+def _artefacts(spec: Path, no_cache: bool) -> Artefacts:
+    from symlow.artefacts import Artefacts
+    from symlow.cache import Cache
+
+    return Artefacts(spec, None if no_cache else Cache.of_user())
