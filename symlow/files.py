@@ -7,7 +7,6 @@ never sees half of it and an interruption leaves the old one as it was.
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from symlow.errors import FileError
@@ -87,6 +86,8 @@ def replace_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: if the disk refuses; then nothing was changed.
     """
+    import tempfile  # with what it imports it would be half of the modules of symlow that every command loads
+
     temporary: str | None = None
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
