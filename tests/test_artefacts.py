@@ -11,6 +11,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+import sympy
 
 import symlow
 from symlow import artefacts as artefacts_module
@@ -77,6 +78,24 @@ def test_the_same_from_the_disk_and_anew(path, cache, monkeypatch):
     assert len(os.listdir(cache.folder)) == 1 + len(set(PRINTERS))
     monkeypatch.setattr(views, "derive_text", forbidden)
     assert printed(path, cache) == expected
+
+
+def test_explanations_are_those_of_the_derivation(path, cache, monkeypatch):
+    d = views.derive_file(path)
+    monkeypatch.setattr(views, "derive_text", lambda text, path: d)  # its structure takes seconds, once
+    report = d.closure_report()
+    for artefacts in (Artefacts(path), Artefacts(path, cache), Artefacts(path, cache)):
+        summary, explanations = artefacts.closure_report()
+        assert tuple(summary) == report.summary
+        assert [words.name for words in explanations] == list(d.overlaps)
+        words = artefacts.explanation("u_v")
+        assert words == explanations[d.overlaps.index("v_u")]
+        assert (words.meaning, words.visible, words.reason) == ("v . u / N", True, d.explain("v_u").reason)
+        flow = sum(sympy.sympify(term) for term, _ in words.terms)
+        assert flow == d.flow["v_u"].subs(
+            {s: sympy.Symbol(s.name.replace("sigma_", "")) for s in d.flow["v_u"].free_symbols}
+        )
+        assert artefacts.structure() == [(fact.kind, fact.statement) for fact in d.structure]
 
 
 def test_a_comment_costs_no_printing(path, cache, monkeypatch):
@@ -195,14 +214,19 @@ def folder(path, monkeypatch):
 
 
 def test_commands_without_a_cache_leave_none_and_read_none(folder, monkeypatch):
-    commands = (["derive", "small.toml"], ["latex", "small.toml"], ["generate", "small.toml"])
+    commands = (
+        ["derive", "small.toml"],
+        ["latex", "small.toml"],
+        ["explain", "small.toml"],
+        ["generate", "small.toml"],
+    )
     fresh = [command(*arguments, "--no-cache") for arguments in commands]
     files = {path: path.read_text() for path in Path("generated").iterdir()}
     assert len(files) == 2
     assert not folder.exists()
     for _ in range(2):
-        assert [command(*arguments) for arguments in commands[:2]] == fresh[:2]
-        assert command(*commands[2]).count("up to date: ") == 2
+        assert [command(*arguments) for arguments in commands[:-1]] == fresh[:-1]
+        assert command(*commands[-1]).count("up to date: ") == 2
     assert {path: path.read_text() for path in Path("generated").iterdir()} == files
     monkeypatch.setattr(views, "equations", lambda derivation: "anew")
     assert command("derive", "small.toml") == fresh[0]
@@ -230,20 +254,33 @@ def test_a_damaged_cache_is_no_error(folder):
     assert command("derive", "small.toml") == fresh
 
 
+COMMANDS = (
+    ["derive", "small.toml"],
+    ["latex", "small.toml", "--fragment"],
+    ["generate", "small.toml"],
+    ["explain", "small.toml", "v_u"],
+    ["explain", "small.toml", "--invariants", "1"],
+)
+
+
 def test_a_derivation_that_is_kept_loads_neither_sympy_nor_numpy(folder):
     code = """
 import contextlib, io, json, sys
 from symlow.cli import main
-sys.argv = ["symlow", *sys.argv[1:]]
-with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
-    main()
-print(json.dumps([out.getvalue(), [name for name in ("sympy", "numpy", "scipy", "jinja2") if name in sys.modules]]))
+shown = []
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["symlow", *arguments]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        main()
+    shown.append(out.getvalue())
+print(json.dumps([shown, [name for name in ("sympy", "numpy", "scipy", "jinja2") if name in sys.modules]]))
 """
-    for arguments in (["derive", "small.toml"], ["latex", "small.toml", "--fragment"], ["generate", "small.toml"]):
+    for arguments in COMMANDS:
         command(*arguments)
-        expected = command(*arguments)
-        result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
-        assert json.loads(result.stdout) == [expected, []], result.stderr
+    expected = [command(*arguments) for arguments in COMMANDS]
+    process = [sys.executable, "-c", code, json.dumps(COMMANDS)]
+    result = subprocess.run(process, capture_output=True, text=True, timeout=60)
+    assert json.loads(result.stdout) == [expected, []], result.stderr
 
 
 def test_deriving_in_python_keeps_nothing(folder):

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from symlow.cli.terminal import Force, NoCache, SpecFile, check_outputs, console, say
-from symlow.errors import FileError, SpecError, listing
+from symlow.errors import FileError, SpecError
 from symlow.files import write_whole
 
 if TYPE_CHECKING:
-    from symlow.artefacts import Artefacts
-    from symlow.explain import Explanation
-    from symlow.invariants.search import ConservedPolynomials
+    from symlow.artefacts import Artefacts, ExplainedOverlap
 
 
 def derive(spec: SpecFile, no_cache: NoCache = False) -> None:
@@ -32,46 +30,38 @@ def explain(
     invariants: Annotated[
         int | None, typer.Option(metavar="K", help="Show instead all conserved polynomials up to degree K, proved.")
     ] = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Say why each overlap is loss-visible or loss-invisible, and show its equation term by term.
 
     Without OVERLAP also what follows: symmetries, what learning conserves and can reach. Takes
-    seconds, or with many overlaps a minute or two.
+    seconds, or with many overlaps a minute or two, the first time.
 
     Example: `symlow explain derivations/ger_barak_2026/rank1_linear.toml v_u`
     """
-    from symlow.views import derive_file
-
-    derivation = derive_file(spec)
+    artefacts = _artefacts(spec, no_cache)
     if invariants is not None:
-        _print_invariants(derivation.invariants(invariants))
+        say(artefacts.invariants(invariants))
         return
     if overlap is not None:
-        _print_explanation(derivation.explain(overlap))
+        _print_explanation(artefacts.explanation(overlap))
         return
-    report = derivation.closure_report()
-    for sentence in report.summary:
+    summary, explanations = artefacts.closure_report()
+    for sentence in summary:
         say(sentence)
-    for explanation in report.explanations:
+    for explanation in explanations:
         say("")
         _print_explanation(explanation)
     say("")
     say("Structure, at generic overlaps:")
     try:
-        for fact in derivation.structure:
-            say(f"  {fact.kind}: {fact.statement}")
+        for kind, statement in artefacts.structure():
+            say(f"  {kind}: {statement}")
     except SpecError as error:  # all else is known without a module; this is not
         say(f"  not known, for there is no generated module: {error}")
 
 
-def _print_invariants(found: ConservedPolynomials) -> None:
-    say(str(found))
-    for proof in dict.fromkeys(generator.proof.text for generator in found.generators):
-        names = [generator.name for generator in found.generators if generator.proof.text == proof]
-        say(f"Proof of {listing(names)}: {proof}.")
-
-
-def _print_explanation(explanation: Explanation) -> None:
+def _print_explanation(explanation: ExplainedOverlap) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -83,8 +73,8 @@ def _print_explanation(explanation: Explanation) -> None:
         return
     say(f"  d {explanation.name}/dt is the sum of")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
-    for term in explanation.terms:
-        table.add_row(escape(str(term.expression).replace("sigma_", "")), escape(term.reason))
+    for term, reason in explanation.terms:
+        table.add_row(escape(term), escape(reason))
     console().print(table, highlight=False)
 
 
