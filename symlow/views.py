@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from symlow.architectures import build_network
 from symlow.codegen.emit import compile_module, source
@@ -22,9 +23,11 @@ from symlow.printing.latex import latex
 from symlow.printing.text import equations
 from symlow.rules import build_rule, with_companions
 from symlow.spec import Spec
-from symlow.structure import Fact, find_structure
 from symlow.tasks import build_loss
 from symlow.tasks.filters import FilterLoss
+
+if TYPE_CHECKING:
+    from symlow.structure import Fact
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,8 @@ class DerivedSystem(Derivation):
 
         Found when first asked for, which takes 1 to 90 seconds for those in ``derivations`` on a busy core.
         """
+        from symlow.structure import find_structure  # with SciPy's integrators, which nothing else here needs
+
         return find_structure(self, self.compile())
 
     def closure_report(self) -> ClosureReport:
