@@ -41,6 +41,7 @@ The modules in the order of the data, each stage reading the one before it:
     structure       these facts in words
     views           a derivation with its printers at hand
     batches         the trials that a task draws
+    artefacts       what is printed of a specification, kept on disk between runs
     scaffold        a commented specification to start from
     generate        generated files, written and checked for drift
     initial         initial overlaps and weights

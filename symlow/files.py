@@ -7,7 +7,6 @@ never sees half of it and an interruption leaves the old one as it was.
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from symlow.errors import FileError
@@ -74,19 +73,31 @@ def write_whole(path: str | os.PathLike[str], data: str | bytes, overwrite: bool
     """
     target = check_writable(path, overwrite)
     content = data.encode("utf-8") if isinstance(data, str) else data
+    try:
+        replace_whole(target, content)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
+    return Path(path)
+
+
+def replace_whole(path: Path, content: bytes) -> None:
+    """Put a file with that content in the place of ``path``, whatever is there, by a temporary file and a rename.
+
+    Raises:
+        OSError: if the disk refuses; then nothing was changed.
+    """
+    import tempfile  # with what it imports it would be half of the modules of symlow that every command loads
+
     temporary: str | None = None
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
         # mkstemp makes private files; a written result gets the permissions that open() would have given.
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise FileError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
+        os.replace(temporary, path)
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
-    return Path(path)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from symlow.architectures import build_network
 from symlow.codegen.emit import compile_module, source
@@ -17,13 +18,16 @@ from symlow.derivation import Derivation
 from symlow.equation_text import written
 from symlow.errors import SpecError
 from symlow.explain import ClosureReport, Explanation, closure_report, explain
+from symlow.files import read_text
 from symlow.printing.latex import latex
 from symlow.printing.text import equations
 from symlow.rules import build_rule, with_companions
 from symlow.spec import Spec
-from symlow.structure import Fact, find_structure
 from symlow.tasks import build_loss
 from symlow.tasks.filters import FilterLoss
+
+if TYPE_CHECKING:
+    from symlow.structure import Fact
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +75,8 @@ class DerivedSystem(Derivation):
 
         Found when first asked for, which takes 1 to 90 seconds for those in ``derivations`` on a busy core.
         """
+        from symlow.structure import find_structure  # with SciPy's integrators, which nothing else here needs
+
         return find_structure(self, self.compile())
 
     def closure_report(self) -> ClosureReport:
@@ -111,8 +117,16 @@ def derive_file(path: str | os.PathLike[str]) -> DerivedSystem:
         FileError: if the file cannot be read.
         SpecError: if it is not a valid specification; the message names the file.
     """
-    spec = Spec.load(path)
+    return derive_text(read_text(path, "specification (TOML)"), path)
+
+
+def derive_text(text: str, path: str | os.PathLike[str]) -> DerivedSystem:
+    """Derive the specification in TOML text that was read from a file.
+
+    Raises:
+        SpecError: if it is not a valid specification; the message names the file.
+    """
     try:
-        return derive(spec)
+        return derive(Spec.from_toml(text))
     except SpecError as error:
         raise SpecError(f"{Path(path)}: {error}") from None

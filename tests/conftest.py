@@ -8,9 +8,19 @@ import json
 from typing import Any
 
 import numpy as np
+import pytest
 import sympy
 
 import symlow
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_the_tests(tmp_path_factory):
+    """What symlow keeps between runs, of the tests alone: neither of their user nor left behind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SYMLOW_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
 
 EXPONENTIAL = {"kind": "exponential_filter", "decay": 0.2}
 OSCILLATION = {"kind": "damped_oscillation", "decay": 0.3, "frequency": 2.0, "phase": 0.4, "amplitude": 1.2}

@@ -10,7 +10,18 @@ import symlow
 
 PACKAGE = Path(symlow.__file__).parent
 STAGES = re.findall(r"^    (\w+) {2,}\S", symlow.__doc__, re.MULTILINE)
-BELOW = ["errors", "version", "files", "arrays", "caret", "spec_messages", "expressions", "parser"]
+BELOW = [
+    "errors",
+    "version",
+    "files",
+    "cache",
+    "provenance",
+    "arrays",
+    "caret",
+    "spec_messages",
+    "expressions",
+    "parser",
+]
 
 
 def modules():

@@ -56,6 +56,17 @@ print(json.dumps([shown, loaded]))
     assert [name for name in SLOW if name in loaded[-1] and name != "pydantic"] == []
 
 
+def test_deriving_loads_neither_scipy_nor_matplotlib():
+    code = f"""
+import symlow
+network = {{"rank": 1, "nonlinearity": "tanh"}}
+d = symlow.derive(symlow.Spec.model_validate({{"name": "a", "network": network, "task": {{"kind": "trials"}}}}))
+assert d.latex() and d.source() and str(d)
+{LOADED}
+"""
+    assert not {"scipy", "matplotlib"} & set(fresh(code))
+
+
 def annotated():
     """The names that type checkers see in the package, each with its module."""
     tree = ast.parse(Path(symlow.__file__).read_text())

@@ -8,23 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from symlow.cli.terminal import Force, SpecFile, check_outputs, console, say
-from symlow.errors import FileError, SpecError, listing
+from symlow.cli.terminal import Force, NoCache, SpecFile, check_outputs, console, say
+from symlow.errors import FileError, SpecError
 from symlow.files import write_whole
 
 if TYPE_CHECKING:
-    from symlow.explain import Explanation
-    from symlow.invariants.search import ConservedPolynomials
+    from symlow.artefacts import Artefacts, ExplainedOverlap
 
 
-def derive(spec: SpecFile) -> None:
+def derive(spec: SpecFile, no_cache: NoCache = False) -> None:
     """Print the network, its reduction and every overlap's equation.
 
     Example: `symlow derive derivations/ger_barak_2026/rank1_linear.toml`
     """
-    from symlow.views import derive_file
-
-    sys.stdout.write(f"{derive_file(spec)}\n")
+    sys.stdout.write(f"{_artefacts(spec, no_cache).text()}\n")
 
 
 def explain(
@@ -33,46 +30,38 @@ def explain(
     invariants: Annotated[
         int | None, typer.Option(metavar="K", help="Show instead all conserved polynomials up to degree K, proved.")
     ] = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Say why each overlap is loss-visible or loss-invisible, and show its equation term by term.
 
     Without OVERLAP also what follows: symmetries, what learning conserves and can reach. Takes
-    seconds, or with many overlaps a minute or two.
+    seconds, or with many overlaps a minute or two, the first time.
 
     Example: `symlow explain derivations/ger_barak_2026/rank1_linear.toml v_u`
     """
-    from symlow.views import derive_file
-
-    derivation = derive_file(spec)
+    artefacts = _artefacts(spec, no_cache)
     if invariants is not None:
-        _print_invariants(derivation.invariants(invariants))
+        say(artefacts.invariants(invariants))
         return
     if overlap is not None:
-        _print_explanation(derivation.explain(overlap))
+        _print_explanation(artefacts.explanation(overlap))
         return
-    report = derivation.closure_report()
-    for sentence in report.summary:
+    summary, explanations = artefacts.closure_report()
+    for sentence in summary:
         say(sentence)
-    for explanation in report.explanations:
+    for explanation in explanations:
         say("")
         _print_explanation(explanation)
     say("")
     say("Structure, at generic overlaps:")
     try:
-        for fact in derivation.structure:
-            say(f"  {fact.kind}: {fact.statement}")
+        for kind, statement in artefacts.structure():
+            say(f"  {kind}: {statement}")
     except SpecError as error:  # all else is known without a module; this is not
         say(f"  not known, for there is no generated module: {error}")
 
 
-def _print_invariants(found: ConservedPolynomials) -> None:
-    say(str(found))
-    for proof in dict.fromkeys(generator.proof.text for generator in found.generators):
-        names = [generator.name for generator in found.generators if generator.proof.text == proof]
-        say(f"Proof of {listing(names)}: {proof}.")
-
-
-def _print_explanation(explanation: Explanation) -> None:
+def _print_explanation(explanation: ExplainedOverlap) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -84,8 +73,8 @@ def _print_explanation(explanation: Explanation) -> None:
         return
     say(f"  d {explanation.name}/dt is the sum of")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
-    for term in explanation.terms:
-        table.add_row(escape(str(term.expression).replace("sigma_", "")), escape(term.reason))
+    for term, reason in explanation.terms:
+        table.add_row(escape(term), escape(reason))
     console().print(table, highlight=False)
 
 
@@ -97,15 +86,14 @@ def latex(
         bool | None, typer.Option("--scalars/--blocks", help="Print every scalar equation, or blocks only.")
     ] = None,
     force: Force = False,
+    no_cache: NoCache = False,
 ) -> None:
     """Write the derivation as a LaTeX document, or as a fragment for one's own.
 
     Example: `symlow latex derivations/ger_barak_2026/rank1_linear.toml -o rank1.tex`
     """
-    from symlow.views import derive_file
-
     check_outputs([output], [spec], force)
-    text = derive_file(spec).latex(fragment, scalars)
+    text = _artefacts(spec, no_cache).latex(fragment, scalars)
     if output is None:
         sys.stdout.write(text)
     else:
@@ -122,6 +110,7 @@ def generate(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of generated files.")] = Path("generated"),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is not up to date.")] = False,
     force: Force = False,
+    no_cache: NoCache = False,
 ) -> None:
     """Generate the NumPy module and the LaTeX document of specifications.
 
@@ -129,11 +118,14 @@ def generate(
 
     Example: `symlow generate derivations/ger_barak_2026/rank1_linear.toml`
     """
+    from symlow.cache import Cache
     from symlow.generate import SOURCES, differences, generated_files, specifications, write
 
     if output.is_file():
         raise FileError(f"{output}: is a file, expected a folder for generated files")
-    files = generated_files(specs or specifications(SOURCES), output)
+    # A check rests on nothing that an earlier run has left.
+    cache = None if check or no_cache else Cache.of_user()
+    files = generated_files(specs or specifications(SOURCES), output, cache=cache)
     if check:
         difference = differences(files, output, complete=not specs)
         if difference:
@@ -145,3 +137,10 @@ def generate(
         return
     for file, fresh in write(files, force):
         say(f"{'wrote' if fresh else 'up to date:'} {file.path}")
+
+
+def _artefacts(spec: Path, no_cache: bool) -> Artefacts:
+    from symlow.artefacts import Artefacts
+    from symlow.cache import Cache
+
+    return Artefacts(spec, None if no_cache else Cache.of_user())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +35,8 @@ def schema() -> None:
 
     Example: `symlow schema > symlow.schema.json`
     """
+    import json
+
     from symlow.spec import Spec
 
     sys.stdout.write(json.dumps(Spec.model_json_schema(), indent=2) + "\n")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="Specification, a TOML file.", show_default=False)]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Derive anew; neither use nor keep what is on disk.")]
 
 
 @functools.cache

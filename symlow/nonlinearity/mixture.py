@@ -22,7 +22,6 @@ from dataclasses import dataclass
 import mpmath
 import numpy as np
 import sympy
-from scipy.special import erf
 from sympy import Expr, Rational
 
 from symlow.arrays import FloatArray
@@ -62,6 +61,8 @@ class Mixture:
 
     def __call__(self, derivative: int, mean: FloatArray, variance: FloatArray) -> FloatArray:
         """Return a derivative of E[T] by the mean, of order 0 to 3, or for -1 its antiderivative."""
+        from scipy.special import erf  # SciPy takes as long to import as SymPy, and deriving needs nothing else of it
+
         mean, variance = (np.asarray(value)[..., None] for value in (mean, variance))
         weights, scales = np.array(self.weights), np.array(self.scales)
         width = scales**2 + variance
