@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from symlow.errors import FileError
 
@@ -72,13 +75,24 @@ def write_whole(path: str | os.PathLike[str], data: str | bytes, overwrite: bool
     Raises:
         FileError: as :func:`check_writable`, or if the disk refuses.
     """
+    with written_whole(path, overwrite) as stream:
+        stream.write(data.encode("utf-8") if isinstance(data, str) else data)
+    return Path(path)
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
+    """Give a stream to write a file to, which is renamed into place when the block ends without an error.
+
+    Raises:
+        FileError: as :func:`check_writable`, or if the disk refuses.
+    """
     target = check_writable(path, overwrite)
-    content = data.encode("utf-8") if isinstance(data, str) else data
     temporary: str | None = None
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
+            yield stream
         # mkstemp makes private files; a written result gets the permissions that open() would have given.
         mask = os.umask(0)
         os.umask(mask)
@@ -89,4 +103,3 @@ def write_whole(path: str | os.PathLike[str], data: str | bytes, overwrite: bool
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
-    return Path(path)
