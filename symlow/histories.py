@@ -41,6 +41,8 @@ class Histories:
         specs: the distinct specifications.
         which: the specification of each history, shape (states,).
         single: whether there is one, asked for without an axis of states.
+        given_lr: the learning rates as given, a number if it is one for all.
+        given_seed: the seeds, likewise.
     """
 
     sigma: FloatArray
@@ -50,6 +52,8 @@ class Histories:
     specs: tuple[Spec, ...]
     which: IntArray
     single: bool
+    given_lr: float | FloatArray
+    given_seed: int | IntArray
 
     def __len__(self) -> int:
         return len(self.sigma)
@@ -105,6 +109,8 @@ def build_histories(
         specs,
         which,
         not lengths,
+        given["lr"].copy() if given["lr"].ndim else float(given["lr"]),
+        seeds.copy() if given["seed"].ndim else int(given["seed"]),
     )
 
 
