@@ -122,7 +122,9 @@ def _teacher(spec: Spec, task: TeacherTask) -> Teacher:
         update={"rank": task.rank, "nonlinearity": task.nonlinearity or spec.network.nonlinearity}
     )
     teacher, module = _derived_teacher(
-        Spec.model_validate({"name": "teacher", "network": network.model_dump(), "task": {"kind": "trials"}}).canonical()
+        Spec.model_validate(
+            {"name": "teacher", "network": network.model_dump(), "task": {"kind": "trials"}}
+        ).canonical()
     )
     for name in task.overlaps:
         if name not in teacher.visible:

@@ -109,8 +109,8 @@ def build_histories(
         specs,
         which,
         not lengths,
-        given["lr"].copy() if given["lr"].ndim else float(given["lr"]),
-        seeds.copy() if given["seed"].ndim else int(given["seed"]),
+        rates.copy() if given["lr"].ndim else float(rates[0]),
+        seeds.copy() if given["seed"].ndim else int(seeds[0]),
     )
 
 
@@ -205,9 +205,7 @@ def _specifications(
         try:
             # The network is not checked again: no parameter is part of it, and equations take long to read.
             specs.append(
-                Spec.model_validate(
-                    {"name": spec.name, "reference": spec.reference, "network": spec.network, **tables}
-                )
+                Spec.model_validate({"name": spec.name, "reference": spec.reference, "network": spec.network, **tables})
             )
         except SpecError as error:
             raise SpecError(f"{error} (history {history})") from None

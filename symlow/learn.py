@@ -19,37 +19,29 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from symlow.arrays import FloatArray, IntArray
 from symlow.batches import Batches
 from symlow.codegen.emit import compile_module
+from symlow.course import Course, Track
 from symlow.derivation import Derivation
+from symlow.descent import descend
 from symlow.errors import LearningError
+from symlow.flow import flow
 from symlow.histories import Histories, build_histories, check_lr
-from symlow.history_trials import HistoryTrials, build_trials
+from symlow.history_trials import build_trials
 from symlow.invariants.invariant import FROZEN
-from symlow.learning_run import CONVERGED, DIVERGED, RAN_OUT, REASONS, LearningRun, drifts
-from symlow.recording import InMemory, OnDisk, Progress, Recording, finished, first_progress
+from symlow.learning_run import REASONS, LearningRun, drifts
+from symlow.recording import InMemory, OnDisk, Recording, finished, first_progress
 from symlow.run_files import blocks, check_suffix, read_run
-from symlow.stopping import PATIENCE, Patience, Stop, check_stop
-from symlow.tasks.filters import FilterLoss
+from symlow.stopping import Stop, check_stop
 from symlow.version import __version__
-
-Track = Callable[[Iterable[int]], Iterable[int]]
-
-
-MOST_EVALUATIONS = 100_000
-"""The most evaluations of the flow in a run: some minutes, and far more than a flow needs that is not stiff."""
-
-MOST_PIECES = 100
-"""The most pieces in which a flow is integrated: progress is shown, and can be resumed, after each."""
 
 
 def learn(
@@ -136,12 +128,12 @@ def learn(
             return _from_file(derivation, histories, whole)
         recording = OnDisk(Path(output), histories.sigma, inputs, resume, overwrite)
         progress = recording.progress
-    course = _Course(derivation, module, histories, source, recording, progress, int(steps), int(every))
+    course = Course(derivation, module, histories, source, recording, progress, int(steps), int(every))
     try:
         if method == "step":
-            _descend(course, bounds, track)
+            descend(course, bounds, track)
         else:
-            _flow(course, track)
+            flow(course, track)
     except LearningError:
         if isinstance(recording, OnDisk):
             recording.discard()  # it would end in the same error
@@ -156,167 +148,7 @@ def learn(
     return run
 
 
-class _Course:
-    """A run in work: what learns, what from, and how far it is."""
-
-    def __init__(
-        self,
-        derivation: Derivation,
-        module: ModuleType,
-        histories: Histories,
-        source: HistoryTrials,
-        recording: Recording,
-        progress: Progress,
-        steps: int,
-        every: int,
-    ) -> None:
-        self.derivation, self.module, self.histories, self.source = derivation, module, histories, source
-        self.recording, self.progress, self.steps, self.every = recording, progress, steps, every
-
-    def records(self, step: int) -> bool:
-        """Whether a step is recorded."""
-        return step % self.every == 0 or step == self.steps
-
-    @property
-    def active(self) -> IntArray:
-        """Positions of the histories that still learn."""
-        return np.flatnonzero(self.progress.stopped < 0)
-
-    def end(self, ended: IntArray, step: int, reason: str) -> None:
-        """Note that histories end at a step; those that diverge have no numbers from there on."""
-        progress = self.progress
-        progress.stopped[ended], progress.reason[ended] = step, REASONS.index(reason)
-        if reason == DIVERGED:
-            progress.sigma[ended] = progress.loss[ended] = np.nan
-
-    def check_first(self) -> None:
-        """Raise LearningError if no loss is finite at the initial overlaps, and end histories whose loss is not."""
-        finite = np.isfinite(self.progress.loss)
-        if not finite.any():
-            raise LearningError(_infinite_loss(self.derivation))
-        self.end(np.flatnonzero(~finite), 0, DIVERGED)
-
-    def check_some_left(self, step: int) -> None:
-        """Raise LearningError if all histories have diverged."""
-        if (self.progress.reason == REASONS.index(DIVERGED)).all():
-            which = "" if self.histories.single else f" in all {len(self.histories)} histories, in the last"
-            raise LearningError(
-                f"learning diverged{which} at step {step}: the overlaps are not finite; lower the learning rate"
-            )
-
-
-def _descend(course: _Course, stop: Stop | None, track: Track) -> None:
-    progress, histories = course.progress, course.histories
-    module, arguments = course.module, histories.rule_arguments
-    needed = 1 if course.source.repeats else PATIENCE
-    patience = Patience(
-        needed if stop is None or stop.patience is None else stop.patience,
-        progress.rests,
-        progress.before,
-        progress.before_step,
-    )
-
-    def advance(step: int) -> None:
-        """Take a step; record the one before it. Each batch is drawn once, for the loss and for the step."""
-        active = course.active
-        after = progress.sigma.copy()
-        records, moves = course.records(step), step < course.steps
-        with np.errstate(over="ignore", invalid="ignore"):
-            for part, trials in course.source.at(step, active) if active.size else ():
-                if records:
-                    progress.loss[part] = module.loss(progress.sigma[part], trials)
-                if moves:
-                    given = {name: values[part] for name, values in arguments.items()}
-                    after[part] = module.step(progress.sigma[part], histories.lr[part], trials, **given)
-        if records:
-            first = progress.sigma.copy()
-            losses = progress.loss.copy()
-            if step == 0:
-                course.check_first()
-            if stop is not None and active.size:
-                still = active[progress.stopped[active] < 0]
-                ended = patience.converged(stop, step, progress.sigma, progress.loss, histories.lr, still)
-                course.end(ended, step, CONVERGED)
-                progress.before, progress.before_step = patience.before, patience.step
-            course.recording.add(first, losses)
-        if moves:
-            going = course.active
-            lost = going[~np.isfinite(after[going]).all(axis=-1)]
-            progress.sigma[going] = after[going]
-            course.end(lost, step + 1, DIVERGED)
-            course.check_some_left(step + 1)
-            progress.step = step + 1
-            course.recording.checkpoint(progress)
-
-    for step in track(range(progress.step, course.steps)):
-        advance(step)
-    advance(course.steps)
-    course.end(course.active, course.steps, RAN_OUT)
-
-
-def _flow(course: _Course, track: Track) -> None:
-    progress, histories, module = course.progress, course.histories, course.module
-    steps, states = course.steps, np.arange(len(histories))
-    momentum = histories.parameters.get("learning.momentum", float(course.derivation.rule.momentum))
-    rates = histories.lr / (1 - np.asarray(momentum))
-    lr = float(rates.max())
-    relative = (rates / lr)[:, None]
-    arguments = {name: values for name, values in histories.rule_arguments.items() if name != "momentum"}
-    evaluations = 0
-
-    def rate(t: float, flat: FloatArray) -> FloatArray:
-        nonlocal evaluations
-        evaluations += 1
-        if evaluations > MOST_EVALUATIONS:
-            raise LearningError(
-                f"gradient flow took more than {MOST_EVALUATIONS} evaluations by time {t:g} of {steps * lr:g}: "
-                "it is too stiff, or its time lr * steps too long; lower the learning rate or the number of steps"
-            )
-        sigma = flat.reshape(histories.sigma.shape)
-        flow = np.empty_like(sigma)
-        for part, trials in course.source.at(0, states):
-            given = {name: values[part] for name, values in arguments.items()}
-            flow[part] = module.rhs(t, sigma[part], trials, **given)
-        return (relative * flow).ravel()
-
-    def record(sigma: FloatArray) -> None:
-        for part, trials in course.source.at(0, states):
-            progress.loss[part] = module.loss(sigma[part], trials)
-        course.recording.add(sigma, progress.loss)
-
-    if progress.step == 0:
-        with np.errstate(over="ignore", invalid="ignore"):
-            record(progress.sigma)
-        if not np.isfinite(progress.loss).all():
-            raise LearningError(_infinite_loss(course.derivation))
-    # In pieces, so that there is progress to show; each piece starts from the last with full accuracy.
-    pieces = [p for p in np.array_split(np.arange(1, steps + 1), min(steps, MOST_PIECES)) if p[-1] > progress.step]
-    for number in track(range(len(pieces))):
-        piece = pieces[number]
-        first = piece[0] - 1
-        kept = np.array([step for step in piece if course.records(step) or step == piece[-1]])
-        with np.errstate(over="ignore", invalid="ignore"):
-            solution = solve_ivp(
-                rate,
-                (first * lr, piece[-1] * lr),
-                progress.sigma.ravel(),
-                t_eval=kept * lr,
-                method="DOP853",
-                rtol=1e-10,
-                atol=1e-12,
-            )
-        if not solution.success or not np.isfinite(solution.y).all():
-            raise LearningError(f"gradient flow failed near step {first + 1}: {solution.message}; use the method step")
-        for step, flat in zip(kept, solution.y.T, strict=True):
-            progress.sigma = flat.reshape(histories.sigma.shape).copy()
-            if course.records(int(step)):
-                record(progress.sigma)
-        progress.step = int(piece[-1])
-        course.recording.checkpoint(progress)
-    course.end(states, steps, RAN_OUT)
-
-
-def _run(course: _Course, recorded: IntArray, method: str) -> LearningRun:
+def _run(course: Course, recorded: IntArray, method: str) -> LearningRun:
     histories, progress = course.histories, course.progress
     sigma, loss = course.recording.courses()
     at = 0 if histories.single else slice(None)
@@ -392,18 +224,6 @@ def _digest(*contents: Any) -> str:
         found.update(str(getattr(content, "shape", "")).encode())
         found.update(content if isinstance(content, bytes) else np.ascontiguousarray(content).tobytes())
     return found.hexdigest()
-
-
-def _infinite_loss(derivation: Derivation) -> str:
-    if isinstance(derivation.loss, FilterLoss) and derivation.loss.lags is None:
-        return (
-            "the loss is not finite at the initial overlaps: over an infinite horizon the reduced dynamics or the "
-            "target does not decay; use a finite task.horizon"
-        )
-    return (
-        "the loss is not finite at the initial overlaps: they, the targets or the trials are too large for "
-        "floating point; scale them down"
-    )
 
 
 def check_run(lr: float, steps: int) -> None:

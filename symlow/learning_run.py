@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -62,7 +61,7 @@ class LearningRun:
     stopped: IntArray = field(default_factory=lambda: np.zeros((), dtype=np.int64))
     reason: NDArray[np.str_] = field(default_factory=lambda: np.array(RAN_OUT))
     seed: int | IntArray = 0
-    parameters: Mapping[str, FloatArray] = MappingProxyType({})
+    parameters: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @cached_property
     def drift(self) -> FloatArray:
@@ -128,4 +127,3 @@ def drifts(conserved: tuple[Invariant, ...], sigma: FloatArray, first: FloatArra
     with np.errstate(over="ignore", invalid="ignore"):  # of a history that diverged there is none
         difference = evaluate(conserved, sigma) - start
     return np.divide(difference, scales, out=np.zeros_like(difference), where=scales > 0)
-

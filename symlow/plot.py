@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from symlow.drift import Drift
-    from symlow.learn import LearningRun
+    from symlow.learning_run import LearningRun
 
 FORMATS = (".png", ".svg", ".pdf")
 MOST_LABELS = 14

@@ -5,16 +5,15 @@ On disk it is a folder beside the file that it becomes, ``run.npz.parts`` for ``
     sigma.f8, loss.f8   overlaps and losses at the recorded steps so far, numbers of 8 bytes, and what a block left over
     progress.npz        what the rest of the run follows from, how many records count, and digests of all inputs
 
-A block of records is appended and flushed to the disk before ``progress.npz``, which is written whole and renamed, says
-that they count. Whatever a run is interrupted by, the folder is therefore that of a run which is about to go on from the
-last block; what has been appended since is overwritten. A whole run is written within the folder and then renamed, so
-that the file is there when all of it is, and not before. Blocks end when they are large or some seconds old; since each
-history's numbers follow from ``progress.npz`` alone, where they ended leaves no trace in the result.
+A block of records is appended and flushed to the disk before ``progress.npz``, which is written whole and renamed,
+says that they count. Whatever a run is interrupted by, the folder is therefore that of a run which is about to go on
+from the last block; what has been appended since is overwritten. A whole run is written within the folder and then
+renamed, so that the file is there when all of it is, and not before. Blocks end when they are large or some seconds
+old; since all numbers follow from ``progress.npz`` and the inputs, where they ended leaves no trace in the result.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -29,7 +28,7 @@ import numpy as np
 
 from symlow.arrays import FloatArray, IntArray, load_arrays
 from symlow.errors import FileError, listing
-from symlow.files import write_whole
+from symlow.files import written_whole
 from symlow.run_files import BLOCK_BYTES, check_suffix, check_target, move_into_place, read_run, write_npz, write_zarr
 
 BLOCK_SECONDS = 10.0
@@ -164,7 +163,7 @@ class OnDisk(Recording):
         try:
             check_inputs(self.folder, str(arrays.pop("inputs")), self._inputs)
             self._count = int(arrays.pop("records"))
-            self.progress = Progress(**{name: a if a.ndim else int(a) for name, a in arrays.items()})  # type: ignore[arg-type, call-overload]
+            self.progress = Progress(**{name: a if a.ndim else int(a) for name, a in arrays.items()})  # type: ignore[arg-type]
             whole = all(
                 (self.folder / f"{name}.f8").stat().st_size >= self._count * self._bytes(name) for name in self._shapes
             )
@@ -194,17 +193,17 @@ class OnDisk(Recording):
                 with (self.folder / f"{name}.f8").open("r+b") as stream:
                     stream.seek(self._count * self._bytes(name))
                     for record in self._block:
-                        stream.write(np.ascontiguousarray(record[position], dtype="<f8"))
+                        stream.write(np.ascontiguousarray(record[position], dtype="<f8").data)
                     stream.flush()
                     os.fsync(stream.fileno())
         except OSError as error:
             raise FileError(f"{self.folder}: cannot be written ({error.strerror}); resume it when it can") from None
         self._count += len(self._block)
         self._block = []
-        stream = io.BytesIO()
-        counted = {"records": np.asarray(self._count), "inputs": np.array(self._inputs)}
-        np.savez(stream, **{name: np.asarray(value) for name, value in vars(self.progress).items()}, **counted)
-        write_whole(self.folder / "progress.npz", stream.getvalue(), overwrite=True)
+        kept = {name: np.asarray(value) for name, value in vars(self.progress).items()}
+        kept |= {"records": np.asarray(self._count), "inputs": np.array(self._inputs)}
+        with written_whole(self.folder / "progress.npz", overwrite=True) as whole:
+            write_npz(whole, kept)
         self._saved = time.monotonic()
 
     def courses(self) -> tuple[FloatArray, FloatArray]:
@@ -227,7 +226,7 @@ class OnDisk(Recording):
         try:
             with (self.folder / f"{name}.f8").open("wb") as stream:
                 for part in parts:
-                    stream.write(np.ascontiguousarray(part, dtype="<f8"))
+                    stream.write(np.ascontiguousarray(part, dtype="<f8").data)
         except OSError as error:
             raise FileError(f"{self.folder}: cannot be written ({error.strerror}); resume it when it can") from None
         return self._mapped(name, shape)

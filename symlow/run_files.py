@@ -121,9 +121,7 @@ def read_run(path: Path) -> dict[str, Any]:
         return _read_zarr(path)
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as stream:
-            return {
-                entry.filename.removesuffix(".npy"): _mapped(path, stream, entry) for entry in archive.infolist()
-            }
+            return {entry.filename.removesuffix(".npy"): _mapped(path, stream, entry) for entry in archive.infolist()}
     except (OSError, ValueError, zipfile.BadZipFile):
         raise FileError(f"{path}: not the .npz file of a run; choose another name, or replace it") from None
 
@@ -187,5 +185,7 @@ def _xarray() -> Any:
         import xarray
         import zarr  # noqa: F401 - xarray finds it by itself
     except ModuleNotFoundError:
-        raise DependencyError('.zarr files need xarray and Zarr; install them with: pip install "symlow[sweep]"') from None
+        raise DependencyError(
+            '.zarr files need xarray and Zarr; install them with: pip install "symlow[sweep]"'
+        ) from None
     return xarray

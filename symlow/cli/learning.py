@@ -11,7 +11,7 @@ from symlow.cli.terminal import Force, SpecFile, check_outputs, progress, say
 from symlow.errors import listing
 
 if TYPE_CHECKING:
-    from symlow.learn import LearningRun
+    from symlow.learning_run import LearningRun
 
 
 def learn(

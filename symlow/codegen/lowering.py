@@ -332,11 +332,12 @@ def _adjoint(derivation: Derivation, names: dict[str, str], latent: dict[str, st
 def _target(loss: FilterLoss) -> Target:
     A, B, C = loss.symbolic_system(DT)
     names = loss.parameter_names
-    printer = NumpyFunctionPrinter({DT: "DT", **{symbol: name for symbol, name in names.items()}})
+    printer = NumpyFunctionPrinter({DT: "DT", **names})
     bits = () if loss.lags is None else tuple(bit == "1" for bit in bin(loss.lags)[3:])
     return Target(
         parameters=tuple(
-            Parameter(names[symbol], number(value), _meaning(names[symbol])) for symbol, value in loss.parameters.items()
+            Parameter(names[symbol], number(value), _meaning(names[symbol]))
+            for symbol, value in loss.parameters.items()
         ),
         A=_entries(A, printer),
         B=_entries(B, printer),
@@ -353,10 +354,11 @@ def _meaning(name: str) -> str:
     return MEANINGS[key] + (f", of output {pair[0]}, input {pair[1]}" if pair else "")
 
 
-def _entries(
-    matrix: sympy.ImmutableDenseMatrix, printer: NumpyFunctionPrinter
-) -> tuple[tuple[int, int, str], ...]:
+def _entries(matrix: sympy.ImmutableDenseMatrix, printer: NumpyFunctionPrinter) -> tuple[tuple[int, int, str], ...]:
     """Return row, column and code of the entries that are not zero."""
     return tuple(
-        (i, j, printer.doprint(matrix[i, j])) for i in range(matrix.rows) for j in range(matrix.cols) if matrix[i, j] != 0
+        (i, j, printer.doprint(matrix[i, j]))
+        for i in range(matrix.rows)
+        for j in range(matrix.cols)
+        if matrix[i, j] != 0
     )
