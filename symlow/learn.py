@@ -17,7 +17,7 @@ the integrator's steps, and differ within its error, 1e-10 relative.
 from __future__ import annotations
 
 import hashlib
-import inspect
+import importlib.abc
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -204,7 +204,7 @@ def _inputs(
     return {
         "symlow": __version__,
         "specification": derivation.spec.digest,
-        "module": _digest(inspect.getsource(module).encode()),
+        "module": _digest(_text(module).encode()),
         "sigma": _digest(histories.sigma),
         "lr": _digest(histories.lr),
         "seed": _digest(histories.seeds),
@@ -216,6 +216,13 @@ def _inputs(
         "stop": str(stop),
         "axes": "one history" if histories.single else "histories",
     }
+
+
+def _text(module: ModuleType) -> str:
+    """Return the text of a generated module; one that has no loader is taken to be the derivation's own."""
+    loader = getattr(module, "__loader__", None)
+    text = loader.get_source(module.__name__) if isinstance(loader, importlib.abc.InspectLoader) else None
+    return text or ""
 
 
 def _digest(*contents: Any) -> str:

@@ -89,7 +89,7 @@ class LearningRun:
             "reason": np.asarray(self.reason),
             "seed": np.asarray(self.seed),
             "parameters": np.array(given, dtype=np.str_),
-            "values": np.stack([self.parameters[name] for name in given]) if given else np.zeros((0, 0)),
+            "parameter_values": np.stack([self.parameters[name] for name in given]) if given else np.zeros((0, 0)),
         }
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:

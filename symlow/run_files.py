@@ -36,7 +36,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "lr": ("history",),
     "seed": ("history",),
     "parameters": ("parameter",),
-    "values": ("parameter", "history"),
+    "parameter_values": ("parameter", "history"),
     "overlaps": ("overlap",),
     "conserved": ("quantity",),
 }
