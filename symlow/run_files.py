@@ -99,7 +99,9 @@ def write_zarr(folder: Path, arrays: Arrays) -> None:
         along = {name: (axes[name], np.asarray(arrays[name][block])) for name in ("sigma", "loss", "drift")}
         coordinates = {"step": arrays["step"][block]}
         if block.start:
-            xarray.Dataset(along, coordinates).to_zarr(folder, append_dim="step", zarr_format=2, consolidated=True)
+            xarray.Dataset(along, coordinates, attributes).to_zarr(
+                folder, append_dim="step", zarr_format=2, consolidated=True
+            )
             continue
         coordinates |= {name: values for name, values in labels.items() if name != "step" and len(values)}
         chunks = {
