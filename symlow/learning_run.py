@@ -20,7 +20,7 @@ from symlow.run_files import check_suffix, check_target, move_into_place, write_
 
 RAN_OUT, CONVERGED, DIVERGED = "ran out", "converged", "diverged"
 REASONS = (RAN_OUT, CONVERGED, DIVERGED)
-"""Why a history stopped: it took all steps, it met what says when to stop, or its overlaps left the finite numbers."""
+"""Why a history stopped: it took all steps, it met the bound of ``stop``, or its overlaps left the finite numbers."""
 
 
 @dataclass(frozen=True, eq=False)
