@@ -52,6 +52,15 @@ The modules in the order of the data, each stage reading the one before it:
     unrolled        the passes of all time steps
     simulate        the full network of N neurons: the independent oracle
     infinite_width  the network of infinite width, on the nodes of a quadrature
+    run_files       files of learning runs, .npz and .zarr
+    stopping        when a history has converged
+    histories       initial states, learning rates, seeds and parameters of histories
+    history_trials  what each history learns from at a step
+    learning_run    the course of learning
+    recording       its record, in memory or on disk, to be resumed
+    course          a run in work
+    descent         gradient descent of many histories
+    flow            gradient flow of many histories
     learn           learning runs
     stability       the spectrum of the network's Hessian, rates of convergence
     drift           a closure beside a network of neurons
@@ -76,7 +85,8 @@ if TYPE_CHECKING:
     from symlow.dynamics import dynamics
     from symlow.equations import N, phi
     from symlow.errors import SymlowError
-    from symlow.learn import LearningRun, learn
+    from symlow.learn import learn
+    from symlow.learning_run import LearningRun
     from symlow.spec import Spec
     from symlow.stability import Stability, stability
     from symlow.verify import verify
@@ -107,7 +117,7 @@ _HOMES = {
     "Certificate": "certificate",
     "DerivedSystem": "views",
     "Drift": "drift",
-    "LearningRun": "learn",
+    "LearningRun": "learning_run",
     "N": "equations",
     "Spec": "spec",
     "Stability": "stability",

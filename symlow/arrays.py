@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from symlow.errors import ArrayError, FileError
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 Trials = tuple[FloatArray, FloatArray, FloatArray | None]
 """Inputs x (batch, time, inputs), targets y (batch, time, outputs), and a mask like y or None."""
 

@@ -5,7 +5,10 @@ A teacher is itself a reduced network: its outputs are those of the module gener
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
@@ -31,7 +34,15 @@ def task_generator(derivation: Derivation) -> TrialGenerator | None:
     Raises:
         SpecError: if the task is a teacher whose overlaps are not those of a network of its rank.
     """
-    spec = derivation.spec
+    return spec_generator(derivation.spec)
+
+
+def spec_generator(spec: Spec) -> TrialGenerator | None:
+    """Return the generator of the trials of a specification's task, or None if the task does not generate any.
+
+    Raises:
+        SpecError: if the task is a teacher whose overlaps are not those of a network of its rank.
+    """
     task = spec.task
     if not isinstance(task, GeneratedTask):
         return None
@@ -98,12 +109,22 @@ def _check_carriers(teacher: Derivation, task: TeacherTask) -> None:
         )
 
 
+@functools.lru_cache(maxsize=4)
+def _derived_teacher(canonical: str) -> tuple[Derivation, ModuleType]:
+    """Return the derivation and module of a teacher, whatever its overlaps: many teachers share one."""
+    tables = {key: value for key, value in json.loads(canonical).items() if key != "format"}
+    teacher = derive(Spec.model_validate(tables))
+    return teacher, teacher.compile()
+
+
 def _teacher(spec: Spec, task: TeacherTask) -> Teacher:
     network = spec.network.model_copy(
         update={"rank": task.rank, "nonlinearity": task.nonlinearity or spec.network.nonlinearity}
     )
-    teacher = derive(
-        Spec.model_validate({"name": "teacher", "network": network.model_dump(), "task": {"kind": "trials"}})
+    teacher, module = _derived_teacher(
+        Spec.model_validate(
+            {"name": "teacher", "network": network.model_dump(), "task": {"kind": "trials"}}
+        ).canonical()
     )
     for name in task.overlaps:
         if name not in teacher.visible:
@@ -119,7 +140,6 @@ def _teacher(spec: Spec, task: TeacherTask) -> Teacher:
         )
     _check_carriers(teacher, task)
     sigma = np.array([task.overlaps.get(name, 0.0) for name in teacher.overlaps])
-    module = teacher.compile()
 
     def outputs(x: FloatArray) -> FloatArray:
         return np.asarray(module.outputs(sigma, x))

@@ -20,12 +20,12 @@ import sympy
 
 from symlow.arrays import FloatArray, Trials
 from symlow.certificate import Check, Measurement, check, relative_error
+from symlow.course import Track
 from symlow.derivation import Derivation
 from symlow.drift import TRUSTED, Drift
 from symlow.equations import Population
 from symlow.infinite_width import gaussian_nodes, realise_weights, sobol_nodes
 from symlow.initial import gram_of_weights, least_neurons, population_parts, sample_weights
-from symlow.learn import Track
 from symlow.simulate import DIFFERENCE_SPACING, FLOW_SPACING, FullNetwork
 
 NEURONS = (250, 1000, 4000, 16000)

@@ -22,11 +22,12 @@ import scipy.special
 from symlow.arrays import FloatArray, Trials
 from symlow.batches import Batches, noisy_batches, task_batches
 from symlow.codegen.emit import compile_module
+from symlow.course import Track
 from symlow.derivation import Derivation
 from symlow.errors import LearningError
 from symlow.files import write_whole
 from symlow.initial import overlaps_of_weights, population_parts
-from symlow.learn import Track, check_run
+from symlow.learn import check_run
 from symlow.optimizers import rule_optimizer
 from symlow.simulate import FullNetwork
 from symlow.tasks.filters import FilterLoss

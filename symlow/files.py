@@ -7,7 +7,10 @@ never sees half of it and an interruption leaves the old one as it was.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from symlow.errors import FileError
 
@@ -71,13 +74,24 @@ def write_whole(path: str | os.PathLike[str], data: str | bytes, overwrite: bool
     Raises:
         FileError: as :func:`check_writable`, or if the disk refuses.
     """
+    with written_whole(path, overwrite) as stream:
+        stream.write(data.encode("utf-8") if isinstance(data, str) else data)
+    return Path(path)
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
+    """Give a stream to write a file to, which is renamed into place when the block ends without an error.
+
+    Raises:
+        FileError: as :func:`check_writable`, or if the disk refuses.
+    """
     target = check_writable(path, overwrite)
-    content = data.encode("utf-8") if isinstance(data, str) else data
     try:
-        replace_whole(target, content)
+        with _replacing(target) as stream:
+            yield stream
     except OSError as error:
         raise FileError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
-    return Path(path)
 
 
 def replace_whole(path: Path, content: bytes) -> None:
@@ -86,13 +100,19 @@ def replace_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: if the disk refuses; then nothing was changed.
     """
+    with _replacing(path) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
     import tempfile  # with what it imports it would be half of the modules of symlow that every command loads
 
     temporary: str | None = None
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
+            yield stream
         # mkstemp makes private files; a written result gets the permissions that open() would have given.
         mask = os.umask(0)
         os.umask(mask)

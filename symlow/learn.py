@@ -8,119 +8,70 @@ anew for each step, S is that of the step's own batch: stochastic gradient desce
 
 What the flow conserves whatever the loss (:mod:`symlow.invariants`), a step changes by an amount of order lr^2, so that
 over a given time of the flow descent drifts by an amount of order lr; the flow drifts by its integrator's error.
+
+Many histories advance together. In descent the overlaps of each are what they would be alone: bit by bit in all that
+was measured, which is every derivation of this repository, for the module's matrix products and sums are those of one
+history at a time. The loss of trials is summed in an order that can depend on how many histories there are, and was
+found to differ by up to 2e-15 relative. In a flow histories share the integrator's steps, and differ within its error.
 """
 
 from __future__ import annotations
 
-import io
+import hashlib
+import importlib.abc
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
-from symlow.arrays import FloatArray, Trials
-from symlow.batches import Batches, noisy_batches, task_batches
+from symlow.arrays import FloatArray, IntArray
+from symlow.batches import Batches
 from symlow.codegen.emit import compile_module
+from symlow.course import Course, Track
 from symlow.derivation import Derivation
+from symlow.descent import descend
 from symlow.errors import LearningError
-from symlow.files import write_whole
-from symlow.initial import check_overlaps
-from symlow.invariants.invariant import FROZEN, Invariant, evaluate
-from symlow.tasks.filters import FilterLoss
-from symlow.tasks.trials import check_trials
-
-Track = Callable[[Iterable[int]], Iterable[int]]
-
-
-MOST_EVALUATIONS = 100_000
-"""The most evaluations of the flow in a run: some minutes, and far more than a flow needs that is not stiff."""
-
-
-@dataclass(frozen=True)
-class LearningRun:
-    """The course of a learning run.
-
-    Attributes:
-        overlaps: names, visible ones first.
-        n_visible: how many of them are visible.
-        sigma: overlaps before the first and after every step, shape (steps + 1, n_overlaps), or
-            (steps + 1, states, n_overlaps) for several initial states.
-        loss: loss at the same moments, shape (steps + 1,) or (steps + 1, states); on the trials of each step where
-            these differ.
-        lr: learning rate.
-        method: "step" for gradient descent, "flow" for gradient flow.
-        digest: digest of the specification.
-        conserved: what gradient flow conserves, but for overlaps that are frozen.
-    """
-
-    overlaps: tuple[str, ...]
-    n_visible: int
-    sigma: FloatArray
-    loss: FloatArray
-    lr: float
-    method: str
-    digest: str
-    conserved: tuple[Invariant, ...] = ()
-
-    @cached_property
-    def drift(self) -> FloatArray:
-        """How far each conserved quantity is from its first value, by ``conserved`` along the last axis.
-
-        Relative to the largest that it could be for vectors of the first state's norms (:meth:`Invariant.scale`).
-        Shape (steps + 1, n_conserved), or (steps + 1, states, n_conserved).
-        """
-        values = evaluate(self.conserved, self.sigma)
-        scales = np.ones(values.shape[1:])
-        for k, invariant in enumerate(self.conserved):
-            scales[..., k] = invariant.scale(self.sigma[0])
-        difference = values - values[0]
-        return np.divide(difference, scales, out=np.zeros_like(difference), where=scales > 0)
-
-    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
-        """Write the run to an .npz file with an array for each attribute, and return its path.
-
-        Raises:
-            FileError: if the file exists and ``overwrite`` is false, or cannot be written.
-        """
-        stream = io.BytesIO()
-        np.savez(
-            stream,
-            sigma=self.sigma,
-            loss=self.loss,
-            overlaps=np.array(self.overlaps),
-            n_visible=self.n_visible,
-            lr=self.lr,
-            method=self.method,
-            digest=self.digest,
-            conserved=np.array([invariant.name for invariant in self.conserved], dtype=np.str_),
-            drift=self.drift,
-        )
-        return write_whole(path, stream.getvalue(), overwrite)
+from symlow.flow import flow
+from symlow.histories import Histories, build_histories, check_lr
+from symlow.history_trials import build_trials
+from symlow.invariants.invariant import FROZEN
+from symlow.learning_run import REASONS, LearningRun, drifts
+from symlow.recording import InMemory, OnDisk, Recording, finished, first_progress
+from symlow.run_files import blocks, check_suffix, read_run
+from symlow.stopping import Stop, check_stop
+from symlow.version import __version__
 
 
 def learn(
     derivation: Derivation,
     sigma: object,
-    lr: float,
+    lr: object,
     steps: int,
     trials: tuple[object, ...] | Batches | None = None,
     method: Literal["step", "flow"] = "step",
     module: ModuleType | None = None,
     track: Track = iter,
-    seed: int = 0,
+    seed: object = 0,
+    *,
+    parameters: Mapping[str, object] | None = None,
+    every: int = 1,
+    stop: Stop | Mapping[str, object] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
 ) -> LearningRun:
-    """Integrate learning from initial overlaps.
+    """Integrate learning from initial overlaps: one history, or many together.
+
+    sigma, lr, seed and each parameter can be one for all histories or an array with one for each; arrays must agree on
+    the number of histories, ``states``.
 
     Args:
         derivation: what is learned.
         sigma: initial overlaps, shape (n_overlaps,) or (states, n_overlaps).
-        lr: learning rate, > 0.
+        lr: learning rate, > 0, a number or an array of shape (states,).
         steps: number of steps, >= 1.
         trials: (x, y, mask); or a function that returns those of each step by its number. Needed for tasks of kind
             ``trials``; by default tasks that are drawn at random are drawn, others have a closed form.
@@ -128,142 +79,170 @@ def learn(
             lr * steps / (1 - beta), which wants the same trials at all times, and in which label noise averages out.
         module: its generated module, if it is at hand; by default it is compiled.
         track: wraps the iteration over steps, for a progress bar.
-        seed: seed of the trials that are drawn, and of the noise on their targets.
+        seed: seed of the trials that are drawn, and of the noise on their targets, an integer >= 0 or an array of
+            shape (states,).
+        parameters: values in place of those of the specification, by dotted name, such as ``{"task.decay": [0.1, 0.2],
+            "learning.momentum": 0.9}``, numbers or arrays of shape (states,). They can be real numbers that leave the
+            module and the shape of the trials as they are (:func:`symlow.histories.accepted_parameters`).
+        every: record each step whose number it divides, and the last.
+        stop: when a history has converged (:class:`symlow.stopping.Stop`), such as ``{"loss": 1e-6}``; it then takes
+            no further steps. By default all take all steps.
+        output: .npz file or .zarr folder to which the run is written while it goes on, block by block; memory then
+            does not grow with the number of steps.
+        resume: go on with what an interrupted run with the same inputs has left at ``output``, and end with the very
+            same numbers; a run that is whole is read. Without any, begin.
+        overwrite: replace what exists at ``output``.
 
     Raises:
         ArrayError: for arrays of the wrong shape, or with values that are not finite.
+        DependencyError: if output is a .zarr folder and xarray or Zarr is not installed.
+        FileError: if output exists or cannot be written, or cannot be resumed with these inputs.
         GramMatrixError: if the initial overlaps are those of no network.
-        LearningError: if lr or steps are out of range, trials are missing, or learning leaves the finite numbers.
-        SpecError: if the seed is negative.
+        LearningError: if lr, steps, every or stop are out of range, trials are missing, or learning leaves the finite
+            numbers, of many histories in all of them; if some do they are marked, and the others go on.
+        SpecError: if a seed is negative, or the value of a parameter is not accepted.
+        UnknownNameError: for a parameter that histories cannot differ in.
     """
-    check_run(lr, steps)
+    check_steps(steps)
+    if not isinstance(every, int | np.integer) or isinstance(every, bool) or every < 1:
+        raise LearningError(f"every: found {every!r}; accepted: an integer >= 1")
     if method not in ("step", "flow"):
         raise LearningError(f"method: found {method!r}; accepted: 'step' or 'flow'")
+    bounds = check_stop(stop)
+    if bounds is not None and method == "flow":
+        raise LearningError("stop: found one with method = 'flow', whose histories end together; accepted: none")
+    if resume and output is None:
+        raise LearningError("resume: found no output to resume; accepted: the file of the interrupted run")
     module = compile_module(derivation) if module is None else module
-    start = check_overlaps(sigma, derivation)
-    at_step = _trials_by_step(derivation, trials, method, seed)
-    _check_initial_loss(derivation, module, start, at_step(0))
-    if method == "step":
-        course = _descend(module, start, lr, steps, at_step, track)
+    histories = build_histories(derivation, sigma, lr, seed, parameters)
+    source = build_trials(derivation, module, histories, trials, method)
+    recorded = np.unique(np.append(np.arange(0, steps + 1, every), steps))
+    recording: Recording
+    if output is None:
+        recording = InMemory(len(recorded), *histories.sigma.shape)
+        progress = first_progress(histories.sigma)
     else:
-        course = _flow(module, start, lr / float(1 - derivation.rule.momentum), steps, at_step, track)
-    losses = np.array([module.loss(state, at_step(k)) for k, state in enumerate(course)])
-    return LearningRun(
-        derivation.overlaps,
-        len(derivation.visible),
-        course,
-        losses,
-        lr,
-        method,
-        derivation.spec.digest,
-        tuple(invariant for invariant in derivation.conserved if invariant.kind != FROZEN),
+        check_suffix(output)
+        inputs = _inputs(derivation, histories, module, trials, (steps, every, method, bounds))
+        whole = finished(Path(output), inputs) if resume else None
+        if whole is not None:
+            return _from_file(derivation, histories, whole)
+        recording = OnDisk(Path(output), histories.sigma, inputs, resume, overwrite)
+        progress = recording.progress
+    course = Course(derivation, module, histories, source, recording, progress, int(steps), int(every))
+    try:
+        if method == "step":
+            descend(course, bounds, track)
+        else:
+            flow(course, track)
+    except LearningError:
+        if isinstance(recording, OnDisk):
+            recording.discard()  # it would end in the same error
+        raise
+    run = _run(course, recorded, method)
+    if isinstance(recording, OnDisk):
+        records = blocks(run.sigma)
+        parts = (drifts(run.conserved, run.sigma[block], run.sigma[0]) for block in records)
+        shape = (*run.sigma.shape[:-1], len(run.conserved))
+        recording.finish({**run.arrays(), "drift": recording.write_beside("drift", parts, shape)})
+        return _from_file(derivation, histories, read_run(Path(recording.path)))
+    return run
+
+
+def _run(course: Course, recorded: IntArray, method: str) -> LearningRun:
+    histories, progress = course.histories, course.progress
+    sigma, loss = course.recording.courses()
+    at = 0 if histories.single else slice(None)
+    reasons = np.array(REASONS)[progress.reason]
+    return _described(
+        course.derivation, histories, method, sigma[:, at], loss[:, at], recorded, progress.stopped[at], reasons[at]
     )
 
 
-def _trials_by_step(
-    derivation: Derivation, trials: tuple[object, ...] | Batches | None, method: str, seed: int
-) -> Callable[[int], Trials | None]:
-    """Return the checked trials of each step, with the noise on their targets; None where there is a closed form."""
-    loss = derivation.loss
-    noise = float(derivation.rule.label_noise) if method == "step" else 0.0
-    if trials is None:
-        if isinstance(loss, FilterLoss):
-            return lambda step: None
-        trials = task_batches(derivation, seed, data="fixed" if method == "flow" else None)
-        if trials is None:
-            raise LearningError("trials: the task has no closed-form loss; give arrays x, y and, if wanted, mask")
-    if not callable(trials):
-        checked = check_trials(trials, loss.inputs, loss.outputs)
-        return noisy_batches(checked, noise, seed)
-    if method == "flow" and any(first is not second for first, second in zip(trials(0), trials(1), strict=True)):
-        raise LearningError("method: found 'flow' with trials that differ from step to step; accepted: fixed trials")
-    given = trials
-    return noisy_batches(lambda step: check_trials(given(step), loss.inputs, loss.outputs), noise, seed)
+def _from_file(derivation: Derivation, histories: Histories, arrays: Mapping[str, Any]) -> LearningRun:
+    names = ("sigma", "loss", "step", "stopped", "reason")
+    run = _described(derivation, histories, str(arrays["method"]), *(arrays[name] for name in names))
+    vars(run)["drift"] = arrays["drift"]  # what the property would find, of the whole course at once
+    return run
 
 
-def _check_initial_loss(derivation: Derivation, module: ModuleType, start: FloatArray, trials: Trials | None) -> None:
-    loss = derivation.loss
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite = np.isfinite(module.loss(start, trials)).all()
-    if not finite and isinstance(loss, FilterLoss) and loss.lags is None:
-        raise LearningError(
-            "the loss is not finite at the initial overlaps: over an infinite horizon the reduced dynamics or the "
-            "target does not decay; use a finite task.horizon"
-        )
-    if not finite:
-        raise LearningError(
-            "the loss is not finite at the initial overlaps: they, the targets or the trials are too large for "
-            "floating point; scale them down"
-        )
+def _described(
+    derivation: Derivation,
+    histories: Histories,
+    method: str,
+    sigma: FloatArray,
+    loss: FloatArray,
+    step: IntArray,
+    stopped: IntArray,
+    reason: Any,
+) -> LearningRun:
+    at = 0 if histories.single else slice(None)
+    return LearningRun(
+        derivation.overlaps,
+        len(derivation.visible),
+        sigma,
+        loss,
+        histories.given_lr,
+        method,
+        derivation.spec.digest,
+        tuple(invariant for invariant in derivation.conserved if invariant.kind != FROZEN),
+        step,
+        np.asarray(stopped),
+        np.asarray(reason),
+        histories.given_seed,
+        {name: values[at] for name, values in histories.parameters.items()},
+    )
+
+
+def _inputs(
+    derivation: Derivation,
+    histories: Histories,
+    module: ModuleType,
+    trials: tuple[object, ...] | Batches | None,
+    numbers: tuple[int, int, str, Stop | None],
+) -> dict[str, str]:
+    """Return digests of all that the numbers of a run follow from, by what it is called."""
+    steps, every, method, stop = numbers
+    arrays = trials(0) if callable(trials) else trials or ()
+    return {
+        "symlow": __version__,
+        "specification": derivation.spec.digest,
+        "module": _digest(_text(module).encode()),
+        "sigma": _digest(histories.sigma),
+        "lr": _digest(histories.lr),
+        "seed": _digest(histories.seeds),
+        "trials": _digest(*(np.asarray(array, dtype=float) for array in arrays if array is not None)),
+        **{name: _digest(values) for name, values in histories.parameters.items()},
+        "steps": str(int(steps)),
+        "every": str(int(every)),
+        "method": method,
+        "stop": str(stop),
+        "axes": "one history" if histories.single else "histories",
+    }
+
+
+def _text(module: ModuleType) -> str:
+    """Return the text of a generated module; one that has no loader is taken to be the derivation's own."""
+    loader = getattr(module, "__loader__", None)
+    text = loader.get_source(module.__name__) if isinstance(loader, importlib.abc.InspectLoader) else None
+    return text or ""
+
+
+def _digest(*contents: Any) -> str:
+    found = hashlib.sha256()
+    for content in contents:
+        found.update(str(getattr(content, "shape", "")).encode())
+        found.update(content if isinstance(content, bytes) else np.ascontiguousarray(content).tobytes())
+    return found.hexdigest()
 
 
 def check_run(lr: float, steps: int) -> None:
     """Raise LearningError unless the learning rate and the number of steps are positive and finite."""
-    if not (isinstance(lr, int | float | np.number) and np.isfinite(lr) and lr > 0):
-        raise LearningError(f"lr: found {lr}; accepted: a finite number > 0")
-    if not isinstance(steps, int | np.integer) or steps < 1:
+    check_lr(lr)
+    check_steps(steps)
+
+
+def check_steps(steps: int) -> None:
+    """Raise LearningError unless the number of steps is an integer of at least one."""
+    if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:
         raise LearningError(f"steps: found {steps}; accepted: an integer >= 1")
-
-
-def _descend(
-    module: ModuleType,
-    start: FloatArray,
-    lr: float,
-    steps: int,
-    trials: Callable[[int], Trials | None],
-    track: Track,
-) -> FloatArray:
-    course = np.empty((steps + 1, *start.shape))
-    course[0] = start
-    for k in track(range(steps)):
-        with np.errstate(over="ignore", invalid="ignore"):
-            course[k + 1] = module.step(course[k], lr, trials(k))
-        if not np.isfinite(course[k + 1]).all():
-            raise LearningError(
-                f"learning diverged at step {k + 1}: the overlaps are not finite; lower the learning rate"
-            )
-    return course
-
-
-def _flow(
-    module: ModuleType,
-    start: FloatArray,
-    lr: float,
-    steps: int,
-    trials: Callable[[int], Trials | None],
-    track: Track,
-) -> FloatArray:
-    course = np.empty((steps + 1, *start.shape))
-    course[0] = start
-
-    evaluations = 0
-
-    def flow(t: float, flat: FloatArray) -> FloatArray:
-        nonlocal evaluations
-        evaluations += 1
-        if evaluations > MOST_EVALUATIONS:
-            raise LearningError(
-                f"gradient flow took more than {MOST_EVALUATIONS} evaluations by time {t:g} of {steps * lr:g}: "
-                "it is too stiff, or its time lr * steps too long; lower the learning rate or the number of steps"
-            )
-        return np.asarray(module.rhs(t, flat.reshape(start.shape), trials(0))).ravel()
-
-    # In pieces, so that there is progress to show; each piece starts from the last with full accuracy.
-    pieces = np.array_split(np.arange(1, steps + 1), min(steps, 100))
-    for number in track(range(len(pieces))):
-        piece = pieces[number]
-        first = piece[0] - 1
-        with np.errstate(over="ignore", invalid="ignore"):
-            solution = solve_ivp(
-                flow,
-                (first * lr, piece[-1] * lr),
-                course[first].ravel(),
-                t_eval=piece * lr,
-                method="DOP853",
-                rtol=1e-10,
-                atol=1e-12,
-            )
-        if not solution.success or not np.isfinite(solution.y).all():
-            raise LearningError(f"gradient flow failed near step {first + 1}: {solution.message}; use the method step")
-        course[piece] = solution.y.T.reshape(len(piece), *start.shape)
-    return course

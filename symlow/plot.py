@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from symlow.drift import Drift
-    from symlow.learn import LearningRun
+    from symlow.learning_run import LearningRun
 
 FORMATS = (".png", ".svg", ".pdf")
 MOST_LABELS = 14
@@ -34,9 +34,9 @@ def plot_learning(run: LearningRun) -> Figure:
     """
     figure = _figure_class()(figsize=(13, 3.6), layout="constrained")
     panels = figure.subplots(1, 3)
-    steps = np.arange(len(run.loss))
+    steps = run.step
     single = run.sigma.ndim == 2
-    sigma = run.sigma if single else run.sigma[:, 0]
+    sigma = np.asarray(run.sigma if single else run.sigma[:, 0])
     # A loss that rounding has left at zero has no place on a logarithmic axis.
     panels[0].plot(steps, np.where(run.loss > 0, run.loss, np.nan), color="black" if single else None, linewidth=1.6)
     panels[0].set(title="loss", yscale="log")

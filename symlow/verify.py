@@ -26,11 +26,12 @@ from symlow.batches import noisy_batches, task_batches
 from symlow.certificate import Certificate, Check, Measurement, check, relative_error
 from symlow.closure import ClosureVerification, drift_measurements, gradient_flow
 from symlow.codegen.emit import compile_module
+from symlow.course import Track
 from symlow.derivation import Derivation
 from symlow.drift import drift, has_no_network
 from symlow.errors import LearningError
 from symlow.initial import least_neurons, overlaps_of_weights, sample_weights
-from symlow.learn import Track, check_run
+from symlow.learn import check_run
 from symlow.optimizers import rule_optimizer
 from symlow.reference import DIGITS, ReferenceModel
 from symlow.simulate import DIFFERENCE_SPACING, FullNetwork

@@ -233,7 +233,7 @@ def test_module_imports_numpy_only_and_shows_its_source():
     module = compiled(rank=2)
     tree = ast.parse(derived(rank=2).source())
     imported = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-    assert [ast.unparse(node) for node in imported] == ["import numpy as np"]
+    assert [ast.unparse(node) for node in imported] == ["from typing import NamedTuple", "import numpy as np"]
     assert inspect.getsource(module.step) in derived(rank=2).source()
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
     assert all(ast.get_docstring(node) for node in functions)

@@ -146,7 +146,7 @@ def test_infinite_loss_at_the_start_is_an_error():
 
 
 def test_flow_that_is_too_stiff_stops(monkeypatch):
-    monkeypatch.setattr(sys.modules["symlow.learn"], "MOST_EVALUATIONS", 100)
+    monkeypatch.setattr(sys.modules["symlow.flow"], "MOST_EVALUATIONS", 100)
     with pytest.raises(LearningError, match=r"took more than 100 evaluations by time \S+ of 100000: it is too stiff"):
         symlow.learn(derived(), states(compiled(), 1)[0], 1e4, 10, method="flow")
 

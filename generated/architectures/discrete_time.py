@@ -36,6 +36,8 @@ Both are exact for every N. Every function broadcasts over the leading axes of s
 not checked: NaN in, NaN out. Complex overlaps are accepted (for complex-step derivatives).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 OVERLAPS = (
@@ -132,7 +134,7 @@ def outputs(sigma, x):
 
 
 def loss(sigma, trials=None):
-    """Return the loss, shape (...): of the filter task in closed form, or of trials (x, y, mask) if given.
+    """Return the loss, shape (...): of the filter task in closed form, of one with other parameters, or of trials.
 
     The closed form holds for every sigma, with stable, marginal or unstable reduced dynamics.
     It is a difference of sums of squares: its absolute error is about 1e-16 times the sum of the squares of the
@@ -140,12 +142,12 @@ def loss(sigma, trials=None):
 
     Args:
         sigma: overlaps, shape (..., 21).
-        trials: None, or x of shape (..., batch, time, 1), y (..., batch, time, 1), and mask like y or None,
-            with leading axes that broadcast with those of sigma.
+        trials: None; or a target from task; or x of shape (..., batch, time, 1), y (..., batch, time, 1), and
+            mask like y or None. Their leading axes broadcast with those of sigma.
     """
     Sigma = gram(sigma)
-    if trials is None:
-        return _filter_loss(*_state_space(Sigma))
+    if trials is None or isinstance(trials, Target):
+        return _filter_loss(*_state_space(Sigma), _TARGET if trials is None else trials)
     return _in_chunks(_trial_loss, Sigma, _checked_trials(trials))
 
 
@@ -217,7 +219,12 @@ def jacobian(sigma, trials=None):
 
 def _for_each_direction(trials):
     """Return trials with an axis of length 1 in front of the batch, in step with the axis of directions of overlaps."""
-    return None if trials is None else tuple(array[..., None, :, :, :] for array in _checked_trials(trials))
+    if trials is None:
+        return None
+    if isinstance(trials, Target):
+        A, B, C, weight = trials
+        return Target(A[..., None, :, :], B[..., None, :, :], C[..., None, :, :], weight[..., None])
+    return tuple(array[..., None, :, :, :] for array in _checked_trials(trials))
 
 
 def _checked_real(sigma):
@@ -229,8 +236,8 @@ def _checked_real(sigma):
 
 def _symmetric_gradient(Sigma, trials):
     """Return S: S_ij = (1/2) dL/dsigma_ij off the diagonal, S_ii = dL/dsigma_ii, zero where invisible."""
-    if trials is None:
-        Sigma_bar = _filter_gradient(Sigma)
+    if trials is None or isinstance(trials, Target):
+        Sigma_bar = _filter_gradient(Sigma, _TARGET if trials is None else trials)
     else:
         Sigma_bar = _in_chunks(_trial_adjoint, Sigma, _checked_trials(trials))
     return (Sigma_bar + _transposed(Sigma_bar)) / 2
@@ -256,10 +263,10 @@ def _state_space(Sigma):
     return A, B, C
 
 
-def _filter_gradient(Sigma):
+def _filter_gradient(Sigma, target):
     """Return dL/dSigma of the closed form, with each visible block once."""
-    A_bar, C_bar = _filter_adjoint(*_state_space(Sigma))
-    Sigma_bar = np.zeros(Sigma.shape, A_bar.dtype)
+    A_bar, C_bar = _filter_adjoint(*_state_space(Sigma), target)
+    Sigma_bar = np.zeros(A_bar.shape[:-2] + Sigma.shape[-2:], A_bar.dtype)
     Sigma_bar[..., P_Z, P_M] = C_bar[..., :, K_M]
     Sigma_bar[..., P_Z, P_U] = C_bar[..., :, K_U]
     Sigma_bar[..., P_V, P_M] = A_bar[..., K_U, K_M]
@@ -272,29 +279,67 @@ def _filter_gradient(Sigma):
 # L = WEIGHT * tr(G X G^T) with the Gramian X = sum_k E^k Q (E^k)^T, Q = F F^T.
 
 WEIGHT = 0.5
-_N_STATES = N_LATENTS + 2
-_E = np.zeros((_N_STATES, _N_STATES))
-_F = np.zeros((_N_STATES, N_INPUTS))
-_G = np.zeros((N_OUTPUTS, _N_STATES))
-_E[N_LATENTS + 0, N_LATENTS + 0] = 0.7940695394142675
-_E[N_LATENTS + 0, N_LATENTS + 1] = -0.4338021664911263
-_E[N_LATENTS + 1, N_LATENTS + 0] = 0.4338021664911263
-_E[N_LATENTS + 1, N_LATENTS + 1] = 0.7940695394142675
-_F[N_LATENTS + 0, 0] = 1.0
-_G[0, N_LATENTS + 0] = -1.0
+
+
+class Target(NamedTuple):
+    """The target filters f*[k] = C* (A*)^k B* and the weight of squared errors, for any number of tasks."""
+
+    A: np.ndarray  # A*, shape (..., 2, 2)
+    B: np.ndarray  # B*, shape (..., 2, 1)
+    C: np.ndarray  # C*, shape (..., 1, 2)
+    weight: np.ndarray  # shape (...)
+
+
+def task(
+    amplitude=1.0,
+    decay=0.1,
+    frequency=0.5,
+    phase=0.0,
+    weight=WEIGHT,
+):
+    """Return the target of the filter task with other parameters, which all functions take in the place of trials.
+
+    Args are numbers, or arrays that broadcast with one another and with the leading axes of sigma:
+        amplitude: amplitude a*.
+        decay: rate of decay c*, per unit of time.
+        frequency: angular frequency w*, in radians per unit of time.
+        phase: phase, in radians.
+        weight: in place of WEIGHT.
+    """
+    values = amplitude, decay, frequency, phase, weight
+    arrays = (np.asarray(value, dtype=float) for value in values)
+    amplitude, decay, frequency, phase, weight = np.broadcast_arrays(*arrays)
+    A = np.zeros((*weight.shape, 2, 2))
+    B = np.zeros((*weight.shape, 2, N_INPUTS))
+    C = np.zeros((*weight.shape, N_OUTPUTS, 2))
+    A[..., 0, 0] = np.cos(frequency * DT) * np.exp(-decay * DT)
+    A[..., 0, 1] = -np.exp(-decay * DT) * np.sin(frequency * DT)
+    A[..., 1, 0] = np.exp(-decay * DT) * np.sin(frequency * DT)
+    A[..., 1, 1] = np.cos(frequency * DT) * np.exp(-decay * DT)
+    B[..., 0, 0] = np.cos(phase)
+    B[..., 1, 0] = np.sin(phase)
+    C[..., 0, 0] = amplitude
+    return Target(A, B, C, weight)
+
+
+_TARGET = task()
 # The binary digits of the number of lags after the first: each doubles the number of terms, a 1 adds one more.
 _DIGITS = (1, 1, 1, 0, 0,)
 
 
-def _error_system(A, B, C):
+def _error_system(A, B, C, target):
     """Return E, F, G of the error response."""
-    lead, dtype = A.shape[:-2], A.dtype
-    E = np.zeros(lead + _E.shape, dtype) + _E
+    lead, dtype = np.broadcast_shapes(A.shape[:-2], target.weight.shape), A.dtype
+    size = N_LATENTS + target.A.shape[-1]
+    E = np.zeros((*lead, size, size), dtype)
     E[..., :N_LATENTS, :N_LATENTS] = A
-    F = np.zeros(lead + _F.shape, dtype) + _F
+    E[..., N_LATENTS:, N_LATENTS:] = target.A
+    F = np.zeros((*lead, size, N_INPUTS), dtype)
     F[..., :N_LATENTS, :] = B / DT
-    G = np.zeros(lead + _G.shape, dtype) + _G
+    F[..., N_LATENTS:, :] = target.B
+    G = np.zeros((*lead, N_OUTPUTS, size), dtype)
     G[..., :, :N_LATENTS] = C
+    G[..., :, N_LATENTS:] = -target.C
     return E, F, G
 
 
@@ -315,21 +360,21 @@ def _gramian(E, Q):
     return X, tape
 
 
-def _filter_loss(A, B, C):
+def _filter_loss(A, B, C, target):
     """Return the closed-form loss, shape (...)."""
-    E, F, G = _error_system(A, B, C)
+    E, F, G = _error_system(A, B, C, target)
     X, _ = _gramian(E, F @ _transposed(F))
     # Where the responses agree, rounding can leave a sum of squares below zero.
-    return WEIGHT * np.maximum(np.sum((G @ X) * G, axis=(-2, -1)), 0)
+    return target.weight * np.maximum(np.sum((G @ X) * G, axis=(-2, -1)), 0)
 
 
-def _filter_adjoint(A, B, C):
+def _filter_adjoint(A, B, C, target):
     """Return the cotangents dL/dA, dL/dC of the closed-form loss: the doubling, run backwards."""
-    E, F, G = _error_system(A, B, C)
+    E, F, G = _error_system(A, B, C, target)
     X, tape = _gramian(E, F @ _transposed(F))
-    Et = _transposed(E)
-    G_bar = 2 * WEIGHT * (G @ X)
-    X_bar = WEIGHT * (_transposed(G) @ G)
+    Et, weight = _transposed(E), target.weight[..., None, None]
+    G_bar = 2 * weight * (G @ X)
+    X_bar = weight * (_transposed(G) @ G)
     E_bar = power_bar = np.zeros_like(E)
     for X_before, power, *one_more in reversed(tape):
         power_t = _transposed(power)

@@ -46,6 +46,8 @@ Both are exact for every N. Every function broadcasts over the leading axes of s
 not checked: NaN in, NaN out. Complex overlaps are accepted (for complex-step derivatives).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 OVERLAPS = (
@@ -161,7 +163,7 @@ def outputs(sigma, x):
 
 
 def loss(sigma, trials=None):
-    """Return the loss, shape (...): of the filter task in closed form, or of trials (x, y, mask) if given.
+    """Return the loss, shape (...): of the filter task in closed form, of one with other parameters, or of trials.
 
     The closed form holds for every sigma, with stable, marginal or unstable reduced dynamics.
     It is a difference of sums of squares: its absolute error is about 1e-16 times the sum of the squares of the
@@ -169,12 +171,12 @@ def loss(sigma, trials=None):
 
     Args:
         sigma: overlaps, shape (..., 36).
-        trials: None, or x of shape (..., batch, time, 1), y (..., batch, time, 1), and mask like y or None,
-            with leading axes that broadcast with those of sigma.
+        trials: None; or a target from task; or x of shape (..., batch, time, 1), y (..., batch, time, 1), and
+            mask like y or None. Their leading axes broadcast with those of sigma.
     """
     Sigma = gram(sigma)
-    if trials is None:
-        return _filter_loss(*_state_space(Sigma))
+    if trials is None or isinstance(trials, Target):
+        return _filter_loss(*_state_space(Sigma), _TARGET if trials is None else trials)
     return _in_chunks(_trial_loss, Sigma, _checked_trials(trials))
 
 
@@ -187,39 +189,42 @@ def loss_gradient(sigma, trials=None):
     return S * np.where(_ROWS[:N_VISIBLE] == _COLUMNS[:N_VISIBLE], 1, 2)
 
 
-def rhs(t, sigma, trials=None):
+def rhs(t, sigma, trials=None, clip=CLIP, weight_decay=WEIGHT_DECAY):
     """Return dsigma/dt under the flow of the rule, shape (..., 36); t is not used (for solve_ivp).
 
     As lr -> 0 steps follow it, each advancing its time by lr / (1 - MOMENTUM). Velocities stand still in it.
     """
     Sigma = gram(sigma)
-    half = -Sigma @ (_gradient(Sigma, _symmetric_gradient(Sigma, trials)) * RATES)
+    half = -Sigma @ (_gradient(Sigma, _symmetric_gradient(Sigma, trials), clip, weight_decay) * RATES)
     return (half + _transposed(half))[..., _ROWS, _COLUMNS]
 
 
-def step(sigma, lr, trials=None):
+def step(sigma, lr, trials=None, clip=CLIP, weight_decay=WEIGHT_DECAY, momentum=MOMENTUM):
     """Return the overlaps after one step of the rule with learning rate lr: exact, at any lr.
 
     Args:
         sigma: overlaps, shape (..., 36).
         lr: learning rate, a number or an array that broadcasts with the leading axes of sigma.
         trials: as in loss.
+        clip: in place of CLIP, a number or an array like lr.
+        weight_decay: in place of WEIGHT_DECAY, a number or an array like lr.
+        momentum: in place of MOMENTUM, a number or an array like lr.
     """
     Sigma = gram(sigma)
-    K = _stepped(_gradient(Sigma, _symmetric_gradient(Sigma, trials)), np.asarray(lr)[..., None, None])
+    K = _stepped(_gradient(Sigma, _symmetric_gradient(Sigma, trials), clip, weight_decay), np.asarray(lr)[..., None, None], momentum)
     return (_transposed(K) @ Sigma @ K)[..., _ROWS, _COLUMNS]
 
 
-def _gradient(Sigma, S):
+def _gradient(Sigma, S, clip, weight_decay):
     """Return the gradient that the rule sees, of every column of P in the columns of P."""
-    return 2 * _clip_factor(Sigma, S)[..., None, None] * S + WEIGHT_DECAY * np.eye(N_COLUMNS)
+    return 2 * _clip_factor(Sigma, S, clip)[..., None, None] * S + np.asarray(weight_decay)[..., None, None] * np.eye(N_COLUMNS)
 
 
-def _stepped(gradient, lr):
+def _stepped(gradient, lr, momentum):
     """Return K: P after a step is P K; of the gradient of every column in the columns of P."""
     P = np.eye(N_COLUMNS)
-    g = gradient[..., _TRAINED]
-    velocity = MOMENTUM * P[:, _VELOCITIES] + g
+    g, momentum = gradient[..., _TRAINED], np.asarray(momentum)[..., None, None]
+    velocity = momentum * P[:, _VELOCITIES] + g
     trained = P[:, _TRAINED] - lr * velocity * RATES[_TRAINED]
     K = np.zeros((*trained.shape[:-1], N_COLUMNS), trained.dtype) + P
     K[..., _TRAINED] = trained
@@ -227,21 +232,21 @@ def _stepped(gradient, lr):
     return K
 
 
-def clip_factor(sigma, trials=None):
-    """Return c = min(1, CLIP / |G|), which clipping leaves of the gradient G = N grad_P L, shape (...).
+def clip_factor(sigma, trials=None, clip=CLIP):
+    """Return c = min(1, clip / |G|), which clipping leaves of the gradient G = N grad_P L, shape (...).
 
     |G|^2 = tr G^T G / N over the trained columns.
     """
     Sigma = gram(sigma)
-    return _clip_factor(Sigma, _symmetric_gradient(Sigma, trials))
+    return _clip_factor(Sigma, _symmetric_gradient(Sigma, trials), clip)
 
 
-def _clip_factor(Sigma, S):
+def _clip_factor(Sigma, S, clip):
     """Return c, shape (...)."""
     G = 2 * S[..., _TRAINED]
     square = np.sum(G * (Sigma @ G), axis=(-2, -1))
-    clipped = square.real > CLIP**2
-    return np.where(clipped, CLIP / np.sqrt(np.where(clipped, square, 1.0)), 1.0)
+    clipped = square.real > np.square(clip)
+    return np.where(clipped, clip / np.sqrt(np.where(clipped, square, 1.0)), 1.0)
 
 
 def loss_hessian(sigma, trials=None):
@@ -274,7 +279,12 @@ def jacobian(sigma, trials=None):
 
 def _for_each_direction(trials):
     """Return trials with an axis of length 1 in front of the batch, in step with the axis of directions of overlaps."""
-    return None if trials is None else tuple(array[..., None, :, :, :] for array in _checked_trials(trials))
+    if trials is None:
+        return None
+    if isinstance(trials, Target):
+        A, B, C, weight = trials
+        return Target(A[..., None, :, :], B[..., None, :, :], C[..., None, :, :], weight[..., None])
+    return tuple(array[..., None, :, :, :] for array in _checked_trials(trials))
 
 
 def _checked_real(sigma):
@@ -286,8 +296,8 @@ def _checked_real(sigma):
 
 def _symmetric_gradient(Sigma, trials):
     """Return S: S_ij = (1/2) dL/dsigma_ij off the diagonal, S_ii = dL/dsigma_ii, zero where invisible."""
-    if trials is None:
-        Sigma_bar = _filter_gradient(Sigma)
+    if trials is None or isinstance(trials, Target):
+        Sigma_bar = _filter_gradient(Sigma, _TARGET if trials is None else trials)
     else:
         Sigma_bar = _in_chunks(_trial_adjoint, Sigma, _checked_trials(trials))
     return (Sigma_bar + _transposed(Sigma_bar)) / 2
@@ -315,10 +325,10 @@ def _state_space(Sigma):
     return A, B, C
 
 
-def _filter_gradient(Sigma):
+def _filter_gradient(Sigma, target):
     """Return dL/dSigma of the closed form, with each visible block once."""
-    A_bar, C_bar = _filter_adjoint(*_state_space(Sigma))
-    Sigma_bar = np.zeros(Sigma.shape, A_bar.dtype)
+    A_bar, C_bar = _filter_adjoint(*_state_space(Sigma), target)
+    Sigma_bar = np.zeros(A_bar.shape[:-2] + Sigma.shape[-2:], A_bar.dtype)
     Sigma_bar[..., P_Z, P_M] = C_bar[..., :, K_M]
     Sigma_bar[..., P_Z, P_U] = C_bar[..., :, K_U]
     Sigma_bar[..., P_V, P_M] = (DT/TAU) * A_bar[..., K_U, K_M]
@@ -331,26 +341,59 @@ def _filter_gradient(Sigma):
 # L = WEIGHT * tr(G X G^T) with the Gramian X = sum_k E^k Q (E^k)^T, Q = F F^T.
 
 WEIGHT = 0.025
-_N_STATES = N_LATENTS + 1
-_E = np.zeros((_N_STATES, _N_STATES))
-_F = np.zeros((_N_STATES, N_INPUTS))
-_G = np.zeros((N_OUTPUTS, _N_STATES))
-_E[N_LATENTS + 0, N_LATENTS + 0] = 0.9900498337491681
-_F[N_LATENTS + 0, 0] = 1.0
-_G[0, N_LATENTS + 0] = -1.0
+
+
+class Target(NamedTuple):
+    """The target filters f*[k] = C* (A*)^k B* and the weight of squared errors, for any number of tasks."""
+
+    A: np.ndarray  # A*, shape (..., 1, 1)
+    B: np.ndarray  # B*, shape (..., 1, 1)
+    C: np.ndarray  # C*, shape (..., 1, 1)
+    weight: np.ndarray  # shape (...)
+
+
+def task(
+    amplitude=1.0,
+    decay=0.2,
+    weight=WEIGHT,
+):
+    """Return the target of the filter task with other parameters, which all functions take in the place of trials.
+
+    Args are numbers, or arrays that broadcast with one another and with the leading axes of sigma:
+        amplitude: amplitude a*.
+        decay: rate of decay c*, per unit of time.
+        weight: in place of WEIGHT.
+    """
+    values = amplitude, decay, weight
+    arrays = (np.asarray(value, dtype=float) for value in values)
+    amplitude, decay, weight = np.broadcast_arrays(*arrays)
+    A = np.zeros((*weight.shape, 1, 1))
+    B = np.zeros((*weight.shape, 1, N_INPUTS))
+    C = np.zeros((*weight.shape, N_OUTPUTS, 1))
+    A[..., 0, 0] = np.exp(-decay * DT)
+    B[..., 0, 0] = 1
+    C[..., 0, 0] = amplitude
+    return Target(A, B, C, weight)
+
+
+_TARGET = task()
 # The binary digits of the number of lags after the first: each doubles the number of terms, a 1 adds one more.
 _DIGITS = (1, 0, 0, 1, 0, 0, 0, 0,)
 
 
-def _error_system(A, B, C):
+def _error_system(A, B, C, target):
     """Return E, F, G of the error response."""
-    lead, dtype = A.shape[:-2], A.dtype
-    E = np.zeros(lead + _E.shape, dtype) + _E
+    lead, dtype = np.broadcast_shapes(A.shape[:-2], target.weight.shape), A.dtype
+    size = N_LATENTS + target.A.shape[-1]
+    E = np.zeros((*lead, size, size), dtype)
     E[..., :N_LATENTS, :N_LATENTS] = A
-    F = np.zeros(lead + _F.shape, dtype) + _F
+    E[..., N_LATENTS:, N_LATENTS:] = target.A
+    F = np.zeros((*lead, size, N_INPUTS), dtype)
     F[..., :N_LATENTS, :] = B / DT
-    G = np.zeros(lead + _G.shape, dtype) + _G
+    F[..., N_LATENTS:, :] = target.B
+    G = np.zeros((*lead, N_OUTPUTS, size), dtype)
     G[..., :, :N_LATENTS] = C
+    G[..., :, N_LATENTS:] = -target.C
     return E, F, G
 
 
@@ -371,21 +414,21 @@ def _gramian(E, Q):
     return X, tape
 
 
-def _filter_loss(A, B, C):
+def _filter_loss(A, B, C, target):
     """Return the closed-form loss, shape (...)."""
-    E, F, G = _error_system(A, B, C)
+    E, F, G = _error_system(A, B, C, target)
     X, _ = _gramian(E, F @ _transposed(F))
     # Where the responses agree, rounding can leave a sum of squares below zero.
-    return WEIGHT * np.maximum(np.sum((G @ X) * G, axis=(-2, -1)), 0)
+    return target.weight * np.maximum(np.sum((G @ X) * G, axis=(-2, -1)), 0)
 
 
-def _filter_adjoint(A, B, C):
+def _filter_adjoint(A, B, C, target):
     """Return the cotangents dL/dA, dL/dC of the closed-form loss: the doubling, run backwards."""
-    E, F, G = _error_system(A, B, C)
+    E, F, G = _error_system(A, B, C, target)
     X, tape = _gramian(E, F @ _transposed(F))
-    Et = _transposed(E)
-    G_bar = 2 * WEIGHT * (G @ X)
-    X_bar = WEIGHT * (_transposed(G) @ G)
+    Et, weight = _transposed(E), target.weight[..., None, None]
+    G_bar = 2 * weight * (G @ X)
+    X_bar = weight * (_transposed(G) @ G)
     E_bar = power_bar = np.zeros_like(E)
     for X_before, power, *one_more in reversed(tape):
         power_t = _transposed(power)

@@ -14,7 +14,7 @@ from symlow.files import check_writable, resolved
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from symlow.learn import Track
+    from symlow.course import Track
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="Specification, a TOML file.", show_default=False)]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]

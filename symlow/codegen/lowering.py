@@ -14,15 +14,23 @@ import sympy
 from sympy import MatAdd, MatrixExpr, MatrixSymbol
 
 from symlow.codegen.kernels import KernelCode, lower_kernels
-from symlow.codegen.numpy_functions import SMALLEST_VARIANCE, GainFunction, gain_functions
+from symlow.codegen.numpy_functions import SMALLEST_VARIANCE, GainFunction, NumpyFunctionPrinter, gain_functions
 from symlow.codegen.numpy_printer import NumpyMatrixPrinter
 from symlow.codegen.trials import TrialCode, lower_trials
 from symlow.derivation import Derivation
 from symlow.equations import Vector
 from symlow.expressions import summands
 from symlow.nonlinearity.mixture import Mixture
+from symlow.reduction import DT
 from symlow.rules import Velocity
 from symlow.tasks.filters import FilterLoss
+
+MEANINGS = {
+    "amplitude": "amplitude a*",
+    "decay": "rate of decay c*, per unit of time",
+    "frequency": "angular frequency w*, in radians per unit of time",
+    "phase": "phase, in radians",
+}
 
 
 @dataclass(frozen=True)
@@ -63,9 +71,19 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Target:
-    """The entries of the target filters' linear system, and the horizon."""
+class Parameter:
+    """A parameter of the target filters: an argument of a generated function, its default as code, and what it is."""
 
+    name: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """The entries of the target filters' linear system as code in their parameters, and the horizon."""
+
+    parameters: tuple[Parameter, ...]
     A: tuple[tuple[int, int, str], ...]
     B: tuple[tuple[int, int, str], ...]
     C: tuple[tuple[int, int, str], ...]
@@ -327,12 +345,18 @@ def _adjoint(derivation: Derivation, names: dict[str, str], latent: dict[str, st
 
 
 def _target(loss: FilterLoss) -> Target:
-    A, B, C = loss.system()
+    A, B, C = loss.symbolic_system(DT)
+    names = loss.parameter_names
+    printer = NumpyFunctionPrinter({DT: "DT", **names})
     bits = () if loss.lags is None else tuple(bit == "1" for bit in bin(loss.lags)[3:])
     return Target(
-        A=_entries(A),
-        B=_entries(B),
-        C=_entries(-C),  # the error is the response minus the target
+        parameters=tuple(
+            Parameter(names[symbol], number(value), _meaning(names[symbol]))
+            for symbol, value in loss.parameters.items()
+        ),
+        A=_entries(A, printer),
+        B=_entries(B, printer),
+        C=_entries(C, printer),
         states=A.shape[0],
         lags=loss.lags,
         doublings=bits,
@@ -340,8 +364,16 @@ def _target(loss: FilterLoss) -> Target:
     )
 
 
-def _entries(matrix: sympy.ImmutableDenseMatrix) -> tuple[tuple[int, int, str], ...]:
-    """Return row, column and value of the entries that are not zero."""
+def _meaning(name: str) -> str:
+    key, *pair = name.split("_")
+    return MEANINGS[key] + (f", of output {pair[0]}, input {pair[1]}" if pair else "")
+
+
+def _entries(matrix: sympy.ImmutableDenseMatrix, printer: NumpyFunctionPrinter) -> tuple[tuple[int, int, str], ...]:
+    """Return row, column and code of the entries that are not zero."""
     return tuple(
-        (i, j, number(matrix[i, j])) for i in range(matrix.rows) for j in range(matrix.cols) if matrix[i, j] != 0
+        (i, j, printer.doprint(matrix[i, j]))
+        for i in range(matrix.rows)
+        for j in range(matrix.cols)
+        if matrix[i, j] != 0
     )

@@ -70,6 +70,15 @@ class TargetFilter:
         return self.amplitude * sympy.exp(sympy.I * self.phase)
 
     @property
+    def parameter_names(self) -> Mapping[sympy.Symbol, str]:
+        """The key of the specification that each symbol of ``parameters`` stands for, with the pair's numbers."""
+        keys = {getattr(self, key): key for key in PARAMETER_SYMBOLS}
+        return {
+            symbol: keys[symbol] + symbol.name.removeprefix(PARAMETER_SYMBOLS[keys[symbol]])
+            for symbol in self.parameters
+        }
+
+    @property
     def decays(self) -> bool:
         """Whether f*(t) tends to zero, so that an infinite horizon can have a finite loss."""
         return bool(self.amplitude == 0 or self.decay.subs(self.parameters) > 0)
@@ -139,9 +148,18 @@ class FilterLoss:
         """Exact values of the parameters of all targets."""
         return {symbol: value for target in self.targets for symbol, value in target.parameters.items()}
 
+    @property
+    def parameter_names(self) -> Mapping[sympy.Symbol, str]:
+        """The names of these parameters: keys of the specification, such as decay, of several targets decay_1_2."""
+        return {symbol: name for target in self.targets for symbol, name in target.parameter_names.items()}
+
     def system(self) -> tuple[sympy.ImmutableDenseMatrix, ...]:
         """Return A*, B*, C* of all targets as one system, exact numbers; shapes (n, n), (n, inputs), (outputs, n)."""
-        parts = [target.system(self.dt) for target in self.targets]
+        return tuple(matrix.subs(self.parameters).as_immutable() for matrix in self.symbolic_system(self.dt))
+
+    def symbolic_system(self, dt: sympy.Expr) -> tuple[sympy.ImmutableDenseMatrix, ...]:
+        """Return the same in the symbols of the parameters, at a time step that can be a symbol."""
+        parts = [target.system(dt) for target in self.targets]
         n = sum(part[0].rows for part in parts)
         A, B, C = sympy.zeros(n, n), sympy.zeros(n, self.inputs), sympy.zeros(self.outputs, n)
         offset = 0
@@ -149,7 +167,7 @@ class FilterLoss:
             block = slice(offset, offset + a.rows)
             A[block, block], B[block, target.input], C[target.output, block] = a, b, c
             offset += a.rows
-        return tuple(matrix.subs(self.parameters).as_immutable() for matrix in (A, B, C))
+        return tuple(matrix.as_immutable() for matrix in (A, B, C))
 
     def response(self, lags: int) -> FloatArray:
         """Return f*_oi(k dt) for k < lags, evaluated from its formula; shape (lags, outputs, inputs)."""
