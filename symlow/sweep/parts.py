@@ -25,14 +25,9 @@ from numpy.typing import NDArray
 from symlow.errors import FileError, SweepError
 from symlow.files import write_whole
 from symlow.sweep.identity import differences
+from symlow.sweep.result import partial_folder
 
-SUFFIX = ".partial"
 IDENTITY = "identity.json"
-
-
-def partial_folder(result: Path) -> Path:
-    """Return the folder of the parts of a result."""
-    return result.with_name(result.name + SUFFIX)
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from symlow.sweep.histories import Histories, check_sweep
 from symlow.sweep.identity import identity
 from symlow.sweep.parts import Parts
 from symlow.sweep.pool import MOST_ATTEMPTS, Failure, Pool, completed, dask_cluster, processes
+from symlow.sweep.result import count_statuses
 from symlow.sweep.specification import Sweep
-from symlow.sweep.store import count_statuses, is_complete, write_store
+from symlow.sweep.store import is_complete, write_store
 from symlow.sweep.task import Task, run_task
 from symlow.views import derive
 

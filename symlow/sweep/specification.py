@@ -27,6 +27,7 @@ from symlow.spec import Spec
 from symlow.spec_messages import refused, spec_error
 from symlow.spec_tables import NonNegativeNumber, Number, PositiveInteger, PositiveNumber, Table
 from symlow.sweep.axes import AxisTable, Name, NonNegativeInteger, Value
+from symlow.sweep.result import MEANINGS
 from symlow.tasks import build_loss
 from symlow.tasks.trials import load_trials
 
@@ -35,9 +36,8 @@ NEURONS, SCALE, LR = "initial.neurons", "initial.scale", "learning.lr"
 OWN = (SEED, WEIGHTS_SEED, NEURONS, SCALE, TRIALS_SEED, LR)
 """What an axis can vary apart from initial overlaps and numbers of the specification."""
 
-DIMENSIONS = ("overlap", "step")
-VARIABLES = ("sigma", "loss", "status", "stopped_at", "initial")
-"""Names of the result's own dimensions and variables, which no axis can have."""
+TAKEN = ("overlap", "visible", "step", *MEANINGS)
+"""Names of the result's own dimensions, coordinates and variables, which no axis can have."""
 
 MOST_HISTORIES = 10_000_000
 """The most histories of a sweep."""
@@ -233,7 +233,7 @@ def _check_names(tables: SweepTables) -> None:
             raise refused(
                 f"{where}.name", f"found {axis.label!r}, which another axis has", "a name of its own, by the key name"
             )
-        taken = (*DIMENSIONS, *VARIABLES, *tables.zip)
+        taken = (*TAKEN, *tables.zip)
         if axis.label in taken:
             raise refused(
                 f"{where}.name", f"found {axis.label!r}, which the result has already", f"none of {listing(taken)}"
@@ -247,7 +247,7 @@ def _check_names(tables: SweepTables) -> None:
         if name in tables.initial.overlaps and name != axis.over:
             raise refused(f"initial.overlaps.{name}", "found beside an axis over it", "one of them")
     for dimension in tables.zip:
-        if dimension in (*DIMENSIONS, *VARIABLES):
+        if dimension in TAKEN:
             raise refused(f"zip.{dimension}", "found a name which the result has already", "another name")
 
 

@@ -1,11 +1,10 @@
-"""The result of a sweep: labelled arrays in a Zarr store, as xarray reads them.
+"""The result of a sweep, written: made of its parts, and put in its place.
 
-    sigma[i_1, ..., i_d, (step,) overlap],  loss[i_1, ..., i_d (, step)],  status, stopped_at, initial
+    history k  ->  sigma[i_1, ..., i_d, ...],  k = (... (i_1 n_2 + i_2) ...) n_d + i_d
 
-with a dimension for each axis of the sweep, or for several that advance together. The store is made in the folder of
-the parts and renamed, so that under its own name it is whole or not there. Arrays are cut so that a piece is a block of
-histories that follow one another, which bounds the memory that making it takes; the same result has the same bytes.
-Format 2 of Zarr: format 3 has no settled form for texts.
+The store is made in the folder of the parts and renamed, so that under its own name it is whole or not there. Arrays
+are cut so that a piece is a block of histories that follow one another, which bounds the memory that this takes; the
+same result has the same bytes. Format 2 of Zarr: format 3 has no settled form for texts.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import shutil
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,56 +27,13 @@ from symlow.files import write_whole
 from symlow.sweep.extras import optional
 from symlow.sweep.histories import Histories
 from symlow.sweep.identity import differences
-from symlow.sweep.parts import Parts, partial_folder
+from symlow.sweep.parts import Parts
+from symlow.sweep.result import MEANINGS, read_identity
 from symlow.sweep.specification import Sweep
-from symlow.sweep.task import STATUSES, recorded_steps
-
-if TYPE_CHECKING:
-    import xarray
+from symlow.sweep.task import recorded_steps
 
 PIECE = 8_000_000
 """The most bytes of a piece of an array, where one history has fewer."""
-
-MEANINGS = {
-    "sigma": "overlaps at the end of a history, or at its recorded steps; NaN after a divergence, and if skipped",
-    "loss": "loss at the same moments, each on the trials of its step",
-    "status": "finished: did all its steps. converged: stopped before. diverged: left the finite numbers. "
-    "skipped: started from overlaps that no network has",
-    "stopped_at": "number of steps that were done",
-    "initial": "overlaps at the start",
-}
-
-
-def open_sweep(path: str | os.PathLike[str]) -> xarray.Dataset:
-    """Open the result of a sweep; arrays are read when they are used.
-
-    Returns:
-        The dataset, with a dimension for each axis of the sweep (or for several that advance together), the values of
-        the axes as coordinates, and the variables ``sigma``, ``loss``, ``status``, ``stopped_at`` and ``initial``.
-
-    Raises:
-        FileError: if there is no result of a sweep.
-        SweepError: if the sweep is not finished.
-        DependencyError: if xarray or Zarr is not installed.
-    """
-    path = Path(path)
-    if not path.is_dir() and partial_folder(path).is_dir():
-        raise SweepError(f"{path}: the sweep is not finished; go on with it by the command that began it")
-    if read_identity(path) is None:
-        raise FileError(f"{path}: is not the result of a sweep; expected a folder that symlow sweep has written")
-    optional("zarr")  # xarray would say at length that it has no engine
-    dataset: xarray.Dataset = optional("xarray").open_zarr(path, consolidated=True, chunks=None)
-    return dataset
-
-
-def read_identity(path: Path) -> dict[str, Any] | None:
-    """Return what the sweep of a result is, or None if there is no such result."""
-    try:
-        content = json.loads((path / ".zattrs").read_text(encoding="utf-8"))
-        identity = json.loads(content["identity"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return identity if isinstance(identity, dict) else None
 
 
 def is_complete(result: Path, identity: dict[str, Any], afresh: bool = False) -> bool:
@@ -256,10 +212,3 @@ def _blocks(sizes: tuple[int, ...], piece: tuple[int, ...]) -> Iterator[tuple[sl
         for size, length in zip(sizes, piece, strict=True)
     ]
     return itertools.product(*cuts)
-
-
-def count_statuses(result: Path) -> dict[str, int]:
-    """Return how many histories of a result ended in which way, in the order of ``STATUSES``."""
-    found = optional("zarr").open_group(store=result, mode="r", zarr_format=2)["status"][...]
-    counts = {status: int(np.count_nonzero(found == status)) for status in STATUSES}
-    return {status: count for status, count in counts.items() if count}

@@ -25,12 +25,9 @@ from symlow.spec import Spec
 from symlow.sweep.axes import Value
 from symlow.sweep.histories import are_feasible, initial_overlaps, parameters_of
 from symlow.sweep.identity import differences, versions
+from symlow.sweep.result import DIVERGED, RAN_OUT, SKIPPED, STATUSES
 from symlow.sweep.specification import LR, SEED, TRIALS_SEED, Sweep, SweepTables, with_parameters
 from symlow.views import DerivedSystem, derive
-
-FINISHED, CONVERGED, DIVERGED, SKIPPED = "finished", "converged", "diverged", "skipped"
-STATUSES = (FINISHED, CONVERGED, DIVERGED, SKIPPED)
-"""How a history can end: after all its steps, earlier since it converged or left the finite numbers, or never begun."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -142,7 +139,7 @@ def _advance(
     result: Arrays = {
         "sigma": np.full((number, len(recorded), len(derivation.overlaps)), np.nan),
         "loss": np.full((number, len(recorded)), np.nan),
-        "status": np.full(number, FINISHED, dtype=f"<U{max(map(len, STATUSES))}"),
+        "status": np.full(number, RAN_OUT, dtype=f"<U{max(map(len, STATUSES))}"),
         "stopped_at": np.full(number, tables.steps),
     }
     for (lr, seed, *values), places in groups.items():
