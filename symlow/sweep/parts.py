@@ -68,9 +68,7 @@ class Parts:
                 )
             parts.remove()
         elif parts.folder.exists() and not _is_ours(parts.folder):
-            raise FileError(
-                f"{parts.folder}: exists and is not that of a sweep; move it away, or choose another output"
-            )
+            raise FileError(f"{parts.folder}: exists and is not of a sweep; move it away, or choose another output")
         try:
             parts.folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -96,7 +94,8 @@ class Parts:
     def read(self, task: int, *names: str) -> dict[str, NDArray[Any]] | None:
         """Return the result of a task, or some arrays of it by name; None if it is missing or damaged."""
         try:
-            with np.load(self.path(task), allow_pickle=False) as archive:
+            # Opened here, for numpy leaves a damaged file open.
+            with self.path(task).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 return {name: archive[name] for name in names or archive.files}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
             return None

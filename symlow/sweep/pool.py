@@ -71,13 +71,10 @@ def processes(workers: int | None = None) -> Iterator[Pool]:
     """Give worker processes of this machine, by default as many as it has cores.
 
     Raises:
-        SweepError: if the number is not positive.
         DependencyError: if joblib is not installed.
     """
     joblib, loky = optional("joblib"), optional("joblib.externals.loky")
     number = joblib.cpu_count() if workers is None else workers
-    if number < 1:
-        raise SweepError(f"workers: found {number}; accepted: an integer >= 1")
     pool = Pool(
         # A process even where one is enough, for a worker has settings of its own: its threads.
         lambda: loky.ProcessPoolExecutor(max_workers=number, env=dict.fromkeys(THREADS, "1")),

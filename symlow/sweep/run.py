@@ -14,16 +14,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from symlow.errors import FileError, SweepError
-from symlow.files import resolved
+from symlow.errors import SweepError
 from symlow.learn import Track
+from symlow.sweep.extras import optional
 from symlow.sweep.histories import Histories, check_sweep
 from symlow.sweep.identity import identity
 from symlow.sweep.parts import Parts
 from symlow.sweep.pool import MOST_ATTEMPTS, Failure, Pool, completed, dask_cluster, processes
 from symlow.sweep.result import count_statuses
 from symlow.sweep.specification import Sweep
-from symlow.sweep.store import is_complete, write_store
+from symlow.sweep.store import check_place, is_complete, write_store
 from symlow.sweep.task import Task, run_task
 from symlow.views import derive
 
@@ -74,7 +74,10 @@ def run_sweep(
         FileError: if the output cannot be written.
         DependencyError: if joblib, Zarr or Dask is not installed.
     """
-    result = _check_place(output)
+    result = check_place(output)
+    _check_packages(dask)  # now, and not when the work is done
+    if workers is not None and workers < 1:
+        raise SweepError(f"workers: found {workers}; accepted: an integer >= 1")
     derivation = derive(sweep.spec)
     belongs = identity(sweep, derivation.source())
     histories = Histories(sweep.axes)
@@ -109,13 +112,10 @@ def _workers(workers: int | None, dask: str | None) -> AbstractContextManager[Po
     return processes(workers) if dask is None else dask_cluster(dask, workers)
 
 
-def _check_place(output: str | os.PathLike[str]) -> Path:
-    result = resolved(output)
-    if not result.parent.is_dir():
-        raise FileError(f"{output}: the folder {Path(output).parent} does not exist; create it first")
-    if not os.access(result.parent, os.W_OK):
-        raise FileError(f"{output}: the folder {Path(output).parent} is not writable; choose another one")
-    return result
+def _check_packages(dask: str | None) -> None:
+    for package in ("zarr", "numcodecs"):
+        optional(package)
+    optional(*(("joblib",) if dask is None else ("distributed", "dask")))
 
 
 def _plan(histories: Histories, tasks: int, resumed: int, skipped: int) -> str:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symlow.errors import FileError, SweepError
-from symlow.files import write_whole
+from symlow.files import resolved, write_whole
 from symlow.sweep.extras import optional
 from symlow.sweep.histories import Histories
 from symlow.sweep.identity import differences
@@ -36,26 +36,39 @@ PIECE = 8_000_000
 """The most bytes of a piece of an array, where one history has fewer."""
 
 
+def check_place(output: str | os.PathLike[str]) -> Path:
+    """Return where a result will be, if it may be there; called before long work, so that none is lost.
+
+    Raises:
+        FileError: if something else is in its place, or the folder does not exist or is not writable.
+    """
+    result = resolved(output)
+    if not result.parent.is_dir():
+        raise FileError(f"{output}: the folder {Path(output).parent} does not exist; create it first")
+    if not os.access(result.parent, os.W_OK):
+        raise FileError(f"{output}: the folder {Path(output).parent} is not writable; choose another one")
+    if os.path.lexists(result) and read_identity(result) is None:
+        raise FileError(
+            f"{output}: exists and is not the result of a sweep, so it was left as it is; choose another name with -o"
+        )
+    return result
+
+
 def is_complete(result: Path, identity: dict[str, Any], afresh: bool = False) -> bool:
     """Return whether a result is there already and is the one that is wanted.
 
     Raises:
         SweepError: if it is another sweep's and ``afresh`` is false.
-        FileError: if something else is in its place.
     """
-    if not os.path.lexists(result):
-        return False
     found = read_identity(result)
-    if found is None:
-        raise FileError(
-            f"{result}: exists and is not the result of a sweep, so it was left as it is; choose another name"
-        )
-    if found != identity and not afresh:
+    if found is None or afresh:
+        return False
+    if found != identity:
         raise SweepError(
             f"{result}: is the result of another sweep ({differences(found, identity)}); choose another output with "
             "-o, or replace it (option --force)"
         )
-    return found == identity and not afresh
+    return True
 
 
 def write_store(
