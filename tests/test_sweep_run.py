@@ -37,11 +37,11 @@ from tests.test_cli import fails, works
 
 COURSE = """
 spec = "small.toml"
-steps = 400
+steps = 200
 record = "course"
-every = 150
+every = 80
 infeasible = "skip"
-chunk = 3
+chunk = 2
 zip = { start = ["v_u", "weights"] }
 
 [initial]
@@ -97,7 +97,7 @@ def reference(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
     sweep = Sweep.load(write_sweep(folder, COURSE))
     report = symlow.run_sweep(sweep, folder / "result.zarr", workers=2)
-    assert (report.histories, report.tasks, report.resumed) == (24, 8, 0)
+    assert (report.histories, report.tasks, report.resumed) == (24, 12, 0)
     assert report.statuses == {"ran out": 12, "diverged": 6, "skipped": 6}
     return folder / "result.zarr"
 
@@ -115,7 +115,7 @@ def test_each_history_is_the_one_that_learn_gives(reference):
     assert dict(result.sizes) == {"decay": 2, "start": 4, "lr": 3, "overlap": 10, "step": 4}
     assert result.sigma.dims == ("decay", "start", "lr", "step", "overlap")
     assert set(result.coords) == {"decay", "v_u", "weights", "lr", "step", "overlap", "visible"}
-    assert result.step.values.tolist() == [0, 150, 300, 400]
+    assert result.step.values.tolist() == [0, 80, 160, 200]
     derivations = {decay: _derived(SPEC.replace("decay = 0.2", f"decay = {decay}")) for decay in (0.2, 0.5)}
     for decay, place, lr in itertools.product((0.2, 0.5), range(4), (0.02, 0.01, 100.0)):
         derivation = derivations[decay]
@@ -126,14 +126,14 @@ def test_each_history_is_the_one_that_learn_gives(reference):
         assert found.initial.values == pytest.approx(start, rel=1e-14)
         if lr == 100.0 or place == 3:
             with pytest.raises(SymlowError, match="eigenvalue" if place == 3 else "diverged"):
-                symlow.learn(derivation, start, lr, 400)
+                symlow.learn(derivation, start, lr, 200)
             assert str(found.status.values) == ("skipped" if place == 3 else "diverged")
             assert np.isnan(found.sigma.values[-1]).all()
             continue
-        run = symlow.learn(derivation, start, lr, 400)
-        assert (str(found.status.values), int(found.stopped_at)) == ("ran out", 400)
-        assert found.sigma.values == pytest.approx(run.sigma[[0, 150, 300, 400]], rel=1e-12)
-        assert found.loss.values == pytest.approx(run.loss[[0, 150, 300, 400]], rel=1e-12)
+        run = symlow.learn(derivation, start, lr, 200)
+        assert (str(found.status.values), int(found.stopped_at)) == ("ran out", 200)
+        assert found.sigma.values == pytest.approx(run.sigma[[0, 80, 160, 200]], rel=1e-12)
+        assert found.loss.values == pytest.approx(run.loss[[0, 80, 160, 200]], rel=1e-12)
 
 
 def test_the_result_says_where_it_comes_from(reference):
@@ -171,23 +171,23 @@ def test_a_killed_sweep_is_resumed_by_the_same_command_on_dask_too(reference, tm
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with process:
         while process.poll() is None and len(list(partial_folder(result).glob("0*.npz"))) < 2:
-            time.sleep(0.002)
+            time.sleep(0.001)
         os.killpg(process.pid, signal.SIGKILL)
     assert not result.exists()
     with pytest.raises(SweepError, match="the sweep is not finished"):
         symlow.open_sweep(result)
     done = sorted(partial_folder(result).glob("0*.npz"))
-    assert 2 <= len(done) < 8
+    assert 2 <= len(done) < 12
     # Half a write leaves a file under a temporary name; a disk that failed, one that is damaged.
     (partial_folder(result) / ".000005.npz.abc.part").write_bytes(b"PK")
     done[0].write_bytes(done[0].read_bytes()[:-40])
-    other = write_sweep(tmp_path, COURSE.replace("steps = 400", "steps = 40"), "other")
-    assert "an interrupted sweep is there, which is another one (sweep.steps: 400 there, 40 here)" in fails(
+    other = write_sweep(tmp_path, COURSE.replace("steps = 200", "steps = 20"), "other")
+    assert "an interrupted sweep is there, which is another one (sweep.steps: 200 there, 20 here)" in fails(
         "sweep", other, "-o", result
     )
     said = works("sweep", path, "-o", result, "--dask", "local", "--workers", "1")
     assert (
-        f"24 histories (decay 2 x start 4 x lr 3) in 8 tasks; 6 start from overlaps that no network has, and are "
+        f"24 histories (decay 2 x start 4 x lr 3) in 12 tasks; 6 start from overlaps that no network has, and are "
         f"skipped; {len(done) - 1} tasks were done before" in said
     )
     assert "12 ran out, 6 diverged, 6 skipped" in said
@@ -199,7 +199,7 @@ def test_a_whole_result_is_not_made_again(reference):
     sweep = Sweep.load(reference.with_name("sweep.toml"))
     said = []
     report = symlow.run_sweep(sweep, reference, tell=said.append)
-    assert (report.resumed, report.tasks) == (8, 8)
+    assert (report.resumed, report.tasks) == (12, 12)
     assert said == [f"{reference}: is there, whole, from the same sweep; nothing to do"]
     other = Sweep.load(write_sweep(reference.parent, COURSE.replace("lr = 0.02", "lr = 0.03"), "other"))
     with pytest.raises(SweepError, match=r"another sweep \(sweep.learning.lr: 0.02 there, 0.03 here\); .*--force"):

@@ -7,9 +7,11 @@ A result that was begun is continued only where all of these are the same.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 from symlow.errors import listing
@@ -22,9 +24,10 @@ PROGRAMS = ("symlow", "numpy", "scipy", "sympy", "zarr")
 """The programs on which the bytes of a result depend."""
 
 
-def versions() -> dict[str, str]:
+@functools.cache
+def versions() -> Mapping[str, str]:
     """Return the versions of ``PROGRAMS``."""
-    return {program: version(program) for program in PROGRAMS}
+    return MappingProxyType({program: version(program) for program in PROGRAMS})
 
 
 def identity(sweep: Sweep, source: str) -> dict[str, Any]:
@@ -35,7 +38,7 @@ def identity(sweep: Sweep, source: str) -> dict[str, Any]:
         source: text of the generated module.
     """
     module = hashlib.sha256(source.encode("utf-8")).hexdigest()
-    return {"format": FORMAT, **sweep.canonical(), "module": module, "versions": versions()}
+    return {"format": FORMAT, **sweep.canonical(), "module": module, "versions": dict(versions())}
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

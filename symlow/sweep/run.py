@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from symlow.course import Track
 from symlow.errors import SweepError
-from symlow.learn import Track
 from symlow.sweep.extras import optional
 from symlow.sweep.histories import Histories, check_sweep
 from symlow.sweep.identity import identity

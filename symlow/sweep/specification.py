@@ -23,8 +23,9 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 from symlow.arrays import Trials
 from symlow.errors import SpecError, SymlowError, listing, nearest
 from symlow.files import read_text
+from symlow.histories import put_value
 from symlow.spec import Spec
-from symlow.spec_messages import refused, spec_error
+from symlow.spec_messages import refused, spec_error, whole_refusal
 from symlow.spec_tables import NonNegativeNumber, Number, PositiveInteger, PositiveNumber, Table
 from symlow.sweep.axes import AxisTable, Name, NonNegativeInteger, Value
 from symlow.sweep.result import MEANINGS
@@ -72,6 +73,23 @@ class SweepTrials(Table):
     """Seed of trials that the task draws, and of label noise; by default the sweep's seed."""
 
 
+class SweepStop(Table):
+    """When a history has converged and takes no further steps (:mod:`symlow.stopping`)."""
+
+    loss: PositiveNumber | None = None
+    """Bound of the loss."""
+    change: PositiveNumber | None = None
+    """Bound of the relative change of the overlaps per unit of lr."""
+    patience: PositiveInteger | None = None
+    """How many recorded steps in a row; by default 1, or 10 where trials are drawn anew for each step."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.loss is None and self.change is None:
+            raise whole_refusal("loss", "found no bound; accepted: stop.loss or stop.change, or both")
+        return self
+
+
 class SweepTables(Table):
     """What stands in a sweep's file."""
 
@@ -84,7 +102,9 @@ class SweepTables(Table):
     record: Literal["final", "course"] = "final"
     """final: the overlaps and the loss at the end of each history. course: those at every ``every``-th step too."""
     every: PositiveInteger = 1
-    """With record = "course": how many steps from one that is recorded to the next; the last is recorded always."""
+    """How many steps from one that is recorded, or looked at for ``stop``, to the next; the last always is."""
+    stop: SweepStop | None = None
+    """When to stop a history before its last step; by default never."""
     infeasible: Literal["refuse", "skip"] = "refuse"
     """What to do with initial overlaps that no network has: refuse the sweep, or skip and mark these histories."""
     chunk: PositiveInteger = 64
@@ -106,6 +126,8 @@ class SweepTables(Table):
             tables = handler(value)
         except ValidationError as error:
             raise spec_error(error, cls) from None
+        if tables.stop is not None and tables.method == "flow":
+            raise refused("stop", 'found with method = "flow", whose histories end together', "it with steps")
         _check_names(tables)
         _check_zip(tables)
         _check_own(tables)
@@ -217,11 +239,14 @@ def with_parameters(spec: Spec, values: Mapping[str, Value]) -> Spec:
     Raises:
         SpecError: if it has no such key, or the values are not accepted together.
     """
-    tables = spec.model_dump(mode="python")
+    tables = {"task": spec.task.model_dump(), "learning": spec.learning.model_dump()}
     for over, value in values.items():
-        table, key = over.split(".", 1)
-        tables[table] = {**tables[table], key: value}
-    return Spec.model_validate(tables)
+        try:
+            put_value(tables, over, value)
+        except (KeyError, IndexError, TypeError):
+            raise SpecError(f"{over}: no such table; accepted: keys of the tables that the specification has") from None
+    # The network is not checked again: no number of it is varied, and equations take long to read.
+    return Spec.model_validate({"name": spec.name, "reference": spec.reference, "network": spec.network, **tables})
 
 
 def _check_names(tables: SweepTables) -> None:
