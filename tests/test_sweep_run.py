@@ -6,6 +6,8 @@ import filecmp
 import functools
 import itertools
 import os
+import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -35,6 +37,7 @@ from tests.sweeps import (
 )
 from tests.test_cli import fails, works
 
+ROOT = Path(__file__).parents[1]
 COURSE = """
 spec = "small.toml"
 steps = 200
@@ -188,7 +191,7 @@ def test_a_killed_sweep_is_resumed_by_the_same_command_on_dask_too(reference, tm
     said = works("sweep", path, "-o", result, "--dask", "local", "--workers", "1")
     assert (
         f"24 histories (decay 2 x start 4 x lr 3) in 12 tasks; 6 start from overlaps that no network has, and are "
-        f"skipped; {len(done) - 1} tasks were done before" in said
+        f"skipped; {len(done) - 1} tasks done before" in said
     )
     assert "12 ran out, 6 diverged, 6 skipped" in said
     assert_same_bytes(reference, result)
@@ -298,3 +301,28 @@ def test_the_command_says_what_it_does(tmp_path, monkeypatch):
     )
     assert fails("sweep", "none.toml") == "error: none.toml: no such file; expected a sweep (TOML)\n"
     assert not list(Path().glob("*.zarr*"))
+
+
+def test_the_sweep_of_the_readme(tmp_path, monkeypatch, capsys):
+    readme = (ROOT / "README.md").read_text()
+    folder = ROOT / "derivations" / "ger_barak_2026"
+    text = (folder / "invisible_start.toml").read_text()
+    (shown,) = [b for b in re.findall(r"^```toml\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL) if "[[axes]]" in b]
+    assert shown in text
+    monkeypatch.chdir(tmp_path)
+    Path("rank1_linear.toml").write_text((folder / "rank1_linear.toml").read_text())
+    Path("invisible_start.toml").write_text(text.replace("number = 37", "number = 3"))
+    # In this process: what is looked at is what is shown.
+    monkeypatch.setattr("symlow.sweep.run.completed", lambda pool, function, tasks: enumerate(map(function, tasks)))
+    assert works("sweep", "invisible_start.toml").splitlines() == [
+        "9 histories (m_u 3 x z_v 3) in 1 task; 3 start from overlaps that no network has, and are skipped",
+        "wrote invisible_start.zarr: 6 converged, 3 skipped",
+    ]
+    commands = re.findall(r"^>>> (.*)$", readme, re.MULTILINE)
+    assert len(commands) == 4
+    exec("\n".join(commands), {})
+    picture = tmp_path / "picture.png"
+    monkeypatch.setattr("sys.argv", ["script", "invisible_start.zarr", "--picture", str(picture)])
+    runpy.run_path(str(folder / "invisible_start.py"), run_name="__main__")
+    assert picture.stat().st_size > 10_000
+    assert capsys.readouterr().out.startswith("between 175 and ")

@@ -120,10 +120,14 @@ def _check_packages(dask: str | None) -> None:
 
 def _plan(histories: Histories, tasks: int, resumed: int, skipped: int) -> str:
     sizes = " x ".join(f"{name} {size}" for name, size in histories.dimensions.items())
-    line = f"{len(histories)} histories ({sizes}) in {tasks} tasks"
+    line = f"{len(histories)} histories ({sizes}) in {_count(tasks, 'task')}"
     if skipped:
         line += f"; {skipped} start from overlaps that no network has, and are skipped"
-    return line + (f"; {resumed} tasks were done before" if resumed else "")
+    return line + (f"; {_count(resumed, 'task')} done before" if resumed else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _failed(failures: dict[int, Failure], chunks: list[range]) -> SweepError:
