@@ -68,6 +68,7 @@ The modules in the order of the data, each stage reading the one before it:
     closure         verification of what is asymptotically exact
     reference       the reduced loss at 50 digits: the second oracle
     verify          the generated module against the full network, mpmath and complex steps
+    sweep           many learning histories, along axes, as one result
     plot            pictures of them
     cli             the command line, a module for each group of commands
 """
@@ -89,6 +90,9 @@ if TYPE_CHECKING:
     from symlow.learning_run import LearningRun
     from symlow.spec import Spec
     from symlow.stability import Stability, stability
+    from symlow.sweep.result import open_sweep
+    from symlow.sweep.run import SweepReport, run_sweep
+    from symlow.sweep.specification import Sweep
     from symlow.verify import verify
     from symlow.version import __version__
     from symlow.views import DerivedSystem, derive
@@ -101,13 +105,17 @@ __all__ = [
     "N",
     "Spec",
     "Stability",
+    "Sweep",
+    "SweepReport",
     "SymlowError",
     "__version__",
     "derive",
     "drift",
     "dynamics",
     "learn",
+    "open_sweep",
     "phi",
+    "run_sweep",
     "stability",
     "tasks",
     "verify",
@@ -121,13 +129,17 @@ _HOMES = {
     "N": "equations",
     "Spec": "spec",
     "Stability": "stability",
+    "Sweep": "sweep.specification",
+    "SweepReport": "sweep.run",
     "SymlowError": "errors",
     "__version__": "version",
     "derive": "views",
     "drift": "drift",
     "dynamics": "dynamics",
     "learn": "learn",
+    "open_sweep": "sweep.result",
     "phi": "equations",
+    "run_sweep": "sweep.run",
     "stability": "stability",
     "verify": "verify",
 }

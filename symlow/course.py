@@ -34,6 +34,7 @@ class Course:
         progress: how far it is.
         steps: how many steps it is to take.
         every: which steps are recorded.
+        may_diverge: whether it is no error if all histories diverge.
     """
 
     derivation: Derivation
@@ -44,6 +45,7 @@ class Course:
     progress: Progress
     steps: int
     every: int
+    may_diverge: bool = False
 
     def records(self, step: int) -> bool:
         """Whether a step is recorded."""
@@ -64,13 +66,13 @@ class Course:
     def check_first(self) -> None:
         """Raise LearningError if no loss is finite at the initial overlaps, and end histories whose loss is not."""
         finite = np.isfinite(self.progress.loss)
-        if not finite.any():
+        if not finite.any() and not self.may_diverge:
             raise LearningError(infinite_loss(self.derivation))
         self.end(np.flatnonzero(~finite), 0, DIVERGED)
 
     def check_some_left(self, step: int) -> None:
         """Raise LearningError if all histories have diverged."""
-        if (self.progress.reason == REASONS.index(DIVERGED)).all():
+        if (self.progress.reason == REASONS.index(DIVERGED)).all() and not self.may_diverge:
             which = "" if self.histories.single else f" in all {len(self.histories)} histories, in the last"
             raise LearningError(
                 f"learning diverged{which} at step {step}: the overlaps are not finite; lower the learning rate"

@@ -47,6 +47,10 @@ class LearningError(SymlowError):
     """A learning run that left the finite numbers, or an integration that failed."""
 
 
+class SweepError(SymlowError):
+    """A sweep whose tasks failed again and again, or whose folder belongs to another sweep."""
+
+
 class InvariantError(SymlowError):
     """A quantity that is not conserved, or a search for conserved ones that is out of range."""
 

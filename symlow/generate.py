@@ -6,6 +6,7 @@ DIR/<name>.py    the NumPy module            DIR/<name>.tex    the LaTeX documen
 from __future__ import annotations
 
 import difflib
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +30,23 @@ class GeneratedFile:
 
 
 def specifications(root: Path) -> list[Path]:
-    """Return the specifications below a folder, in a fixed order.
+    """Return the specifications below a folder, sweeps left out, in a fixed order.
 
     Raises:
         FileError: if there is no such folder, or none in it.
     """
-    found = sorted(root.rglob("*.toml")) if root.is_dir() else []
+    found = [path for path in sorted(root.rglob("*.toml")) if not _is_sweep(path)] if root.is_dir() else []
     if not found:
         raise FileError(f"{root}: no folder with specifications (*.toml); name specifications, or go where they are")
     return found
+
+
+def _is_sweep(path: Path) -> bool:
+    """Whether a file is a sweep, which names its specification; one that is not TOML is refused where it is read."""
+    try:
+        return "spec" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError):
+        return False
 
 
 def generated_files(

@@ -201,7 +201,7 @@ def _specifications(
                     f"{name}: found 0 (history {history}); accepted: other numbers, for a target without amplitude "
                     "has no states"
                 )
-            _put(tables, name, float(value))
+            put_value(tables, name, float(value))
         try:
             # The network is not checked again: no parameter is part of it, and equations take long to read.
             specs.append(
@@ -212,7 +212,7 @@ def _specifications(
     return tuple(specs), which.reshape(count).astype(np.int64)
 
 
-def _put(tables: Any, name: str, value: float) -> None:
+def put_value(tables: Any, name: str, value: float) -> None:
     """Set a value in nested tables; ``task.targets[2].decay`` counts the entries of a list from 1."""
     *path, last = name.split(".")
     for part in path:

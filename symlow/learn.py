@@ -62,6 +62,7 @@ def learn(
     output: str | os.PathLike[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    may_diverge: bool = False,
 ) -> LearningRun:
     """Integrate learning from initial overlaps: one history, or many together.
 
@@ -92,6 +93,7 @@ def learn(
         resume: go on with what an interrupted run with the same inputs has left at ``output``, and end with the very
             same numbers; a run that is whole is read. Without any, begin.
         overwrite: replace what exists at ``output``.
+        may_diverge: mark histories that diverge even if all of them do, which is an error otherwise.
 
     Raises:
         ArrayError: for arrays of the wrong shape, or with values that are not finite.
@@ -129,7 +131,7 @@ def learn(
             return _from_file(derivation, histories, whole)
         recording = OnDisk(Path(output), histories.sigma, inputs, resume, overwrite)
         progress = recording.progress
-    course = Course(derivation, module, histories, source, recording, progress, int(steps), int(every))
+    course = Course(derivation, module, histories, source, recording, progress, int(steps), int(every), may_diverge)
     try:
         if method == "step":
             descend(course, bounds, track)

@@ -1,10 +1,11 @@
-"""The command line: ``symlow new | schema | derive | explain | latex | generate | verify | learn | drift``.
+"""The command line: ``symlow new | schema | derive | explain | latex | generate | verify | learn | sweep | drift``.
 
     terminal        what commands share: options, lines, progress bars
     specifications  new, schema
     derivations     derive, explain, latex, generate
     verification    verify, drift
     learning        learn
+    sweeping        sweep
 
 Every error that a user can cause is one line on standard error, with exit code 2; a failed verification or drift of
 generated files exits with 1.
@@ -26,11 +27,12 @@ import typer
 from symlow.cli.derivations import derive, explain, generate, latex
 from symlow.cli.learning import learn
 from symlow.cli.specifications import new, schema
+from symlow.cli.sweeping import sweep
 from symlow.cli.terminal import console
 from symlow.cli.verification import drift, verify
 from symlow.errors import SymlowError
 
-COMMANDS = (new, schema, derive, explain, latex, generate, verify, learn, drift)
+COMMANDS = (new, schema, derive, explain, latex, generate, verify, learn, sweep, drift)
 """Every command, in the order of the overview."""
 
 app = typer.Typer(

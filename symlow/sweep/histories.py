@@ -1,0 +1,198 @@
+"""The histories of a sweep: a table in a fixed order, and where each of them starts.
+
+    history k = (i_1, ..., i_d),  k = (... (i_1 n_2 + i_2) n_3 + ...) n_d + i_d
+
+with the dimensions in the order of the axes that make them: the last one runs fastest, as in a C array. Overlaps at the
+start are those of sampled weights, P^T P / N, with those that are given in their place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from symlow.arrays import FloatArray
+from symlow.derivation import Derivation
+from symlow.errors import GramMatrixError, SpecError, listing, nearest
+from symlow.initial import check_overlaps, overlaps_of_weights, sample_weights
+from symlow.sweep.axes import Value
+from symlow.sweep.specification import (
+    NEURONS,
+    OWN,
+    SCALE,
+    SEED,
+    WEIGHTS_SEED,
+    Axis,
+    Sweep,
+    SweepTables,
+    parameters,
+    with_parameters,
+)
+
+Columns = Mapping[str, tuple[Value, ...]]
+"""What some histories vary, by dotted name: a value for each of them."""
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The table of histories.
+
+    Attributes:
+        axes: what is varied, in the order of the file.
+    """
+
+    axes: tuple[Axis, ...]
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """The dimensions of the result with their lengths, the last one fastest."""
+        return {axis.dimension: len(axis.values) for axis in self.axes}
+
+    def __len__(self) -> int:
+        """Return the number of histories."""
+        return math.prod(self.dimensions.values())
+
+    def columns(self, numbers: Sequence[int] | range) -> dict[str, tuple[Value, ...]]:
+        """Return what the histories of these numbers vary, by dotted name."""
+        sizes = self.dimensions
+        places = dict(zip(sizes, np.unravel_index(np.asarray(numbers, dtype=int), tuple(sizes.values())), strict=True))
+        return {axis.over: tuple(axis.values[i] for i in places[axis.dimension].tolist()) for axis in self.axes}
+
+    def describe(self, number: int) -> str:
+        """Return a history in words: its number, and its value on each axis."""
+        columns = self.columns([number])
+        values = ", ".join(f"{axis.name} = {columns[axis.over][0]:.6g}" for axis in self.axes)
+        return f"history {number} ({values})"
+
+    def chunks(self, size: int) -> list[range]:
+        """Return the histories cut into tasks of ``size``, the last of which may be shorter."""
+        return [range(start, min(start + size, len(self))) for start in range(0, len(self), size)]
+
+
+def initial_overlaps(derivation: Derivation, tables: SweepTables, columns: Columns, number: int) -> FloatArray:
+    """Return where histories start, shape (number, n_overlaps).
+
+    Args:
+        derivation: what is learned.
+        tables: the sweep's tables.
+        columns: what the histories vary.
+        number: how many they are.
+
+    Raises:
+        LearningError: if the weights of populations do not divide the number of neurons.
+    """
+    seed = tables.seed if tables.initial.seed is None else tables.initial.seed
+    seeds = columns.get(WEIGHTS_SEED, columns.get(SEED, (seed,) * number))
+    neurons = columns.get(NEURONS, (tables.initial.neurons,) * number)
+    scales = columns.get(SCALE, (tables.initial.scale,) * number)
+    given = {name: (value,) * number for name, value in tables.initial.overlaps.items()}
+    given |= {over.removeprefix("initial."): values for over, values in columns.items() if _is_overlap(over)}
+    if set(given) >= set(derivation.overlaps):
+        sigma = np.empty((number, len(derivation.overlaps)))
+    else:
+        # Crossed axes meet the same weights again and again.
+        sampled = lru_cache(maxsize=256)(
+            lambda *drawn: overlaps_of_weights(derivation, sample_weights(derivation, *drawn))
+        )
+        sigma = np.stack([sampled(*drawn) for drawn in zip(neurons, scales, seeds, strict=True)])
+    for name, values in given.items():
+        sigma[:, derivation.overlaps.index(name)] = values
+    return sigma
+
+
+def are_feasible(derivation: Derivation, sigma: FloatArray) -> list[str | None]:
+    """Return for each state, shape (states, n_overlaps), None if a network has it, otherwise what is wrong with it."""
+    try:
+        check_overlaps(sigma, derivation)
+    except GramMatrixError:
+        return [_problem(derivation, state) for state in sigma]
+    return [None] * len(sigma)
+
+
+def check_sweep(sweep: Sweep, derivation: Derivation) -> int:
+    """Check all that can be known before anything runs, and return how many histories would be skipped.
+
+    Raises:
+        SpecError: if an overlap does not exist, or numbers of the specification are not accepted together.
+        GramMatrixError: if histories start from overlaps that no network has and the sweep does not skip them.
+        LearningError: if the weights of populations do not divide the number of neurons.
+        ArrayError: if initial overlaps are not finite.
+    """
+    _check_overlap_names(sweep, derivation)
+    histories = Histories(sweep.axes)
+    checked: dict[tuple[Value, ...], None] = {}
+    refused: list[str] = []
+    count = 0
+    for chunk in histories.chunks(sweep.tables.chunk):
+        columns = histories.columns(chunk)
+        _check_together(sweep, histories, chunk, parameters_of(columns), checked)
+        sigma = initial_overlaps(derivation, sweep.tables, columns, len(chunk))
+        for number, problem in zip(chunk, are_feasible(derivation, sigma), strict=True):
+            if problem is not None:
+                count += 1
+                if len(refused) < MOST_NAMED:
+                    refused.append(f"{histories.describe(number)}: {problem}")
+    if count and sweep.tables.infeasible == "refuse":
+        more = f"; and {count - len(refused)} more" if count > len(refused) else ""
+        raise GramMatrixError(
+            f"{count} of {len(histories)} histories start from overlaps that no network has: {'; '.join(refused)}"
+            f'{more}; change the axes, raise norms by initial.overlaps, or mark these with infeasible = "skip"'
+        )
+    if count == len(histories):
+        raise GramMatrixError(f"all {count} histories start from overlaps that no network has, such as {refused[0]}")
+    return count
+
+
+MOST_NAMED = 8
+"""The most histories that a message names."""
+
+
+def parameters_of(columns: Columns) -> dict[str, tuple[Value, ...]]:
+    """Return, of what histories vary, the numbers of the specification."""
+    return {over: columns[over] for over in parameters(dict.fromkeys(columns, 0))}
+
+
+def _check_together(
+    sweep: Sweep, histories: Histories, chunk: range, varied: Columns, checked: dict[tuple[Value, ...], None]
+) -> None:
+    if len(varied) < 2:  # each value by itself was checked with the file
+        return
+    for number, values in zip(chunk, zip(*varied.values(), strict=True), strict=True):
+        if values in checked:
+            continue
+        checked[values] = None
+        try:
+            with_parameters(sweep.spec, dict(zip(varied, values, strict=True)))
+        except SpecError as error:
+            raise SpecError(f"{histories.describe(number)}: {error}") from None
+
+
+def _check_overlap_names(sweep: Sweep, derivation: Derivation) -> None:
+    named = [(f"initial.overlaps.{name}", name) for name in sweep.tables.initial.overlaps]
+    named += [
+        (f"axes[{k + 1}].over", axis.over.removeprefix("initial."))
+        for k, axis in enumerate(sweep.axes)
+        if _is_overlap(axis.over)
+    ]
+    for where, name in named:
+        if name not in derivation.overlaps:
+            raise SpecError(
+                f"{where}: unknown overlap {name!r}{nearest(name, derivation.overlaps)}; accepted: "
+                f"{listing(derivation.overlaps)}"
+            )
+
+
+def _is_overlap(over: str) -> bool:
+    return over.startswith("initial.") and over not in OWN
+
+
+def _problem(derivation: Derivation, state: FloatArray) -> str | None:
+    try:
+        check_overlaps(state, derivation)
+    except GramMatrixError as error:
+        return str(error).removeprefix("sigma: ").split(";")[0]
+    return None
