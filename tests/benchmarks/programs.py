@@ -29,7 +29,7 @@ Call = Callable[[], FloatArray]
 Program = Callable[[FloatArray], Call]
 
 
-class Disagreement(Exception):
+class DisagreementError(Exception):
     """A program does not compute what the generated NumPy module computes: its time means nothing."""
 
 
@@ -44,7 +44,7 @@ def program(name: str, problem: Problem, states: int | None = None) -> Program:
     Over many states it may use every core, and over one it uses what it likes: the C loop and PyTorch one.
 
     Raises:
-        Disagreement: if it computes something else.
+        DisagreementError: if it computes something else.
     """
     made = _program(name, problem, states)
     _check(name, made, problem, problem.states(1, seed=1)[0] if states is None else problem.states(min(states, 5), 1))
@@ -84,4 +84,6 @@ def _check(name: str, made: Program, problem: Problem, sigma: FloatArray) -> Non
     expected = problem.module.loss_gradient(sigma, problem.trials)
     error = float(np.abs(made(sigma)() - expected).max() / np.abs(expected).max())
     if not error <= AGREEMENT:
-        raise Disagreement(f"{name}, rank {problem.rank}: differs from the NumPy module by {error:.2g} of the gradient")
+        raise DisagreementError(
+            f"{name}, rank {problem.rank}: differs from the NumPy module by {error:.2g} of the gradient"
+        )

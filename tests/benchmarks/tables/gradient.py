@@ -12,10 +12,11 @@ RANKS = (1, 2, 4, 8)
 NUMBA, NUMPY = "symlow numba", "symlow numpy"
 
 TEXT = f"""
-One state, the flip-flop of one bit, {BATCH} trials of {STEPS} steps, float64; the C loop is in microseconds, the others
-in times of it. Times are the least of {{rounds}} rounds of alternating programs. What `loss_gradient` does from arrays to
-arrays, checks of arguments included; only the C loop is called with its pointers prepared. Every program agrees with
-the NumPy module to {programs.AGREEMENT:g} of the largest entry, which is checked before it is timed.
+One state, the flip-flop of one bit, {BATCH} trials of {STEPS} steps, float64; the C loop is in microseconds, the
+others in times of it. Times are the least of {{rounds}} rounds of alternating programs. What `loss_gradient` does
+from arrays to arrays, checks of arguments included; only the C loop is called with its pointers prepared. Every
+program agrees with the NumPy module to {programs.AGREEMENT:g} of the largest entry, which is checked before it is
+timed.
 """
 
 
@@ -30,15 +31,13 @@ def section(quick: bool) -> Section:
             made = {name: programs.program(name, problem) for name in names}
             times[nonlinearity, rank] = least_times(programs.calls(made, problem.states(1)[0]), rounds)
     header = ("nonlinearity", "rank", "C / us", *names[1:])
-    ratios = [
-        (*case, 1e6 * found[C], *[found[name] / found[C] for name in names[1:]]) for case, found in times.items()
-    ]
+    ratios = [(*case, 1e6 * found[C], *[found[name] / found[C] for name in names[1:]]) for case, found in times.items()]
     absolute = [(*case, *[1e6 * found[name] for name in names]) for case, found in times.items()]
-    in_microseconds = table(("nonlinearity", "rank", *names), absolute)
+    in_microseconds = table(("nonlinearity", "rank", *names), absolute, words=1)
     return Section(
         "Loss and gradient of one state",
         TEXT.format(rounds=rounds),
-        (table(header, ratios), f"The same in microseconds:\n\n{in_microseconds}"),
+        (table(header, ratios, words=1), "The same in microseconds:", in_microseconds),
         _findings(times["erf", 1]),
         {"rank 1": times["erf", 1]},
     )

@@ -19,11 +19,11 @@ NUMPY = "symlow numpy"
 
 TEXT = f"""
 Loss and gradient of many states at once, rank 1, erf, the flip-flop, {BATCH} trials of {STEPS} steps, float64;
-microseconds for each state. Every program may use the {CORES} cores; the C loop and PyTorch have {CORES} threads. The JAX
-program vmaps at most 256 states at once. Times are the least of {{rounds}} rounds of alternating programs, of
-one round from 10^4 states on; a call that would take more than {LONGEST:.0f} s is not made. Memory is the high-water mark
-of a process of its own, in MB: the first row is the process before its first state, with its libraries, trials and what
-it has compiled.
+microseconds for each state. Every program may use the {CORES} cores; the C loop and PyTorch have {CORES} threads. The
+JAX program vmaps at most 256 states at once. Times are the least of {{rounds}} rounds of alternating programs, of one
+call from 10^4 states on; a call that would take more than {LONGEST:.0f} s is not made. Memory is the high-water mark
+of a process of its own, in MB: the first row is the process before its first state, with its libraries, trials and
+what it has compiled.
 """
 
 
@@ -47,9 +47,9 @@ def section(quick: bool) -> Section:
     return Section(
         "Cost for each state, by the number of states",
         TEXT.format(rounds=rounds),
-        (costs, f"Memory:\n\n{table(header, memory)}"),
+        (costs, "Memory:", table(header, memory)),
         _findings(per_state, marks),
-        {"per state": per_state},
+        per_state,
     )
 
 
@@ -61,7 +61,7 @@ def _costs(
     last = dict.fromkeys(made, 0.0)
     for n in counts:
         calls = programs.calls({name: run for name, run in made.items() if n * last[name] < LONGEST}, case.states(n))
-        times = least_times(calls, rounds if n < 10_000 else 1)
+        times = least_times(calls, rounds if n < 10_000 else 0)
         per_state[n] = {name: time / n for name, time in times.items()}
         last.update(per_state[n])
     return per_state
