@@ -1,0 +1,126 @@
+"""The loop of ``loop.c``, compiled for one problem and called without a wrapper's overhead.
+
+Compiled by GCC with -O3 -march=native -ffast-math, linked without: the linker would set the processor to flush
+subnormal numbers to zero, for the whole process. How many trials stand side by side (LANES) and how wide a vector is
+(VECTOR) is tried out on the problem, and the fastest taken.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from symlow.arrays import FloatArray
+from tests.benchmarks.problems import Problem
+from tests.benchmarks.timing import least_times
+
+SOURCE = Path(__file__).with_name("loop.c")
+FLAGS = ("-O3", "-march=native", "-ffast-math")
+BLOCK = 16
+ALIGNMENT = 64
+
+Result = tuple[FloatArray, FloatArray]
+
+
+class CLoop:
+    """The compiled loop, with trials and working memory at hand.
+
+    Args:
+        problem: what is computed.
+        lanes: trials that advance together, by default the fastest of some.
+        vector: doubles in a vector of the machine.
+        threads: states are divided among so many.
+    """
+
+    def __init__(self, problem: Problem, lanes: int, vector: int = 4, threads: int = 1) -> None:
+        self.description = f"{lanes} trials side by side, vectors of {vector}"
+        module, (x, y, mask) = problem.module, problem.trials
+        self._library = _compiled(problem, lanes, vector)
+        self._library.working_memory.restype = ctypes.c_size_t
+        self._library.loss_gradient.restype = None
+        batch, steps, _ = x.shape
+        self._entries = module.N_VISIBLE
+        rows, columns = (a[: self._entries].astype(ctypes.c_long) for a in (module._ROWS, module._COLUMNS))
+        arrays = [None if a is None else np.ascontiguousarray(a) for a in (x, y, mask)]
+        self._kept = [*arrays, rows, columns]
+        self._sizes = (ctypes.c_long(batch), ctypes.c_long(steps), ctypes.c_long(self._entries))
+        self._numbers = (ctypes.c_double(problem.alpha), ctypes.c_double(problem.scale))
+        self._pointers = tuple(map(_pointer, self._kept))
+        memory = self._library.working_memory(ctypes.c_long(steps)) + ALIGNMENT
+        self._memories = [np.zeros(memory, dtype=np.uint8) for _ in range(threads)]
+        self._pool = ThreadPoolExecutor(threads)
+        self._entry = problem.entry
+
+    def __call__(self, sigma: FloatArray) -> Result:
+        """Return the loss (...) and the gradient (..., n_visible) of overlaps (..., n_overlaps)."""
+        run, loss = self._prepared(sigma)
+        gradient = run()
+        return loss, gradient
+
+    def prepared(self, sigma: FloatArray) -> Callable[[], FloatArray]:
+        """Return a function without arguments that computes loss and gradient and returns the gradient, its own."""
+        return self._prepared(sigma)[0]
+
+    def _prepared(self, sigma: FloatArray) -> tuple[Callable[[], FloatArray], FloatArray]:
+        lead = sigma.shape[:-1]
+        S = np.ascontiguousarray(sigma[..., self._entry]).reshape(-1, *self._entry.shape)
+        loss, gradient = np.empty(len(S)), np.empty((len(S), self._entries))
+        bounds = np.linspace(0, len(S), len(self._memories) + 1).astype(int)
+        calls = []
+        for memory, first, last in zip(self._memories, bounds[:-1], bounds[1:], strict=True):
+            if first < last:
+                aligned = memory[-memory.ctypes.data % ALIGNMENT :]
+                own = (S[first:last], loss[first:last], gradient[first:last], aligned)
+                states, results, table, scratch = map(_pointer, own)
+                head = (ctypes.c_long(last - first), *self._sizes, *self._numbers, states, *self._pointers)
+                calls.append((*head, results, table, scratch))
+        compute = self._library.loss_gradient
+        shaped = gradient.reshape(*lead, -1)
+
+        def run(kept: object = S) -> FloatArray:
+            if len(calls) == 1:
+                compute(*calls[0])
+            else:  # a call from ctypes lets other threads run
+                list(self._pool.map(lambda arguments: compute(*arguments), calls))
+            return shaped
+
+        return run, loss.reshape(lead)
+
+
+def gradient_program(problem: Problem, threads: int = 1) -> CLoop:
+    """Return the fastest of the loops that are tried out on the problem."""
+    whole = -(-len(problem.trials[0]) // 4) * 4
+    candidates = [(lanes, 4) for lanes in sorted({4, min(whole, 8), min(whole, 12)})] + [(8, 8)]
+    loops = {str(shape): CLoop(problem, *shape, threads) for shape in candidates}
+    sigma = problem.states(1)[0]
+    times = least_times({name: loop.prepared(sigma) for name, loop in loops.items()}, rounds=5)
+    return loops[min(times, key=times.__getitem__)]
+
+
+def _compiled(problem: Problem, lanes: int, vector: int) -> ctypes.CDLL:
+    sizes = {
+        "RANK": problem.rank,
+        "INPUTS": problem.inputs,
+        "OUTPUTS": problem.outputs,
+        "NONLINEAR": int(not problem.is_linear),
+        "LANES": lanes,
+        "VECTOR": vector,
+        "BLOCK": BLOCK,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        program, library = os.path.join(folder, "loop.o"), os.path.join(folder, "loop.so")
+        defined = [f"-D{name}={value}" for name, value in sizes.items()]
+        subprocess.run(["gcc", *FLAGS, "-fPIC", *defined, "-c", str(SOURCE), "-o", program], check=True)
+        subprocess.run(["gcc", "-shared", program, "-lm", "-o", library], check=True)
+        return ctypes.CDLL(library)  # loaded, it needs its file no longer
+
+
+def _pointer(array: np.ndarray | None) -> ctypes.c_void_p | None:
+    return None if array is None else ctypes.c_void_p(array.ctypes.data)

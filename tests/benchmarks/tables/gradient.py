@@ -1,0 +1,58 @@
+"""Loss and gradient of one state, by rank and nonlinearity: generated modules beside programs by hand."""
+
+from __future__ import annotations
+
+from tests.benchmarks import programs
+from tests.benchmarks.problems import BATCH, STEPS, flip_flop
+from tests.benchmarks.programs import JAX, TORCH, C
+from tests.benchmarks.report import Finding, Section, table
+from tests.benchmarks.timing import least_times
+
+RANKS = (1, 2, 4, 8)
+NUMBA, NUMPY = "symlow numba", "symlow numpy"
+
+TEXT = f"""
+One state, the flip-flop of one bit, {BATCH} trials of {STEPS} steps, float64; the C loop is in microseconds, the
+others in times of it. Times are the least of {{rounds}} rounds of alternating programs. What `loss_gradient` does
+from arrays to arrays, checks of arguments included; only the C loop is called with its pointers prepared. Every
+program agrees with the NumPy module to {programs.AGREEMENT:g} of the largest entry, which is checked before it is
+timed.
+"""
+
+
+def section(quick: bool) -> Section:
+    """Measure, and return the section."""
+    rounds = 3 if quick else 15
+    names = programs.names()
+    times = {}
+    for nonlinearity in ("erf", "linear"):
+        for rank in (1, 4) if quick else RANKS:
+            problem = flip_flop(rank, nonlinearity)
+            made = {name: programs.program(name, problem) for name in names}
+            times[nonlinearity, rank] = least_times(programs.calls(made, problem.states(1)[0]), rounds)
+    header = ("nonlinearity", "rank", "C / us", *names[1:])
+    ratios = [(*case, 1e6 * found[C], *[found[name] / found[C] for name in names[1:]]) for case, found in times.items()]
+    absolute = [(*case, *[1e6 * found[name] for name in names]) for case, found in times.items()]
+    in_microseconds = table(("nonlinearity", "rank", *names), absolute, words=1)
+    return Section(
+        "Loss and gradient of one state",
+        TEXT.format(rounds=rounds),
+        (table(header, ratios, words=1), "The same in microseconds:", in_microseconds),
+        _findings(times["erf", 1]),
+        {"rank 1": times["erf", 1]},
+    )
+
+
+def _findings(times: dict[str, float]) -> tuple[Finding, ...]:
+    findings = []
+    if NUMBA in times:
+        findings += [
+            Finding("Numba module / C loop, rank 1, erf", 1.5, times[NUMBA] / times[C], at_least=False),
+            Finding("JAX program / Numba module, rank 1, erf", 20, times[JAX] / times[NUMBA], at_least=True),
+            Finding("PyTorch program / Numba module, rank 1, erf", 2000, times[TORCH] / times[NUMBA], at_least=True),
+        ]
+    return (
+        *findings,
+        Finding("PyTorch program / NumPy module, rank 1, erf", 50, times[TORCH] / times[NUMPY], at_least=True),
+        Finding("NumPy module / JAX program, rank 1, erf, one state", 1.5, times[NUMPY] / times[JAX], at_least=False),
+    )
