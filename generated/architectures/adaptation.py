@@ -455,7 +455,20 @@ def _latents(Sigma, x):
     act_1_kappa_u_h = _matrices([(1 - ALPHA) + ALPHA * Sigma[..., P_U, P_V], 0.2 * ALPHA], Sigma, 1, 1)
     forms_1 = _buffer(kappa_u_h, 1, 2)
     form_1_1, form_1_2 = forms_1
-    for kappa_u_h_t, kappa_u_c_t, kappa_u_h_next, kappa_u_c_next, fixed_1_t in zip(kappa_u_h[:-1], kappa_u_c[:-1], kappa_u_h[1:], kappa_u_c[1:], fixed_1):
+    for (
+        kappa_u_h_t,
+        kappa_u_c_t,
+        kappa_u_h_next,
+        kappa_u_c_next,
+        fixed_1_t,
+    ) in zip(
+        kappa_u_h[:-1],
+        kappa_u_c[:-1],
+        kappa_u_h[1:],
+        kappa_u_c[1:],
+        fixed_1,
+        strict=True,
+    ):
         np.multiply(kappa_u_c_t, act_1_kappa_u_c, forms_1)
         forms_1 += kappa_u_h_t * act_1_kappa_u_h
         np.add(form_1_1, fixed_1_t, kappa_u_h_next)
@@ -527,7 +540,7 @@ def _buffer(kappa, width, *stack):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

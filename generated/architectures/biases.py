@@ -373,12 +373,41 @@ def _latents(Sigma, x):
     fixed_9 = ALPHA * (Sigma[..., P_B, P_V] + x * Sigma[..., P_M, P_V])
     fixed_10 = Sigma[..., P_ONE, P_V]
     known_1 = _stacked([fixed_7, None, fixed_9, None], kappa_z, 1)
-    act_1_kappa_v = _matrices([ALPHA * Sigma[..., P_U, P_Z], 0.0, ALPHA * Sigma[..., P_U, P_V], (1 - ALPHA)], Sigma, 1, 1)
+    act_1_kappa_v = _matrices(
+        [
+            ALPHA * Sigma[..., P_U, P_Z],
+            0.0,
+            ALPHA * Sigma[..., P_U, P_V],
+            (1 - ALPHA),
+        ],
+        Sigma,
+        1,
+        1,
+    )
     act_1_kappa_z = _matrices([0.0, (1 - ALPHA), 0.0, 0.0], Sigma, 1, 1)
     forms_1 = _buffer(kappa_z, 1, 4)
     form_1_1, form_1_2, form_1_3, form_1_4 = forms_1
     part_1 = _buffer(kappa_z, 1)
-    for kappa_z_t, kappa_v_t, kappa_z_next, kappa_v_next, known_1_t, fixed_1_t, fixed_3_t, fixed_4_t in zip(kappa_z[:-1], kappa_v[:-1], kappa_z[1:], kappa_v[1:], known_1, fixed_1, fixed_3, fixed_4):
+    for (
+        kappa_z_t,
+        kappa_v_t,
+        kappa_z_next,
+        kappa_v_next,
+        known_1_t,
+        fixed_1_t,
+        fixed_3_t,
+        fixed_4_t,
+    ) in zip(
+        kappa_z[:-1],
+        kappa_v[:-1],
+        kappa_z[1:],
+        kappa_v[1:],
+        known_1,
+        fixed_1,
+        fixed_3,
+        fixed_4,
+        strict=True,
+    ):
         np.multiply(kappa_v_t, act_1_kappa_v, forms_1)
         forms_1 += kappa_z_t * act_1_kappa_z
         forms_1 += known_1_t
@@ -556,7 +585,7 @@ def _stacked(parts, kappa, width):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

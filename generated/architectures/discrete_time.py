@@ -450,7 +450,7 @@ def _latents(Sigma, x):
     act_2_kappa_u = _matrices([Sigma[..., P_U, P_V]], Sigma, 2, 2)
     forms_2 = _buffer(kappa_u, 2, 1)
     form_2_1, = forms_2
-    for kappa_u_t, kappa_u_next, fixed_1_t in zip(kappa_u[:-1], kappa_u[1:], fixed_1):
+    for kappa_u_t, kappa_u_next, fixed_1_t in zip(kappa_u[:-1], kappa_u[1:], fixed_1, strict=True):
         np.matmul(kappa_u_t, act_2_kappa_u, forms_2)
         np.add(form_2_1, fixed_1_t, kappa_u_next)
     return kappa_m, kappa_u
@@ -539,7 +539,7 @@ def _buffer(kappa, width, *stack):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

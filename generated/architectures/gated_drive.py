@@ -293,7 +293,20 @@ def _latents(Sigma, x):
     fixed_4 = Sigma[..., P_U, P_K]
     fixed_5 = Sigma[..., P_M, P_V]
     fixed_6 = Sigma[..., P_U, P_V]
-    for kappa_m_t, kappa_u_t, kappa_m_next, kappa_u_next, x_t in zip(kappa_m[:-1], kappa_u[:-1], kappa_m[1:], kappa_u[1:], x):
+    for (
+        kappa_m_t,
+        kappa_u_t,
+        kappa_m_next,
+        kappa_u_next,
+        x_t,
+    ) in zip(
+        kappa_m[:-1],
+        kappa_u[:-1],
+        kappa_m[1:],
+        kappa_u[1:],
+        x,
+        strict=True,
+    ):
         col_a_g = kappa_m_t * fixed_1 + kappa_u_t @ fixed_2
         col_gate = 0.5 * np.tanh(0.5 * col_a_g) + 0.5
         col_a_k = kappa_m_t * fixed_3 + kappa_u_t @ fixed_4

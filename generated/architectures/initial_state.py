@@ -309,15 +309,29 @@ def _latents(Sigma, x):
     kappa_u = np.zeros((steps + 1, *lead, batch, 2), Sigma.dtype)
     # Known before the loop: all that is the same for every state of the recurrent latents.
     fixed_1 = 3.141592653589793 * (kappa_m[now] * Sigma[..., P_M, P_U] + kappa_s[now] * Sigma[..., P_S, P_U])
-    fixed_2 = 1.5707963267948966 * (kappa_m[now] * Sigma[..., P_M, P_M]) * kappa_m[now] + 1.5707963267948966 * (kappa_s[now] * Sigma[..., P_S, P_S]) * kappa_s[now] + 3.141592653589793 * (kappa_s[now] * Sigma[..., P_S, P_M]) * kappa_m[now] + 1.0
+    fixed_2 = (
+        1.5707963267948966 * (kappa_m[now] * Sigma[..., P_M, P_M]) * kappa_m[now]
+        + 1.5707963267948966 * (kappa_s[now] * Sigma[..., P_S, P_S]) * kappa_s[now]
+        + 3.141592653589793 * (kappa_s[now] * Sigma[..., P_S, P_M]) * kappa_m[now]
+        + 1.0
+    )
     fixed_3 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V] + kappa_s[now] * Sigma[..., P_S, P_V])
     known_2 = _stacked([fixed_1, None, fixed_3], kappa_u, 2)
-    act_2_kappa_u = _matrices([1.5707963267948966 * Sigma[..., P_U, P_U], (1 - ALPHA) * np.eye(2), ALPHA * Sigma[..., P_U, P_V]], Sigma, 2, 2)
+    act_2_kappa_u = _matrices(
+        [
+            1.5707963267948966 * Sigma[..., P_U, P_U],
+            (1 - ALPHA) * np.eye(2),
+            ALPHA * Sigma[..., P_U, P_V],
+        ],
+        Sigma,
+        2,
+        2,
+    )
     forms_2 = _buffer(kappa_u, 2, 3)
     form_2_1, form_2_2, form_2_3 = forms_2
     root = _buffer(kappa_u, 1)
     pair_2 = _buffer(kappa_u, 2)
-    for kappa_u_t, kappa_u_next, known_2_t, fixed_2_t in zip(kappa_u[:-1], kappa_u[1:], known_2, fixed_2):
+    for kappa_u_t, kappa_u_next, known_2_t, fixed_2_t in zip(kappa_u[:-1], kappa_u[1:], known_2, fixed_2, strict=True):
         np.matmul(kappa_u_t, act_2_kappa_u, forms_2)
         forms_2 += known_2_t
         np.multiply(form_2_1, kappa_u_t, pair_2)
@@ -501,7 +515,7 @@ def _stacked(parts, kappa, width):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

@@ -467,7 +467,22 @@ def _latents(Sigma, x):
     act_1_kappa_f = _matrices([ALPHA * Sigma[..., P_F, P_V], (1 - ALPHA) + ALPHA * Sigma[..., P_F, P_Z]], Sigma, 1, 1)
     forms_1 = _buffer(kappa_u, 1, 2)
     form_1_1, form_1_2 = forms_1
-    for kappa_u_t, kappa_f_t, kappa_u_next, kappa_f_next, fixed_1_t, fixed_2_t in zip(kappa_u[:-1], kappa_f[:-1], kappa_u[1:], kappa_f[1:], fixed_1, fixed_2):
+    for (
+        kappa_u_t,
+        kappa_f_t,
+        kappa_u_next,
+        kappa_f_next,
+        fixed_1_t,
+        fixed_2_t,
+    ) in zip(
+        kappa_u[:-1],
+        kappa_f[:-1],
+        kappa_u[1:],
+        kappa_f[1:],
+        fixed_1,
+        fixed_2,
+        strict=True,
+    ):
         np.multiply(kappa_u_t, act_1_kappa_u, forms_1)
         forms_1 += kappa_f_t * act_1_kappa_f
         np.add(form_1_1, fixed_1_t, kappa_u_next)
@@ -571,7 +586,7 @@ def _buffer(kappa, width, *stack):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

@@ -396,10 +396,37 @@ def _latents(Sigma, x):
     fixed_5 = ALPHA * (x * Sigma[..., P_M, P_V])
     known_1 = _stacked([None, fixed_4, None, fixed_5], kappa_z, 1)
     act_1_kappa_z = _matrices([(1 - ALPHA), 0.0, 0.0, 0.0], Sigma, 1, 1)
-    act_1_kappa_v = _matrices([0.0, ALPHA * Sigma[..., P_U, P_Z], (1 - ALPHA), ALPHA * Sigma[..., P_U, P_V]], Sigma, 1, 1)
+    act_1_kappa_v = _matrices(
+        [
+            0.0,
+            ALPHA * Sigma[..., P_U, P_Z],
+            (1 - ALPHA),
+            ALPHA * Sigma[..., P_U, P_V],
+        ],
+        Sigma,
+        1,
+        1,
+    )
     forms_1 = _buffer(kappa_z, 1, 4)
     form_1_1, form_1_2, form_1_3, form_1_4 = forms_1
-    for kappa_z_t, kappa_v_t, kappa_z_next, kappa_v_next, known_1_t, fixed_1_t, fixed_2_t in zip(kappa_z[:-1], kappa_v[:-1], kappa_z[1:], kappa_v[1:], known_1, fixed_1, fixed_2):
+    for (
+        kappa_z_t,
+        kappa_v_t,
+        kappa_z_next,
+        kappa_v_next,
+        known_1_t,
+        fixed_1_t,
+        fixed_2_t,
+    ) in zip(
+        kappa_z[:-1],
+        kappa_v[:-1],
+        kappa_z[1:],
+        kappa_v[1:],
+        known_1,
+        fixed_1,
+        fixed_2,
+        strict=True,
+    ):
         np.multiply(kappa_z_t, act_1_kappa_z, forms_1)
         forms_1 += kappa_v_t * act_1_kappa_v
         forms_1 += known_1_t
@@ -523,7 +550,7 @@ def _stacked(parts, kappa, width):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

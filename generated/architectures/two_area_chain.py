@@ -334,15 +334,79 @@ def _latents(Sigma, x):
     fixed_3 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V])
     fixed_4 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_G])
     known_1 = _stacked([fixed_1, None, None, None, fixed_3, None, fixed_4, None, None], kappa_u, 1)
-    act_1_kappa_u = _matrices([1.5707963267948966 * Sigma[..., P_U, P_U], 0.0, 0.0, (1 - ALPHA), ALPHA * Sigma[..., P_U, P_V], 0.0, ALPHA * Sigma[..., P_U, P_G], 0.0, 0.0], Sigma, 1, 1)
-    act_1_kappa_f = _matrices([0.0, 1.5707963267948966 * Sigma[..., P_F, P_F], 0.0, 0.0, 0.0, (1 - ALPHA), 0.0, 0.0, ALPHA * Sigma[..., P_F, P_Q]], Sigma, 1, 1)
-    act_1_kappa_p = _matrices([0.0, 3.141592653589793 * Sigma[..., P_P, P_F], 1.5707963267948966 * Sigma[..., P_P, P_P], 0.0, 0.0, 0.0, 0.0, (1 - ALPHA), ALPHA * Sigma[..., P_P, P_Q]], Sigma, 1, 1)
+    act_1_kappa_u = _matrices(
+        [
+            1.5707963267948966 * Sigma[..., P_U, P_U],
+            0.0,
+            0.0,
+            (1 - ALPHA),
+            ALPHA * Sigma[..., P_U, P_V],
+            0.0,
+            ALPHA * Sigma[..., P_U, P_G],
+            0.0,
+            0.0,
+        ],
+        Sigma,
+        1,
+        1,
+    )
+    act_1_kappa_f = _matrices(
+        [
+            0.0,
+            1.5707963267948966 * Sigma[..., P_F, P_F],
+            0.0,
+            0.0,
+            0.0,
+            (1 - ALPHA),
+            0.0,
+            0.0,
+            ALPHA * Sigma[..., P_F, P_Q],
+        ],
+        Sigma,
+        1,
+        1,
+    )
+    act_1_kappa_p = _matrices(
+        [
+            0.0,
+            3.141592653589793 * Sigma[..., P_P, P_F],
+            1.5707963267948966 * Sigma[..., P_P, P_P],
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            (1 - ALPHA),
+            ALPHA * Sigma[..., P_P, P_Q],
+        ],
+        Sigma,
+        1,
+        1,
+    )
     forms_1 = _buffer(kappa_u, 1, 9)
     form_1_1, form_1_2, form_1_3, form_1_4, form_1_5, form_1_6, form_1_7, form_1_8, form_1_9 = forms_1
     root_A = _buffer(kappa_u, 1)
     root_B = _buffer(kappa_u, 1)
     part_1 = _buffer(kappa_u, 1)
-    for kappa_u_t, kappa_f_t, kappa_p_t, kappa_u_next, kappa_f_next, kappa_p_next, known_1_t, fixed_2_t in zip(kappa_u[:-1], kappa_f[:-1], kappa_p[:-1], kappa_u[1:], kappa_f[1:], kappa_p[1:], known_1, fixed_2):
+    for (
+        kappa_u_t,
+        kappa_f_t,
+        kappa_p_t,
+        kappa_u_next,
+        kappa_f_next,
+        kappa_p_next,
+        known_1_t,
+        fixed_2_t,
+    ) in zip(
+        kappa_u[:-1],
+        kappa_f[:-1],
+        kappa_p[:-1],
+        kappa_u[1:],
+        kappa_f[1:],
+        kappa_p[1:],
+        known_1,
+        fixed_2,
+        strict=True,
+    ):
         np.multiply(kappa_u_t, act_1_kappa_u, forms_1)
         forms_1 += kappa_f_t * act_1_kappa_f
         forms_1 += kappa_p_t * act_1_kappa_p
@@ -535,7 +599,7 @@ def _stacked(parts, kappa, width):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

@@ -382,12 +382,48 @@ def _latents(Sigma, x):
     fixed_13 = ALPHA * (kappa_mE[now] * Sigma[..., P_ME, P_VE])
     fixed_14 = -ALPHA * (kappa_mI[now] * Sigma[..., P_MI, P_VI])
     known_1 = _stacked([None, fixed_13, fixed_14, None, fixed_13], kappa_uE, 1)
-    act_1_kappa_uE = _matrices([(1 - ALPHA), ALPHA * Sigma[..., P_UE, P_VE], 0.0, 0.0, ALPHA * Sigma[..., P_UE, P_VE]], Sigma, 1, 1)
+    act_1_kappa_uE = _matrices(
+        [
+            (1 - ALPHA),
+            ALPHA * Sigma[..., P_UE, P_VE],
+            0.0,
+            0.0,
+            ALPHA * Sigma[..., P_UE, P_VE],
+        ],
+        Sigma,
+        1,
+        1,
+    )
     act_1_kappa_uI = _matrices([0.0, 0.0, -ALPHA * Sigma[..., P_UI, P_VI], (1 - ALPHA), 0.0], Sigma, 1, 1)
     forms_1 = _buffer(kappa_uE, 1, 5)
     form_1_1, form_1_2, form_1_3, form_1_4, form_1_5 = forms_1
     part_1 = _buffer(kappa_uE, 1)
-    for kappa_uE_t, kappa_uI_t, kappa_uE_next, kappa_uI_next, known_1_t, fixed_1_t, fixed_3_t, fixed_4_t, fixed_6_t, fixed_8_t, fixed_9_t in zip(kappa_uE[:-1], kappa_uI[:-1], kappa_uE[1:], kappa_uI[1:], known_1, fixed_1, fixed_3, fixed_4, fixed_6, fixed_8, fixed_9):
+    for (
+        kappa_uE_t,
+        kappa_uI_t,
+        kappa_uE_next,
+        kappa_uI_next,
+        known_1_t,
+        fixed_1_t,
+        fixed_3_t,
+        fixed_4_t,
+        fixed_6_t,
+        fixed_8_t,
+        fixed_9_t,
+    ) in zip(
+        kappa_uE[:-1],
+        kappa_uI[:-1],
+        kappa_uE[1:],
+        kappa_uI[1:],
+        known_1,
+        fixed_1,
+        fixed_3,
+        fixed_4,
+        fixed_6,
+        fixed_8,
+        fixed_9,
+        strict=True,
+    ):
         np.multiply(kappa_uE_t, act_1_kappa_uE, forms_1)
         forms_1 += kappa_uI_t * act_1_kappa_uI
         forms_1 += known_1_t
@@ -670,7 +706,7 @@ def _stacked(parts, kappa, width):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

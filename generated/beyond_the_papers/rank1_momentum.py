@@ -211,13 +211,15 @@ def step(sigma, lr, trials=None, clip=CLIP, weight_decay=WEIGHT_DECAY, momentum=
         momentum: in place of MOMENTUM, a number or an array like lr.
     """
     Sigma = gram(sigma)
-    K = _stepped(_gradient(Sigma, _symmetric_gradient(Sigma, trials), clip, weight_decay), np.asarray(lr)[..., None, None], momentum)
+    gradient = _gradient(Sigma, _symmetric_gradient(Sigma, trials), clip, weight_decay)
+    K = _stepped(gradient, np.asarray(lr)[..., None, None], momentum)
     return (_transposed(K) @ Sigma @ K)[..., _ROWS, _COLUMNS]
 
 
 def _gradient(Sigma, S, clip, weight_decay):
     """Return the gradient that the rule sees, of every column of P in the columns of P."""
-    return 2 * _clip_factor(Sigma, S, clip)[..., None, None] * S + np.asarray(weight_decay)[..., None, None] * np.eye(N_COLUMNS)
+    gradient = 2 * _clip_factor(Sigma, S, clip)[..., None, None] * S
+    return gradient + np.asarray(weight_decay)[..., None, None] * np.eye(N_COLUMNS)
 
 
 def _stepped(gradient, lr, momentum):
@@ -504,7 +506,7 @@ def _latents(Sigma, x):
     act_1_kappa_u = _matrices([(1 - ALPHA) + ALPHA * Sigma[..., P_U, P_V]], Sigma, 1, 1)
     forms_1 = _buffer(kappa_u, 1, 1)
     form_1_1, = forms_1
-    for kappa_u_t, kappa_u_next, fixed_1_t in zip(kappa_u[:-1], kappa_u[1:], fixed_1):
+    for kappa_u_t, kappa_u_next, fixed_1_t in zip(kappa_u[:-1], kappa_u[1:], fixed_1, strict=True):
         np.multiply(kappa_u_t, act_1_kappa_u, forms_1)
         np.add(form_1_1, fixed_1_t, kappa_u_next)
     return kappa_m, kappa_u
@@ -592,7 +594,7 @@ def _buffer(kappa, width, *stack):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

@@ -337,7 +337,11 @@ def _latents(Sigma, x):
     # Known before the loop: all that is the same for every state of the recurrent latents.
     fixed_1 = kappa_b[now] * Sigma[..., P_B, P_ONE] + kappa_m[now] @ Sigma[..., P_M, P_ONE]
     fixed_2 = Sigma[..., P_U, P_ONE]
-    fixed_3 = (kappa_b[now] * Sigma[..., P_B, P_B]) * kappa_b[now] + _dot(kappa_m[now] @ Sigma[..., P_M, P_M], kappa_m[now]) + 2 * _dot(kappa_b[now] * Sigma[..., P_B, P_M], kappa_m[now])
+    fixed_3 = (
+        (kappa_b[now] * Sigma[..., P_B, P_B]) * kappa_b[now]
+        + _dot(kappa_m[now] @ Sigma[..., P_M, P_M], kappa_m[now])
+        + 2 * _dot(kappa_b[now] * Sigma[..., P_B, P_M], kappa_m[now])
+    )
     fixed_4 = 2 * (kappa_m[now] @ Sigma[..., P_M, P_U] + kappa_b[now] * Sigma[..., P_B, P_U])
     fixed_5 = Sigma[..., P_U, P_U]
     fixed_6 = Sigma[..., P_ONE, P_V]
@@ -347,7 +351,22 @@ def _latents(Sigma, x):
     forms_2 = _buffer(kappa_u, 2, 2)
     form_2_1, form_2_2 = forms_2
     part_2 = _buffer(kappa_u, 2)
-    for kappa_u_t, kappa_u_next, known_2_t, fixed_1_t, fixed_3_t, fixed_4_t in zip(kappa_u[:-1], kappa_u[1:], known_2, fixed_1, fixed_3, fixed_4):
+    for (
+        kappa_u_t,
+        kappa_u_next,
+        known_2_t,
+        fixed_1_t,
+        fixed_3_t,
+        fixed_4_t,
+    ) in zip(
+        kappa_u[:-1],
+        kappa_u[1:],
+        known_2,
+        fixed_1,
+        fixed_3,
+        fixed_4,
+        strict=True,
+    ):
         np.matmul(kappa_u_t, act_2_kappa_u, forms_2)
         forms_2 += known_2_t
         mu = fixed_1_t + kappa_u_t @ fixed_2
@@ -575,7 +594,7 @@ def _stacked(parts, kappa, width):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

@@ -475,7 +475,7 @@ def _latents(Sigma, x):
     act_3_kappa_u = _matrices([(1 - ALPHA) * np.eye(3) + ALPHA * Sigma[..., P_U, P_V]], Sigma, 3, 3)
     forms_3 = _buffer(kappa_u, 3, 1)
     form_3_1, = forms_3
-    for kappa_u_t, kappa_u_next, fixed_1_t in zip(kappa_u[:-1], kappa_u[1:], fixed_1):
+    for kappa_u_t, kappa_u_next, fixed_1_t in zip(kappa_u[:-1], kappa_u[1:], fixed_1, strict=True):
         np.matmul(kappa_u_t, act_3_kappa_u, forms_3)
         np.add(form_3_1, fixed_1_t, kappa_u_next)
     return kappa_m, kappa_u
@@ -564,7 +564,7 @@ def _buffer(kappa, width, *stack):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

@@ -441,7 +441,7 @@ def _latents(Sigma, x):
     act_1_kappa_u = _matrices([(1 - ALPHA) + ALPHA * Sigma[..., P_U, P_V]], Sigma, 1, 1)
     forms_1 = _buffer(kappa_u, 1, 1)
     form_1_1, = forms_1
-    for kappa_u_t, kappa_u_next, fixed_1_t in zip(kappa_u[:-1], kappa_u[1:], fixed_1):
+    for kappa_u_t, kappa_u_next, fixed_1_t in zip(kappa_u[:-1], kappa_u[1:], fixed_1, strict=True):
         np.multiply(kappa_u_t, act_1_kappa_u, forms_1)
         np.add(form_1_1, fixed_1_t, kappa_u_next)
     return kappa_m, kappa_u
@@ -529,7 +529,7 @@ def _buffer(kappa, width, *stack):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

@@ -407,7 +407,20 @@ def _latents(Sigma, x):
     act_2_kappa_u = _matrices([(1 - ALPHA) * np.eye(2), ALPHA * Sigma[..., P_U, P_V]], Sigma, 2, 2)
     forms_2 = _buffer(kappa_u, 2, 2)
     form_2_1, form_2_2 = forms_2
-    for kappa_u_t, kappa_u_next, known_2_t, fixed_1_t, fixed_2_t in zip(kappa_u[:-1], kappa_u[1:], known_2, fixed_1, fixed_2):
+    for (
+        kappa_u_t,
+        kappa_u_next,
+        known_2_t,
+        fixed_1_t,
+        fixed_2_t,
+    ) in zip(
+        kappa_u[:-1],
+        kappa_u[1:],
+        known_2,
+        fixed_1,
+        fixed_2,
+        strict=True,
+    ):
         np.matmul(kappa_u_t, act_2_kappa_u, forms_2)
         forms_2 += known_2_t
         Delta = fixed_1_t + _dot(fixed_2_t + kappa_u_t @ fixed_3, kappa_u_t)
@@ -546,7 +559,7 @@ def _stacked(parts, kappa, width):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

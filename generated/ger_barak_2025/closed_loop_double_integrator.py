@@ -193,13 +193,15 @@ def step(sigma, lr, trials=None, clip=CLIP):
         clip: in place of CLIP, a number or an array like lr.
     """
     Sigma = gram(sigma)
-    K = _stepped(_gradient(Sigma, _symmetric_gradient(Sigma, trials), clip), np.asarray(lr)[..., None, None])
+    gradient = _gradient(Sigma, _symmetric_gradient(Sigma, trials), clip)
+    K = _stepped(gradient, np.asarray(lr)[..., None, None])
     return (_transposed(K) @ Sigma @ K)[..., _ROWS, _COLUMNS]
 
 
 def _gradient(Sigma, S, clip):
     """Return the gradient that the rule sees, of every column of P in the columns of P."""
-    return 2 * _clip_factor(Sigma, S, clip)[..., None, None] * S
+    gradient = 2 * _clip_factor(Sigma, S, clip)[..., None, None] * S
+    return gradient
 
 
 def _stepped(gradient, lr):
@@ -477,7 +479,24 @@ def _latents(Sigma, x):
     act_2_kappa_u = _matrices([Sigma[..., P_U, P_Z] @ C_3.T], Sigma, 1, 2)
     forms_2 = _buffer(kappa_m, 2, 1)
     form_2_1, = forms_2
-    for kappa_m_t, kappa_u_t, kappa_e_t, kappa_m_next, kappa_u_next, kappa_e_next, fixed_1_t in zip(kappa_m[:-1], kappa_u[:-1], kappa_e[:-1], kappa_m[1:], kappa_u[1:], kappa_e[1:], fixed_1):
+    for (
+        kappa_m_t,
+        kappa_u_t,
+        kappa_e_t,
+        kappa_m_next,
+        kappa_u_next,
+        kappa_e_next,
+        fixed_1_t,
+    ) in zip(
+        kappa_m[:-1],
+        kappa_u[:-1],
+        kappa_e[:-1],
+        kappa_m[1:],
+        kappa_u[1:],
+        kappa_e[1:],
+        fixed_1,
+        strict=True,
+    ):
         np.matmul(kappa_e_t, act_1_kappa_e, forms_1)
         forms_1 += kappa_m_t * act_1_kappa_m
         forms_1 += kappa_u_t * act_1_kappa_u
@@ -562,7 +581,7 @@ def _buffer(kappa, width, *stack):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

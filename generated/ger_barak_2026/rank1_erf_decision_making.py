@@ -300,11 +300,20 @@ def _latents(Sigma, x):
     fixed_2 = 1.5707963267948966 * (kappa_m[now] * Sigma[..., P_M, P_M]) * kappa_m[now] + 1.0
     fixed_3 = ALPHA * (kappa_m[now] * Sigma[..., P_M, P_V])
     known_1 = _stacked([fixed_1, None, fixed_3], kappa_u, 1)
-    act_1_kappa_u = _matrices([1.5707963267948966 * Sigma[..., P_U, P_U], (1 - ALPHA), ALPHA * Sigma[..., P_U, P_V]], Sigma, 1, 1)
+    act_1_kappa_u = _matrices(
+        [
+            1.5707963267948966 * Sigma[..., P_U, P_U],
+            (1 - ALPHA),
+            ALPHA * Sigma[..., P_U, P_V],
+        ],
+        Sigma,
+        1,
+        1,
+    )
     forms_1 = _buffer(kappa_u, 1, 3)
     form_1_1, form_1_2, form_1_3 = forms_1
     root = _buffer(kappa_u, 1)
-    for kappa_u_t, kappa_u_next, known_1_t, fixed_2_t in zip(kappa_u[:-1], kappa_u[1:], known_1, fixed_2):
+    for kappa_u_t, kappa_u_next, known_1_t, fixed_2_t in zip(kappa_u[:-1], kappa_u[1:], known_1, fixed_2, strict=True):
         np.multiply(kappa_u_t, act_1_kappa_u, forms_1)
         forms_1 += known_1_t
         np.multiply(form_1_1, kappa_u_t, root)
@@ -443,7 +452,7 @@ def _stacked(parts, kappa, width):
 
 def _matrices(parts, Sigma, rows, width):
     """Return the matrices of forms, shape (forms, ..., rows, width)."""
-    return np.stack([np.broadcast_to(part, Sigma.shape[:-2] + (rows, width)) for part in parts])
+    return np.stack([np.broadcast_to(part, (*Sigma.shape[:-2], rows, width)) for part in parts])
 
 
 def _summed(left, right):

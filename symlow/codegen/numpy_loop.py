@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import sympy
 
 from symlow.codegen.inlined_gains import by_root, code_of, roots
+from symlow.codegen.layout import WIDTH
 from symlow.codegen.loop import Group, Loop
 from symlow.codegen.numpy_rows import in_product
 from symlow.codegen.statements import Statement, mentioned
@@ -175,41 +176,61 @@ class NumpyLoop(Loop):
 
     # The whole ------------------------------------------------------------------------------------------------------
 
-    def code(self) -> tuple[str, ...]:
-        """Return the lines before the loop, and the loop."""
+    def code(self) -> tuple[Statement | str, ...]:
+        """Return what stands before the loop, and the loop, whose lines are as long as they are to be."""
         states = list(self.states)
-        before = [str(statement) for statement in self.before]
+        before: list[Statement | str] = list(self.before)
         stepped: list[str] = []
         for width, stack in self._forms.items():
             knowns = [known for known, _ in stack]
-            columns = list(dict.fromkeys(column for _, acted in stack for column in acted))
             if any(known != "None" for known in knowns):
-                before.append(f"known_{width} = _stacked([{', '.join(knowns)}], {states[0]}, {width})")
-            for column in columns:
-                rows = self.states[column]
+                before += _call(f"known_{width}", "_stacked", knowns, [states[0], str(width)])
+            for number, column in enumerate(dict.fromkeys(column for _, acted in stack for column in acted)):
+                rows, name = self.states[column], f"act_{width}_{column}"
                 matrices = [acted.get(column, "0.0") for _, acted in stack]
-                before.append(f"act_{width}_{column} = _matrices([{', '.join(matrices)}], Sigma, {rows}, {width})")
+                before += _call(name, "_matrices", matrices, ["Sigma", str(rows), str(width)])
+                entrywise = rows == width == 1
+                if number == 0:
+                    operation = "multiply" if entrywise else "matmul"
+                    stepped.append(f"np.{operation}({column}_t, {name}, forms_{width})")
+                else:
+                    stepped.append(f"forms_{width} += {column}_t {'*' if entrywise else '@'} {name}")
             before.append(f"forms_{width} = _buffer({states[0]}, {width}, {len(stack)})")
             names = ", ".join(f"form_{width}_{k}" for k in range(1, len(stack) + 1))
             before.append(f"{names}{',' if len(stack) == 1 else ''} = forms_{width}")
-            for number, column in enumerate(columns):
-                operation = "multiply" if self.states[column] == width == 1 else "matmul"
-                if number == 0:
-                    stepped.append(f"np.{operation}({column}_t, act_{width}_{column}, forms_{width})")
-                else:
-                    sign = "*" if operation == "multiply" else "@"
-                    stepped.append(f"forms_{width} += {column}_t {sign} act_{width}_{column}")
             if any(known != "None" for known in knowns):
                 stepped.append(f"forms_{width} += known_{width}[t]")
         before += [f"{name} = _buffer({states[0]}, {width})" for name, width in self._buffers.items()]
-        body = [*stepped, *self.lines]
+        return (*before, *self._in_time(states, [*stepped, *self.lines]))
+
+    def _in_time(self, states: list[str], body: list[str]) -> Iterator[str]:
+        """Give the lines of the loop, over the rows of all that has an axis of time."""
         for gain, root in self._roots.items():
             if mentioned(gain, body):
                 place = next(k for k, line in enumerate(body) if line == f"np.sqrt({root}, {root})")
                 body.insert(place + 1, f"{gain} = 1 / {root}")
-        at_time = dict.fromkeys(name for line in body for name in AT_TIME.findall(line))
         zipped = {f"{name}_t": f"{name}[:-1]" for name in states} | {f"{name}_next": f"{name}[1:]" for name in states}
-        zipped |= {f"{name}_t": name for name in at_time if name not in states}
-        # What contains the latents themselves is there once more, after the last step: zip leaves it out.
-        loop = [f"for {', '.join(zipped)} in zip({', '.join(zipped.values())}):"]
-        return (*before, *loop, *("    " + AT_TIME.sub(r"\1_t", line) for line in body))
+        for name in (name for line in body for name in AT_TIME.findall(line)):
+            # Taken out of the loop, or known for its steps only; else there is one more, after the last step.
+            steps_only = name.startswith(("fixed_", "known_")) or name == "x"
+            zipped.setdefault(f"{name}_t", name if steps_only else f"{name}[:steps]")
+        heads, arrays = ", ".join(zipped), ", ".join([*zipped.values(), "strict=True"])
+        line = f"for {heads} in zip({arrays}):"
+        if len(line) <= WIDTH - 4:
+            yield line
+        else:
+            yield "for ("
+            yield from (f"    {name}," for name in zipped)
+            yield ") in zip("
+            yield from (f"    {name}," for name in (*zipped.values(), "strict=True"))
+            yield "):"
+        yield from ("    " + AT_TIME.sub(r"\1_t", line) for line in body)
+
+
+def _call(target: str, function: str, parts: list[str], others: list[str]) -> list[str]:
+    """Return the lines of a call with a list as its first argument."""
+    line = f"{target} = {function}([{', '.join(parts)}], {', '.join(others)})"
+    if len(line) <= WIDTH - 4:
+        return [line]
+    listed = [f"        {part}," for part in parts]
+    return [f"{target} = {function}(", "    [", *listed, "    ],", *(f"    {other}," for other in others), ")"]

@@ -64,7 +64,7 @@ class TrialCode:
     back_loop: tuple[Statement, ...]
     back_to: int
     driven_at_once: tuple[str, ...]
-    numpy_loop: tuple[str, ...]
+    numpy_loop: tuple[Statement | str, ...]
     back_at_once: tuple[str, ...]
     step_back: tuple[Statement, ...]
     blocks: tuple[Statement, ...]
