@@ -188,8 +188,7 @@ def _aligned_mixing(Sigma, trials):
 
 def _gradient(Sigma, R):
     """Return the gradient that the rule sees, of every column of P in the columns of P."""
-    gradient = 2 * R
-    return gradient
+    return 2 * R
 
 
 def _stepped(gradient, lr):

@@ -218,8 +218,8 @@ def step(sigma, lr, trials=None, clip=CLIP, weight_decay=WEIGHT_DECAY, momentum=
 
 def _gradient(Sigma, S, clip, weight_decay):
     """Return the gradient that the rule sees, of every column of P in the columns of P."""
-    gradient = 2 * _clip_factor(Sigma, S, clip)[..., None, None] * S
-    return gradient + np.asarray(weight_decay)[..., None, None] * np.eye(N_COLUMNS)
+    decay = np.asarray(weight_decay)[..., None, None] * np.eye(N_COLUMNS)
+    return 2 * _clip_factor(Sigma, S, clip)[..., None, None] * S + decay
 
 
 def _stepped(gradient, lr, momentum):

@@ -200,8 +200,7 @@ def step(sigma, lr, trials=None, clip=CLIP):
 
 def _gradient(Sigma, S, clip):
     """Return the gradient that the rule sees, of every column of P in the columns of P."""
-    gradient = 2 * _clip_factor(Sigma, S, clip)[..., None, None] * S
-    return gradient
+    return 2 * _clip_factor(Sigma, S, clip)[..., None, None] * S
 
 
 def _stepped(gradient, lr):
