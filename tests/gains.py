@@ -26,7 +26,7 @@ def generated(phi, means):
     gains = gain_functions(Reduction(network))
     mixtures = gains[0].mixtures if gains else ()
     text = render(
-        "numpy_gains.py.jinja",
+        "gains.py.jinja",
         module=SimpleNamespace(gains=gains, mixtures=mixtures, smallest_variance=SMALLEST_VARIANCE),
     )
     namespace = {"np": np}

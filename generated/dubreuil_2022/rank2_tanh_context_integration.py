@@ -190,9 +190,7 @@ def loss_hessian(sigma, trials=None):
         sigma: real overlaps, shape (..., 45).
         trials: as in loss.
     """
-    sigma = _checked_real(sigma)
-    shifted = sigma[..., None, :] + 1j * _COMPLEX_STEP * np.eye(N_VISIBLE, len(OVERLAPS))
-    return np.imag(loss_gradient(shifted, _for_each_direction(trials))) / _COMPLEX_STEP
+    return _gradient_and_hessian(_checked_real(sigma), trials)[1]
 
 
 def jacobian(sigma, trials=None):
@@ -207,14 +205,23 @@ def jacobian(sigma, trials=None):
         trials: as in loss.
     """
     sigma = _checked_real(sigma)
-    hessian = loss_hessian(sigma, trials)
-    Sigma = gram(sigma)
-    S = _symmetric_gradient(Sigma, trials)
-    S_moved = np.zeros((*hessian.shape[:-1], len(OVERLAPS)))
-    S_moved[..., :N_VISIBLE] = hessian * np.where(_ROWS[:N_VISIBLE] == _COLUMNS[:N_VISIBLE], 1, 0.5)
+    S, S_moved = (_gram_of_visible(values) for values in _gradient_and_hessian(sigma, trials))
     half = -2 * gram(np.eye(len(OVERLAPS))) @ (S * RATES)[..., None, :, :]
-    half[..., :N_VISIBLE, :, :] -= 2 * Sigma[..., None, :, :] @ (gram(S_moved) * RATES)
+    half[..., :N_VISIBLE, :, :] += -2 * gram(sigma)[..., None, :, :] @ (S_moved * RATES)
     return _transposed((half + _transposed(half))[..., _ROWS, _COLUMNS])
+
+
+def _gradient_and_hessian(sigma, trials):
+    shifted = sigma[..., None, :] + 1j * _COMPLEX_STEP * np.eye(N_VISIBLE, len(OVERLAPS))
+    values = loss_gradient(shifted, _for_each_direction(trials))
+    return np.real(values[..., 0, :]), np.imag(values) / _COMPLEX_STEP
+
+
+def _gram_of_visible(gradient):
+    """Return S of derivatives by the visible overlaps, an overlap off the diagonal standing for two entries of Sigma."""
+    S = np.zeros((*gradient.shape[:-1], len(OVERLAPS)))
+    S[..., :N_VISIBLE] = gradient * np.where(_ROWS[:N_VISIBLE] == _COLUMNS[:N_VISIBLE], 1, 0.5)
+    return gram(S)
 
 
 def _for_each_direction(trials):
@@ -373,16 +380,17 @@ def _in_chunks(function, Sigma, trials, *options):
     found = []
     for start in range(0, states, chunk):
         at = np.unravel_index(np.arange(start, min(start + chunk, states)), lead)
-        found.append(function(Sigma[at], *(_over_time(_chosen(array, lead, at), 1) for array in trials), *options))
+        found.append(function(Sigma[at], *(_over_time(_chosen(array, at), 1) for array in trials), *options))
     found = np.concatenate(found)
     return found.reshape(lead + found.shape[1:])
 
 
-def _chosen(array, lead, at):
+def _chosen(array, at):
     """Return the trials of the states at some places in the leading axes; those that all states share once."""
-    shape = array.shape[-3:]
-    shared = all(length == 1 for length in array.shape[:-3])
-    return array.reshape(shape) if shared else np.broadcast_to(array, lead + shape)[at]
+    own = array.shape[:-3]
+    if all(length == 1 for length in own):
+        return array.reshape(array.shape[-3:])
+    return array[tuple(np.minimum(k, length - 1) for k, length in zip(at[len(at) - len(own) :], own, strict=True))]
 
 
 def _over_time(array, axes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.abc
 import importlib.util
 import linecache
@@ -10,17 +11,17 @@ from types import ModuleType
 
 import jinja2
 
-from symlow.codegen.layout import code, in_docstring, prose, together, unpacked, wrapped
+from symlow.codegen.backends import BACKENDS, Backend
+from symlow.codegen.layout import code, in_docstring, indexed, packed, prose, together, unpacked, wrapped
 from symlow.codegen.lowering import lower, number
-from symlow.codegen.statements import mentioned
+from symlow.codegen.scans import scan
+from symlow.codegen.statements import Statement, mentioned
 from symlow.derivation import Derivation
 from symlow.errors import check_name
 from symlow.printing.rules import rule_equations
 from symlow.printing.text import gain_equations, network_equations
 from symlow.spec import FORMAT
 from symlow.version import MARK, __version__
-
-BACKENDS = ("numpy", "numba")
 
 
 def source(derivation: Derivation, backend: str = "numpy") -> str:
@@ -31,8 +32,8 @@ def source(derivation: Derivation, backend: str = "numpy") -> str:
     """
     check_name(backend, BACKENDS, "backend")
     return render(
-        "numpy.py.jinja",
-        backend=backend,
+        "module.py.jinja",
+        backend,
         module=lower(derivation),
         network_equations=network_equations(derivation.network),
         gain_equations=gain_equations(derivation),
@@ -43,8 +44,10 @@ def source(derivation: Derivation, backend: str = "numpy") -> str:
     )
 
 
-def render(template: str, **values: object) -> str:
-    """Return a template of this package, filled in."""
+def render(template: str, backend: str = "numpy", **values: object) -> str:
+    """Return a template of this package, filled in for a backend."""
+    chosen = BACKENDS[backend]
+    values |= {"backend": backend, "host": chosen.constants, "requires": chosen.requires}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("symlow.codegen"),
         undefined=jinja2.StrictUndefined,
@@ -52,8 +55,16 @@ def render(template: str, **values: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"wrapped": wrapped, "docstring": in_docstring, "code": code, "prose": prose}
-    environment.filters |= {"number": number, "unpacked": unpacked, "together": together}
+    environment.filters |= {"wrapped": wrapped, "docstring": in_docstring, "prose": prose}
+    environment.filters |= {
+        "number": number,
+        "unpacked": unpacked,
+        "together": together,
+        "indexed": indexed,
+        "packed": packed,
+    }
+    environment.filters["code"] = functools.partial(code, functional=chosen.functional)
+    environment.globals |= {"assigned": Statement.to, "scan": scan}
     environment.tests["mentioned"] = mentioned
     return environment.get_template(template).render(**values)
 
@@ -63,7 +74,10 @@ def compile_module(derivation: Derivation, backend: str = "numpy") -> ModuleType
 
     Raises:
         UnknownNameError: for a backend that does not exist.
+        DependencyError: for one whose package is not installed.
     """
+    check_name(backend, BACKENDS, "backend")
+    BACKENDS[backend].check()
     name = f"symlow_generated_{derivation.spec.name}"
     text = source(derivation, backend)
     loader = _TextLoader(text, f"<{name} {backend} {derivation.spec.digest[:12]}>")

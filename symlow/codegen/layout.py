@@ -72,17 +72,28 @@ def _summands(code: str) -> list[str]:
     return [*parts, code[start:]]
 
 
+def indexed(name: str, index: str) -> str:
+    """Return the code of a part of an array."""
+    return f"{name}[{index}]"
+
+
 def unpacked(names: Iterable[str], lines: Iterable[str]) -> str:
     """Return names as the target of an assignment, ``_`` for those that no line mentions."""
     lines = tuple(lines)
     return together([name if mentioned(name, lines) else "_" for name in names])
 
 
-def together(names: Iterable[str]) -> str:
+def packed(names: Iterable[str], indent: int = 4) -> str:
+    """Return names as a tuple in brackets, in several lines if it is long."""
+    text = together(names, indent)
+    return text if text.startswith("(\n") else f"({text})"
+
+
+def together(names: Iterable[str], indent: int = 4) -> str:
     """Return names as a tuple in a function, in brackets and several lines if it is long."""
     names = tuple(names)
     text = f"{names[0]}," if len(names) == 1 else ", ".join(names)
-    return text if len(text) < WIDTH - 50 else f"(\n{_filled(text, 8)},\n    )"
+    return text if len(text) < WIDTH - 50 else f"(\n{_filled(text.removesuffix(','), indent + 4)},\n{' ' * indent})"
 
 
 def _filled(text: str, indent: int) -> str:

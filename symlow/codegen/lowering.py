@@ -16,6 +16,7 @@ from sympy import MatAdd, MatrixExpr, MatrixSymbol
 from symlow.codegen.kernels import KernelCode, lower_kernels
 from symlow.codegen.numpy_functions import SMALLEST_VARIANCE, GainFunction, NumpyFunctionPrinter, gain_functions
 from symlow.codegen.numpy_printer import NumpyMatrixPrinter
+from symlow.codegen.statements import Statement
 from symlow.codegen.trials import TrialCode, lower_trials
 from symlow.derivation import Derivation
 from symlow.equations import Vector
@@ -34,15 +35,6 @@ MEANINGS = {
 
 
 @dataclass(frozen=True)
-class Assignment:
-    """A line ``target[..., rows, columns] (+)= expression`` of a generated module."""
-
-    rows: str
-    columns: str
-    expression: str
-
-
-@dataclass(frozen=True)
 class BlockMatrix:
     """A block matrix of the reduced dynamics: a constant part, and a part that depends on overlaps.
 
@@ -57,8 +49,8 @@ class BlockMatrix:
     name: str
     rows: str
     columns: str
-    constant: tuple[Assignment, ...]
-    dependent: tuple[Assignment, ...]
+    constant: tuple[Statement, ...]
+    dependent: tuple[Statement, ...]
 
 
 @dataclass(frozen=True)
@@ -106,7 +98,7 @@ class FilterCode:
 
     latents: tuple[Slice, ...]
     matrices: tuple[BlockMatrix, ...]
-    adjoint: tuple[Assignment, ...]
+    adjoint: tuple[Statement, ...]
     target: Target
 
 
@@ -324,13 +316,14 @@ def _block_matrix(
         fixed = [term for term in terms if not term.atoms(MatrixSymbol) & overlaps]
         moving = [term for term in terms if term.atoms(MatrixSymbol) & overlaps]
         if fixed:
-            constant.append(Assignment(row, column, printer.doprint(MatAdd(*fixed).doit())))
+            constant.append(Statement(f"_{name}", printer.doprint(MatAdd(*fixed).doit()), f"{row}, {column}"))
         if moving:
-            dependent.append(Assignment(row, column, printer.doprint(MatAdd(*moving).doit())))
+            value = printer.doprint(MatAdd(*moving).doit())
+            dependent.append(Statement(name, value, f"..., {row}, {column}", adds=True))
     return BlockMatrix(name, rows, columns, tuple(constant), tuple(dependent))
 
 
-def _adjoint(derivation: Derivation, names: dict[str, str], latent: dict[str, str]) -> Iterable[Assignment]:
+def _adjoint(derivation: Derivation, names: dict[str, str], latent: dict[str, str]) -> Iterable[Statement]:
     space = derivation.reduction.state_space
     cotangents = (
         {f"Abar_{to}_{source}": f"A_bar[..., {latent[to]}, {latent[source]}]" for to, source in space.A}
@@ -341,7 +334,7 @@ def _adjoint(derivation: Derivation, names: dict[str, str], latent: dict[str, st
     for (left, right), symbol in derivation.reduction.index.blocks.items():
         if symbol.name in derivation.loss_adjoint:
             expression = printer.doprint(derivation.loss_adjoint[symbol.name])
-            yield Assignment(f"P_{left.upper()}", f"P_{right.upper()}", expression)
+            yield Statement("Sigma_bar", expression, f"..., P_{left.upper()}, P_{right.upper()}")
 
 
 def _target(loss: FilterLoss) -> Target:

@@ -49,6 +49,11 @@ class GainFunction:
     mixtures: tuple[Mixture, ...] = ()
     form: sympy.Expr | None = None
 
+    @property
+    def grows(self) -> bool:
+        """Whether its closed form grows beyond bounds at Delta = 0."""
+        return bool(self.at_zero) and float(self.at_zero) > 1
+
 
 class NumpyFunctionPrinter(PythonCodePrinter):
     """Print scalar expressions of some variables, given with their code; constants as one number."""
