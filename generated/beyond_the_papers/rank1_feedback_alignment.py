@@ -264,8 +264,8 @@ ALPHA = DT / TAU
 # The output at step t reads kappa[t + _READ].
 _READ = 1
 # States are worked through in chunks, in which an array over time of all latents has at most this many bytes (or those
-# of one state, if they are more). A pass holds some ten such arrays at once, whatever the number of states. With fewer
-# bytes the interpreter takes most of the time of the loops; with more the cost of a state no longer falls.
+# of one state, if they are more). A pass holds some ten such arrays at once, whatever the number of states.
+# With fewer bytes the interpreter takes most of the time of the loops; with more the cost of a state no longer falls.
 _CHUNK = 2**22
 # Rows of fewer numbers are worked through in blocks of time: there operations cost more than arithmetic.
 _FEW = 2**11

@@ -211,7 +211,7 @@ def _gradient_and_hessian(sigma, trials):
 
 
 def _gram_of_visible(gradient):
-    """Return S of derivatives by the visible overlaps, an overlap off the diagonal standing for two entries of Sigma."""
+    """Return S of derivatives by visible overlaps: one off the diagonal stands for two entries of Sigma."""
     S = np.zeros((*gradient.shape[:-1], len(OVERLAPS)))
     S[..., :N_VISIBLE] = gradient * np.where(_ROWS[:N_VISIBLE] == _COLUMNS[:N_VISIBLE], 1, 0.5)
     return gram(S)
@@ -245,8 +245,8 @@ ALPHA = DT / TAU
 _READ = 1
 _GAIN = 1
 # States are worked through in chunks, in which an array over time of all latents has at most this many bytes (or those
-# of one state, if they are more). A pass holds some ten such arrays at once, whatever the number of states. With fewer
-# bytes the interpreter takes most of the time of the loops; with more the cost of a state no longer falls.
+# of one state, if they are more). A pass holds some ten such arrays at once, whatever the number of states.
+# With fewer bytes the interpreter takes most of the time of the loops; with more the cost of a state no longer falls.
 _CHUNK = 2**22
 # Rows of fewer numbers are worked through in blocks of time: there operations cost more than arithmetic.
 _FEW = 2**11

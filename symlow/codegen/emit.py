@@ -11,7 +11,7 @@ from types import ModuleType
 
 import jinja2
 
-from symlow.codegen.backends import BACKENDS, Backend
+from symlow.codegen.backends import BACKENDS
 from symlow.codegen.layout import code, in_docstring, indexed, packed, prose, together, unpacked, wrapped
 from symlow.codegen.lowering import lower, number
 from symlow.codegen.scans import scan
