@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from symlow.cache import Cache, key_of
 from symlow.errors import listing
 from symlow.files import read_text
-from symlow.provenance import provenance
+from symlow.provenance import is_unchanged, provenance
 
 if TYPE_CHECKING:
     from symlow.explain import Explanation
@@ -160,7 +160,9 @@ class Artefacts:
         found = self._cache.get(key)
         if found is None:
             found = make()
-            self._cache.put(key, found)
+            # What was derived while a file of symlow was edited is neither of the old files nor of the new ones.
+            if is_unchanged():
+                self._cache.put(key, found)
         return found
 
 

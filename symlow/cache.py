@@ -28,6 +28,9 @@ NAMES = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\..*\.part")
 MOST_BYTES = 100_000_000
 """How large the folder may grow; beyond it, entries that were not used for longest are removed."""
 
+BLOCK = 4096
+"""What the shortest file takes of a disk, in bytes."""
+
 
 def cache_folder() -> Path | None:
     """Return the folder of what symlow keeps between runs, or None if the user has no home.
@@ -100,7 +103,8 @@ class Cache:
                 if NAMES.fullmatch(entry.name):
                     with contextlib.suppress(FileNotFoundError):  # another process prunes too
                         status = entry.stat(follow_symlinks=False)
-                        entries.append((status.st_mtime, entry.name, status.st_size))
+                        blocks = -(-status.st_size // BLOCK)
+                        entries.append((status.st_mtime, entry.name, blocks * BLOCK))
         size = sum(entry[2] for entry in entries)
         for _, name, bytes_freed in sorted(entries):
             if size <= self.most_bytes:

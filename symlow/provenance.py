@@ -20,10 +20,15 @@ from pathlib import Path
 LIBRARIES = ("sympy", "mpmath", "numpy", "scipy", "jinja2", "markupsafe", "pydantic", "pydantic_core")
 """The packages of which a derivation and its printers consist."""
 
+PACKAGE = Path(__file__).parent
+FILES = "files of symlow"
+
 
 @functools.cache
 def provenance() -> tuple[tuple[str, str], ...] | None:
     """Return names and versions of all that a derivation depends on besides its specification.
+
+    Files are read when it is first asked for, which is to be before the modules that derive are imported from them.
 
     None if that cannot be known: a library is there that was not installed as packages are, or symlow runs from an
     archive whose files cannot be read.
@@ -31,13 +36,22 @@ def provenance() -> tuple[tuple[str, str], ...] | None:
     try:
         return (
             ("symlow", version("symlow")),
-            ("files of symlow", digest_of_files(Path(__file__).parent)),
+            (FILES, digest_of_files(PACKAGE)),
             *((library, version(library)) for library in LIBRARIES),
             ("Python", f"{sys.implementation.name} {sys.version}"),
             ("machine", f"{sys.platform} {platform.machine()}"),
         )
     except (PackageNotFoundError, OSError):
         return None
+
+
+def is_unchanged() -> bool:
+    """Whether the files of symlow are still those of :func:`provenance`: else who knows which of them were imported."""
+    known = provenance()
+    try:
+        return known is not None and dict(known)[FILES] == digest_of_files(PACKAGE)
+    except OSError:
+        return False
 
 
 def digest_of_files(folder: Path) -> str:

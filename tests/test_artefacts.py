@@ -15,12 +15,13 @@ import sympy
 
 import symlow
 from symlow import artefacts as artefacts_module
+from symlow import provenance as provenance_module
 from symlow import views
 from symlow.artefacts import Artefacts
 from symlow.cache import Cache
 from symlow.cli import main
 from symlow.errors import FileError, SpecError, UnknownNameError
-from symlow.provenance import LIBRARIES, digest_of_files, provenance
+from symlow.provenance import LIBRARIES, digest_of_files, is_unchanged, provenance
 
 SMALL = """
 name = "small"
@@ -156,6 +157,15 @@ def test_a_file_of_symlow_that_changes_is_seen(tmp_path):
     (tmp_path / "printing" / "c.py").rename(tmp_path / "c.py")
     moved = digest_of_files(tmp_path)
     assert len({before, changed, moved}) == 3
+
+
+def test_what_is_derived_while_a_file_of_symlow_changes_is_not_kept(path, cache, monkeypatch):
+    assert provenance() is not None
+    assert is_unchanged()
+    monkeypatch.setattr(provenance_module, "digest_of_files", lambda folder: "another digest")
+    assert not is_unchanged()
+    assert Artefacts(path, cache).name() == "small"
+    assert not cache.folder.exists()
 
 
 def test_a_file_of_symlow_that_cannot_be_read_is_an_os_error(tmp_path):

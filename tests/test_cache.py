@@ -135,17 +135,17 @@ def test_writers_at_the_same_time_leave_one_whole_entry(cache):
 
 
 def test_what_was_not_used_for_longest_goes_first(tmp_path):
-    cache = Cache(tmp_path, most_bytes=3500)
+    cache = Cache(tmp_path, most_bytes=3 * 8192)
     keys = [key_of(str(k)) for k in range(4)]
     for age, key in enumerate(keys[:3]):
-        cache.put(key, "x" * 1000)
+        cache.put(key, "x" * 5000)
         os.utime(tmp_path / key, (1000 + age, 1000 + age))
     (tmp_path / "notes.txt").write_text("y" * 9000)
     left = tmp_path / f".{keys[0]}.abc.part"
     left.write_text("")
     os.utime(left, (0, 0))
     assert cache.get(keys[0]) is not None  # used now, so that it stays
-    cache.put(keys[3], "x" * 1000)
+    cache.put(keys[3], "x" * 5000)
     assert [cache.get(key) is not None for key in keys] == [True, False, True, True]
     assert (tmp_path / "notes.txt").exists()
     assert not left.exists()
