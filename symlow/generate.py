@@ -50,7 +50,7 @@ def _is_sweep(path: Path) -> bool:
 
 
 def generated_files(
-    paths: Iterable[Path], folder: Path, root: Path = SOURCES, cache: Cache | None = None
+    paths: Iterable[Path], folder: Path, root: Path = SOURCES, cache: Cache | None = None, backend: str = "numpy"
 ) -> list[GeneratedFile]:
     """Return the files of some specifications.
 
@@ -59,8 +59,10 @@ def generated_files(
         folder: where the files belong.
         root: for specifications below it, its subfolders are mirrored below ``folder``.
         cache: where texts are kept from one run to the next; None: nowhere, and all are made anew.
+        backend: of the modules; those of others than NumPy are named after it, NAME_numba.py.
 
     Raises:
+        UnknownNameError: for a backend that does not exist.
         SpecError: for a specification that is not valid.
         FileError: if two specifications would write the same file.
     """
@@ -71,7 +73,8 @@ def generated_files(
         artefacts = Artefacts(path, cache)
         mirrored = resolved(path).is_relative_to(root.resolve())
         place = folder / resolved(path).parent.relative_to(root.resolve()) if mirrored else folder
-        for suffix, text in ((".py", artefacts.source()), (".tex", artefacts.latex())):
+        ending = ".py" if backend == "numpy" else f"_{backend}.py"
+        for suffix, text in ((ending, artefacts.source(backend)), (".tex", artefacts.latex())):
             file = GeneratedFile(place / f"{artefacts.name()}{suffix}", text)
             if resolved(file.path) in inputs:
                 raise FileError(

@@ -52,6 +52,7 @@ not checked: NaN in, NaN out. Complex overlaps are accepted (for complex-step de
 import numpy as np
 from scipy.special import erf
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z_m", "z_u", "z_b", "v_m", "v_u", "v_b", "m_u", "m_b", "u_b", "m_one", "u_one", "b_one", "v_one", "z_one",
     "m_m", "u_u", "b_b", "z_v", "v_v", "z_z", "one_one",

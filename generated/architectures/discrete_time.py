@@ -40,6 +40,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z_m", "z_u1", "z_u2", "v1_m", "v2_m", "v1_u1", "v1_u2", "v2_u1", "v2_u2", "m_u1", "m_u2", "z_v1", "z_v2",
     "u1_u2", "v1_v2", "m_m", "u1_u1", "u2_u2", "v1_v1", "v2_v2", "z_z",

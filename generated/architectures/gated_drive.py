@@ -40,6 +40,7 @@ not checked: NaN in, NaN out. Complex overlaps are accepted (for complex-step de
 
 import numpy as np
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z_m", "z_u1", "z_u2", "v1_m", "v2_m", "v1_u1", "v1_u2", "v2_u1", "v2_u2", "g1_m", "g2_m", "g1_u1", "g1_u2",
     "g2_u1", "g2_u2", "k_m", "k_u1", "k_u2", "m_u1", "m_u2", "z_v1", "z_v2", "z_g1", "z_g2", "z_k", "v1_g1",

@@ -48,6 +48,7 @@ not checked: NaN in, NaN out. Complex overlaps are accepted (for complex-step de
 
 import numpy as np
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z_m", "z_s", "z_u1", "z_u2", "v1_m", "v2_m", "v1_s", "v2_s", "v1_u1", "v1_u2", "v2_u1", "v2_u2", "m_s", "m_u1",
     "m_u2", "s_u1", "s_u2", "u1_u2", "m_m", "s_s", "u1_u1", "u2_u2", "z_v1", "z_v2", "v1_v2", "v1_v1", "v2_v2",

@@ -41,6 +41,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z_m", "z_u", "z_f", "v_m", "v_u", "v_f", "m_u", "m_f", "u_f", "z_v", "m_m", "u_u", "f_f", "v_v", "z_z",
 )

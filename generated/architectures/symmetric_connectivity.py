@@ -39,6 +39,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z_m", "z_u1", "z_u2", "u1_m", "u2_m", "u1_u2", "u1_u1", "u2_u2", "m_m", "z_z",
 )

@@ -53,6 +53,7 @@ not checked: NaN in, NaN out. Complex overlaps are accepted (for complex-step de
 
 import numpy as np
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z_f", "z_p", "g_m", "g_u", "q_f", "q_p", "v_m", "v_u", "m_u", "f_p", "m_m", "u_u", "f_f", "p_p", "z_q", "g_v",
     "v_v", "g_g", "q_q", "z_z",

@@ -60,6 +60,7 @@ not checked: NaN in, NaN out. Complex overlaps are accepted (for complex-step de
 import numpy as np
 from scipy.special import erf
 
+BACKEND = "numpy"
 OVERLAPS = (
     "zE_mE", "zE_uE", "vE_mE", "vE_uE", "vI_mI", "vI_uI", "mE_uE", "mI_uI", "mE_oneE", "uE_oneE", "vE_oneE",
     "zE_oneE", "mI_oneI", "uI_oneI", "vI_oneI", "mE_mE", "uE_uE", "mI_mI", "uI_uI", "zE_vE", "vE_vE", "zE_zE",

@@ -44,6 +44,7 @@ not checked: NaN in, NaN out. Complex overlaps are accepted (for complex-step de
 
 import numpy as np
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z_m", "z_u", "v_m", "v_u", "m_u", "z_v", "m_bz", "u_bz", "v_bz", "z_bz", "m_m", "u_u", "v_v", "z_z", "bz_bz",
 )

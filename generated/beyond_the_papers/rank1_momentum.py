@@ -50,6 +50,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z_m", "z_u", "v_m", "v_u", "m_u", "z_v", "m_qm", "m_qu", "m_qv", "m_qz", "u_qm", "u_qu", "u_qv", "u_qz",
     "v_qm", "v_qu", "v_qv", "v_qz", "z_qm", "z_qu", "z_qv", "z_qz", "qm_qu", "qm_qv", "qm_qz", "qu_qv", "qu_qz",

@@ -52,6 +52,7 @@ not checked: NaN in, NaN out. Complex overlaps are accepted (for complex-step de
 import numpy as np
 from scipy.special import erf
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z1_m1", "z1_m2", "z2_m1", "z2_m2", "z1_u1", "z1_u2", "z2_u1", "z2_u2", "z1_b", "z2_b", "v1_m1", "v1_m2",
     "v2_m1", "v2_m2", "v1_u1", "v1_u2", "v2_u1", "v2_u2", "v1_b", "v2_b", "m1_u1", "m1_u2", "m2_u1", "m2_u2",

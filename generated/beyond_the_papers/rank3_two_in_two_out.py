@@ -40,6 +40,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z1_m1", "z1_m2", "z2_m1", "z2_m2", "z1_u1", "z1_u2", "z1_u3", "z2_u1", "z2_u2", "z2_u3", "v1_m1", "v1_m2",
     "v2_m1", "v2_m2", "v3_m1", "v3_m2", "v1_u1", "v1_u2", "v1_u3", "v2_u1", "v2_u2", "v2_u3", "v3_u1", "v3_u2",

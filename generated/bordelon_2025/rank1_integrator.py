@@ -40,6 +40,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z_m", "z_u", "v_m", "v_u", "m_u", "z_v", "m_m", "u_u", "v_v", "z_z",
 )

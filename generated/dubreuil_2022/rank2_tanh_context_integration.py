@@ -46,6 +46,7 @@ not checked: NaN in, NaN out. Complex overlaps are accepted (for complex-step de
 
 import numpy as np
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z_m1", "z_m2", "z_m3", "z_m4", "z_u1", "z_u2", "v1_m1", "v1_m2", "v1_m3", "v1_m4", "v2_m1", "v2_m2", "v2_m3",
     "v2_m4", "v1_u1", "v1_u2", "v2_u1", "v2_u2", "m1_u1", "m1_u2", "m2_u1", "m2_u2", "m3_u1", "m3_u2", "m4_u1",

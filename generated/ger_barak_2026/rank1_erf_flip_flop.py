@@ -45,6 +45,7 @@ not checked: NaN in, NaN out. Complex overlaps are accepted (for complex-step de
 
 import numpy as np
 
+BACKEND = "numpy"
 OVERLAPS = (
     "z_m", "z_u", "v_m", "v_u", "m_u", "m_m", "u_u", "z_v", "v_v", "z_z",
 )

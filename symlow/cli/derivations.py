@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -108,11 +108,15 @@ def generate(
         ),
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of generated files.")] = Path("generated"),
+    backend: Annotated[
+        Literal["numpy", "numba", "jax"],
+        typer.Option(help="What modules compute with; those of numba and jax are named NAME_numba.py, NAME_jax.py."),
+    ] = "numpy",
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is not up to date.")] = False,
     force: Force = False,
     no_cache: NoCache = False,
 ) -> None:
-    """Generate the NumPy module and the LaTeX document of specifications.
+    """Generate the module and the LaTeX document of specifications.
 
     Specifications below derivations/ go to the same subfolders of the output folder; others go to it directly.
 
@@ -125,13 +129,16 @@ def generate(
         raise FileError(f"{output}: is a file, expected a folder for generated files")
     # A check rests on nothing that an earlier run has left.
     cache = None if check or no_cache else Cache.of_user()
-    files = generated_files(specs or specifications(SOURCES), output, cache=cache)
+    files = generated_files(specs or specifications(SOURCES), output, cache=cache, backend=backend)
     if check:
-        difference = differences(files, output, complete=not specs)
+        difference = differences(files, output, complete=not specs and backend == "numpy")
         if difference:
+            other = "" if backend == "numpy" else f" --backend {backend}"
             named = "".join(f" {spec}" for spec in specs or [])
             sys.stdout.write(difference)
-            sys.stderr.write(f"generated files have drifted; mend them with: symlow generate{named} -o {output}\n")
+            sys.stderr.write(
+                f"generated files have drifted; mend them with: symlow generate{named} -o {output}{other}\n"
+            )
             raise typer.Exit(1)
         say(f"{len(files)} generated files are up to date")
         return

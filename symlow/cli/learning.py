@@ -58,7 +58,10 @@ def learn(
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run of the same output.")] = False,
-    backend: Annotated[str, typer.Option(help="What evaluates the generated equations.")] = "numpy",
+    backend: Annotated[
+        Literal["numpy", "numba", "jax", "auto"],
+        typer.Option(help="What evaluates the generated equations; auto: the fastest that is installed."),
+    ] = "numpy",
     force: Force = False,
 ) -> None:
     """Integrate learning from given or sampled initial overlaps, one history or many together; save and plot it.
@@ -89,6 +92,8 @@ def learn(
     bounds = {name: _one("--stop", name, values) for name, values in (_named("--stop", text) for text in stop or [])}
     derivation = derive_file(spec)
     module = derivation.compile(backend)
+    if backend == "auto":
+        say(f"backend: {module.BACKEND}")
     arrays = None if trials is None else load_trials(trials, derivation.loss.inputs, derivation.loss.outputs)
     seeds: object = seed
     if initial is not None:

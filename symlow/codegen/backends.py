@@ -10,7 +10,16 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from symlow.errors import DependencyError
+from symlow.errors import DependencyError, check_name
+
+AUTO = "auto"
+"""Stands for the fastest backend that is installed and gives the numbers of the others."""
+
+MOST_COMPILED = 400
+"""The most visible overlaps of a module of kernels: at 289 (rank 16) compiling takes about a minute."""
+
+MOST_AT_ONCE = 130
+"""The most visible overlaps for which compiling is worth it unasked: rank 8, some 20 seconds the first time."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,7 @@ class Backend:
         requires: what a module needs, as text.
         needs: the package that must be installed beyond those of symlow; empty for none.
         extra: the extra of symlow that installs it.
+        compiled: whether trials are kernels, compiled when they are first used.
     """
 
     name: str
@@ -32,10 +42,16 @@ class Backend:
     requires: str
     needs: str = ""
     extra: str = ""
+    compiled: bool = False
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether what it needs is there."""
+        return not self.needs or importlib.util.find_spec(self.needs) is not None
 
     def check(self) -> None:
         """Raise :class:`DependencyError` unless what the backend needs is installed."""
-        if self.needs and importlib.util.find_spec(self.needs) is None:
+        if not self.is_installed:
             raise DependencyError(
                 f'backend {self.name!r} needs {self.needs}; install it: pip install "symlow[{self.extra}]"'
             )
@@ -45,7 +61,33 @@ BACKENDS: Mapping[str, Backend] = {
     backend.name: backend
     for backend in (
         Backend("numpy", functional=False, constants="np", requires="NumPy >= 1.26"),
-        Backend("numba", functional=False, constants="np", requires="Numba >= 0.60", needs="numba", extra="fast"),
+        Backend(
+            "numba",
+            functional=False,
+            constants="np",
+            requires="Numba >= 0.60",
+            needs="numba",
+            extra="fast",
+            compiled=True,
+        ),
         Backend("jax", functional=True, constants="numpy", requires="JAX >= 0.4.35", needs="jax", extra="jax"),
     )
 }
+
+
+def chosen(backend: str, visible: int) -> str:
+    """Return the backend of that name; for ``auto`` the fastest that is installed and in double precision, always.
+
+    JAX is never chosen unasked: its precision is what the process has set, single by default.
+
+    Args:
+        backend: its name, or ``auto``.
+        visible: the number of visible overlaps.
+
+    Raises:
+        UnknownNameError: for a backend that does not exist.
+    """
+    check_name(backend, [*BACKENDS, AUTO], "backend")
+    if backend != AUTO:
+        return backend
+    return "numba" if BACKENDS["numba"].is_installed and visible <= MOST_AT_ONCE else "numpy"

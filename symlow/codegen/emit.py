@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import importlib.abc
 import importlib.util
 import linecache
+import os
+import sys
+import tempfile
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 import jinja2
 
-from symlow.codegen.backends import BACKENDS
+from symlow.cache import cache_folder
+from symlow.codegen.backends import BACKENDS, MOST_COMPILED, chosen
 from symlow.codegen.layout import code, in_docstring, indexed, packed, prose, together, unpacked, wrapped
 from symlow.codegen.lowering import lower, number
 from symlow.codegen.scans import scan
 from symlow.codegen.statements import Statement, mentioned
 from symlow.derivation import Derivation
-from symlow.errors import check_name
+from symlow.errors import SpecError
+from symlow.files import replace_whole
 from symlow.printing.rules import rule_equations
 from symlow.printing.text import gain_equations, network_equations
 from symlow.spec import FORMAT
@@ -29,12 +37,19 @@ def source(derivation: Derivation, backend: str = "numpy") -> str:
 
     Raises:
         UnknownNameError: for a backend that does not exist.
+        SpecError: for more visible overlaps than the backend takes.
     """
-    check_name(backend, BACKENDS, "backend")
+    backend = chosen(backend, len(derivation.visible))
+    compiled = BACKENDS[backend].compiled
+    if compiled and len(derivation.visible) > MOST_COMPILED:
+        raise SpecError(
+            f"backend {backend!r}: found {len(derivation.visible)} loss-visible overlaps, accepted: at most "
+            f"{MOST_COMPILED}, for compiling would take minutes; use the backend 'numpy' or 'jax'"
+        )
     return render(
         "module.py.jinja",
         backend,
-        module=lower(derivation),
+        module=lower(derivation, kernels=compiled),
         network_equations=network_equations(derivation.network),
         gain_equations=gain_equations(derivation),
         rule_equations=rule_equations(derivation.rule, derivation.network.equations.averages),
@@ -70,22 +85,54 @@ def render(template: str, backend: str = "numpy", **values: object) -> str:
 
 
 def compile_module(derivation: Derivation, backend: str = "numpy") -> ModuleType:
-    """Return the generated module, imported; tracebacks and ``inspect`` show its source.
+    """Return the generated module, imported; tracebacks and ``inspect`` show its source, ``BACKEND`` its backend.
 
     Raises:
         UnknownNameError: for a backend that does not exist.
         DependencyError: for one whose package is not installed.
+        SpecError: for more visible overlaps than the backend takes.
     """
-    check_name(backend, BACKENDS, "backend")
+    backend = chosen(backend, len(derivation.visible))
     BACKENDS[backend].check()
     name = f"symlow_generated_{derivation.spec.name}"
     text = source(derivation, backend)
-    loader = _TextLoader(text, f"<{name} {backend} {derivation.spec.digest[:12]}>")
+    path = _kept_beside_compiled(name, text) if BACKENDS[backend].compiled else None
+    if path is not None:
+        name = path.stem  # what Numba keeps on disk refers to the module by its name
+    loader = _TextLoader(text, str(path) if path else f"<{name} {backend} {derivation.spec.digest[:12]}>")
     module = importlib.util.module_from_spec(ModuleSpec(name, loader, origin=loader.filename))
+    if path is not None:
+        sys.modules[name] = module
     loader.exec_module(module)
-    # No file holds this text: tracebacks and inspect find it here, as they do for classes made by dataclasses.
+    # Where no file holds this text, tracebacks and inspect find it here, as for classes made by dataclasses.
     linecache.cache[loader.filename] = (len(text), None, text.splitlines(keepends=True), loader.filename)
     return module
+
+
+def _kept_beside_compiled(name: str, text: str) -> Path:
+    """Return a file with the text, the same from one process to the next, beside which Numba keeps what it compiles.
+
+    Where the user's folder cannot be written to it is a temporary one, and the next process compiles anew.
+    """
+    content = text.encode()
+    file_name = f"{name}_{hashlib.sha256(content).hexdigest()[:16]}.py"
+    kept = cache_folder()
+    if kept is not None:
+        path = kept / "numba" / file_name
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.is_file() or path.read_bytes() != content:
+                replace_whole(path, content)
+            if os.access(path.parent, os.W_OK):
+                return path
+    path = Path(_temporary().name) / file_name
+    replace_whole(path, content)
+    return path
+
+
+@functools.cache
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="symlow_")
 
 
 class _TextLoader(importlib.abc.ExecutionLoader):

@@ -127,7 +127,7 @@ class Lowered:
         gains: the gains as functions.
         constants: matrices of numbers in the equations, by name, as rows of numbers.
         trials: the code of trials.
-        kernels: the code of trials as kernels.
+        kernels: the code of trials as kernels, for the backend that compiles them.
         read: offset of the latents that the output reads.
         gain_at: offset of the state whose gain it has.
         factor: code of the factor of the loss.
@@ -147,7 +147,7 @@ class Lowered:
     gains: tuple[GainFunction, ...]
     constants: tuple[tuple[str, str], ...]
     trials: TrialCode
-    kernels: KernelCode
+    kernels: KernelCode | None
     read: int
     gain_at: int
     factor: str
@@ -211,7 +211,8 @@ class Lowered:
     @property
     def needs_erf(self) -> bool:
         """Whether kernels contain the error function, in gains, gates or tables of sigmoids."""
-        lines = (*self.kernels.forward, *self.kernels.backward, *(function.expression for function in self.gains))
+        kernels = () if self.kernels is None else (*self.kernels.forward, *self.kernels.backward)
+        lines = (*kernels, *(function.expression for function in self.gains))
         return bool(self.mixtures) or any("erf(" in str(line) for line in lines)
 
     @property
@@ -225,7 +226,7 @@ class Lowered:
         return self.gains[0].mixtures if self.gains else ()
 
 
-def lower(derivation: Derivation) -> Lowered:
+def lower(derivation: Derivation, kernels: bool = False) -> Lowered:
     """Return the content of the generated module of a derivation.
 
     Raises:
@@ -249,7 +250,7 @@ def lower(derivation: Derivation) -> Lowered:
         gains=gain_functions(reduction),
         constants=tuple((symbol.name, _rows(matrix)) for symbol, matrix in network.constants.items()),
         trials=lower_trials(derivation),
-        kernels=lower_kernels(derivation),
+        kernels=lower_kernels(derivation) if kernels else None,
         read=1 if network.reads_after_update else 0,
         gain_at=1 if network.gain_after_update else 0,
         factor=number(loss.factor),
