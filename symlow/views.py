@@ -46,7 +46,7 @@ class DerivedSystem(Derivation):
         return latex(self, fragment, scalars)
 
     def source(self, backend: str = "numpy") -> str:
-        """Return the text of the generated module.
+        """Return the text of the generated module, of the backend "numpy", "numba" or "jax".
 
         Raises:
             UnknownNameError: for a backend that does not exist.
@@ -54,10 +54,11 @@ class DerivedSystem(Derivation):
         return source(self, backend)
 
     def compile(self, backend: str = "numpy") -> ModuleType:
-        """Return the generated module, imported.
+        """Return the generated module, imported, of the backend "numpy", "numba" or "jax".
 
         Raises:
             UnknownNameError: for a backend that does not exist.
+            DependencyError: for one whose package is not installed.
         """
         return compile_module(self, backend)
 
