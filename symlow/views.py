@@ -46,7 +46,7 @@ class DerivedSystem(Derivation):
         return latex(self, fragment, scalars)
 
     def source(self, backend: str = "numpy") -> str:
-        """Return the text of the generated module.
+        """Return the text of the generated module, of the backend "numpy", "numba" or "jax".
 
         Args:
             backend: as for :meth:`compile`.
