@@ -464,6 +464,7 @@ def _latents(Sigma, x):
     act_1_kappa_u_h = _matrices([(1 - ALPHA) + ALPHA * Sigma[..., P_U, P_V], 0.2 * ALPHA], Sigma, 1, 1)
     forms_1 = _buffer(kappa_u_h, 1, 2)
     form_1_1, form_1_2 = forms_1
+    multiply, add, positive = np.multiply, np.add, np.positive
     for (
         kappa_u_h_t,
         kappa_u_c_t,
@@ -478,10 +479,10 @@ def _latents(Sigma, x):
         fixed_1,
         strict=True,
     ):
-        np.multiply(kappa_u_c_t, act_1_kappa_u_c, forms_1)
+        multiply(kappa_u_c_t, act_1_kappa_u_c, forms_1)
         forms_1 += kappa_u_h_t * act_1_kappa_u_h
-        np.add(form_1_1, fixed_1_t, kappa_u_h_next)
-        np.positive(form_1_2, kappa_u_c_next)
+        add(form_1_1, fixed_1_t, kappa_u_h_next)
+        positive(form_1_2, kappa_u_c_next)
     return kappa_m_h, kappa_u_h, kappa_m_c, kappa_u_c
 
 

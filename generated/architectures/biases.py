@@ -397,6 +397,7 @@ def _latents(Sigma, x):
     forms_1 = _buffer(kappa_z, 1, 4)
     form_1_1, form_1_2, form_1_3, form_1_4 = forms_1
     part_1 = _buffer(kappa_z, 1)
+    multiply, add = np.multiply, np.add
     for (
         kappa_z_t,
         kappa_v_t,
@@ -417,21 +418,21 @@ def _latents(Sigma, x):
         fixed_4,
         strict=True,
     ):
-        np.multiply(kappa_v_t, act_1_kappa_v, forms_1)
+        multiply(kappa_v_t, act_1_kappa_v, forms_1)
         forms_1 += kappa_z_t * act_1_kappa_z
-        forms_1 += known_1_t
+        add(forms_1, known_1_t, forms_1)
         mu = fixed_1_t + kappa_v_t * fixed_2
         Delta = fixed_3_t + (fixed_4_t + kappa_v_t * fixed_5) * kappa_v_t + -mu**2 + kappa_v_t * fixed_6
         g = _g(mu, Delta)
         phibar = _phibar(mu, Delta)
-        np.multiply(form_1_1, g, kappa_z_next)
-        np.multiply(fixed_8, (-ALPHA * g * mu + ALPHA * phibar), part_1)
-        kappa_z_next += part_1
-        kappa_z_next += form_1_2
-        np.multiply(form_1_3, g, kappa_v_next)
-        np.multiply(fixed_10, (-ALPHA * g * mu + ALPHA * phibar), part_1)
-        kappa_v_next += part_1
-        kappa_v_next += form_1_4
+        multiply(form_1_1, g, kappa_z_next)
+        multiply(fixed_8, (-ALPHA * g * mu + ALPHA * phibar), part_1)
+        add(kappa_z_next, part_1, kappa_z_next)
+        add(kappa_z_next, form_1_2, kappa_z_next)
+        multiply(form_1_3, g, kappa_v_next)
+        multiply(fixed_10, (-ALPHA * g * mu + ALPHA * phibar), part_1)
+        add(kappa_v_next, part_1, kappa_v_next)
+        add(kappa_v_next, form_1_4, kappa_v_next)
     return kappa_z, kappa_v
 
 

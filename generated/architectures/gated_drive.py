@@ -302,6 +302,7 @@ def _latents(Sigma, x):
     fixed_4 = Sigma[..., P_U, P_K]
     fixed_5 = Sigma[..., P_M, P_V]
     fixed_6 = Sigma[..., P_U, P_V]
+    positive = np.positive
     for (
         kappa_m_t,
         kappa_u_t,
@@ -323,8 +324,8 @@ def _latents(Sigma, x):
         col_a = kappa_m_t * fixed_5 + kappa_u_t @ fixed_6
         col_w = col_a * col_gate
         col_w3 = x_t * col_open
-        np.positive((ALPHA * col_w3 + (1 - ALPHA) * kappa_m_t), kappa_m_next)
-        np.positive((ALPHA * col_w + (1 - ALPHA) * kappa_u_t), kappa_u_next)
+        positive((ALPHA * col_w3 + (1 - ALPHA) * kappa_m_t), kappa_m_next)
+        positive((ALPHA * col_w + (1 - ALPHA) * kappa_u_t), kappa_u_next)
     return kappa_m, kappa_u
 
 

@@ -340,15 +340,16 @@ def _latents(Sigma, x):
     form_2_1, form_2_2, form_2_3 = forms_2
     root = _buffer(kappa_u, 1)
     pair_2 = _buffer(kappa_u, 2)
+    matmul, add, multiply, sqrt, divide = np.matmul, np.add, np.multiply, np.sqrt, np.divide
     for kappa_u_t, kappa_u_next, known_2_t, fixed_2_t in zip(kappa_u[:-1], kappa_u[1:], known_2, fixed_2, strict=True):
-        np.matmul(kappa_u_t, act_2_kappa_u, forms_2)
-        forms_2 += known_2_t
-        np.multiply(form_2_1, kappa_u_t, pair_2)
+        matmul(kappa_u_t, act_2_kappa_u, forms_2)
+        add(forms_2, known_2_t, forms_2)
+        multiply(form_2_1, kappa_u_t, pair_2)
         np.add.reduce(pair_2, -1, None, root, True)
-        root += fixed_2_t
-        np.sqrt(root, root)
-        np.divide(form_2_3, root, kappa_u_next)
-        kappa_u_next += form_2_2
+        add(root, fixed_2_t, root)
+        sqrt(root, root)
+        divide(form_2_3, root, kappa_u_next)
+        add(kappa_u_next, form_2_2, kappa_u_next)
     return kappa_m, kappa_s, kappa_u
 
 
@@ -498,10 +499,10 @@ def _accumulate(rows, factors):
     blocks = steps // length if length else 0
     if blocks > 1:
         inner = rows[1 : 1 + blocks * length].reshape(blocks, length, *rows.shape[1:])
-        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:]).copy()
+        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:])
         for k in range(1, length):
             inner[:, k] += passed[:, k] * inner[:, k - 1]
-            passed[:, k] *= passed[:, k - 1]
+        passed = np.multiply.accumulate(passed, axis=1)
         for k in range(blocks):
             inner[k] += passed[k] * rows[k * length]
     for t in range(blocks * length if blocks > 1 else 0, steps):

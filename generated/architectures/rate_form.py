@@ -418,6 +418,7 @@ def _latents(Sigma, x):
     )
     forms_1 = _buffer(kappa_z, 1, 4)
     form_1_1, form_1_2, form_1_3, form_1_4 = forms_1
+    multiply, add = np.multiply, np.add
     for (
         kappa_z_t,
         kappa_v_t,
@@ -436,15 +437,15 @@ def _latents(Sigma, x):
         fixed_2,
         strict=True,
     ):
-        np.multiply(kappa_z_t, act_1_kappa_z, forms_1)
+        multiply(kappa_z_t, act_1_kappa_z, forms_1)
         forms_1 += kappa_v_t * act_1_kappa_v
-        forms_1 += known_1_t
+        add(forms_1, known_1_t, forms_1)
         Delta = fixed_1_t + (fixed_2_t + kappa_v_t * fixed_3) * kappa_v_t
         g = _g(Delta)
-        np.multiply(form_1_2, g, kappa_z_next)
-        kappa_z_next += form_1_1
-        np.multiply(form_1_4, g, kappa_v_next)
-        kappa_v_next += form_1_3
+        multiply(form_1_2, g, kappa_z_next)
+        add(kappa_z_next, form_1_1, kappa_z_next)
+        multiply(form_1_4, g, kappa_v_next)
+        add(kappa_v_next, form_1_3, kappa_v_next)
     return kappa_z, kappa_v
 
 

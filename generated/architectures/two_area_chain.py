@@ -396,6 +396,7 @@ def _latents(Sigma, x):
     root_A = _buffer(kappa_u, 1)
     root_B = _buffer(kappa_u, 1)
     part_1 = _buffer(kappa_u, 1)
+    multiply, add, sqrt, divide = np.multiply, np.add, np.sqrt, np.divide
     for (
         kappa_u_t,
         kappa_f_t,
@@ -416,24 +417,24 @@ def _latents(Sigma, x):
         fixed_2,
         strict=True,
     ):
-        np.multiply(kappa_u_t, act_1_kappa_u, forms_1)
+        multiply(kappa_u_t, act_1_kappa_u, forms_1)
         forms_1 += kappa_f_t * act_1_kappa_f
         forms_1 += kappa_p_t * act_1_kappa_p
-        forms_1 += known_1_t
-        np.multiply(form_1_1, kappa_u_t, root_A)
-        root_A += fixed_2_t
-        np.sqrt(root_A, root_A)
-        np.multiply(form_1_2, kappa_f_t, root_B)
-        np.multiply(form_1_3, kappa_p_t, part_1)
-        root_B += part_1
+        add(forms_1, known_1_t, forms_1)
+        multiply(form_1_1, kappa_u_t, root_A)
+        add(root_A, fixed_2_t, root_A)
+        sqrt(root_A, root_A)
+        multiply(form_1_2, kappa_f_t, root_B)
+        multiply(form_1_3, kappa_p_t, part_1)
+        add(root_B, part_1, root_B)
         root_B += 1.0
-        np.sqrt(root_B, root_B)
-        np.divide(form_1_5, root_A, kappa_u_next)
-        kappa_u_next += form_1_4
-        np.divide(form_1_7, root_A, kappa_f_next)
-        kappa_f_next += form_1_6
-        np.divide(form_1_9, root_B, kappa_p_next)
-        kappa_p_next += form_1_8
+        sqrt(root_B, root_B)
+        divide(form_1_5, root_A, kappa_u_next)
+        add(kappa_u_next, form_1_4, kappa_u_next)
+        divide(form_1_7, root_A, kappa_f_next)
+        add(kappa_f_next, form_1_6, kappa_f_next)
+        divide(form_1_9, root_B, kappa_p_next)
+        add(kappa_p_next, form_1_8, kappa_p_next)
     return kappa_m, kappa_u, kappa_f, kappa_p
 
 
@@ -582,10 +583,10 @@ def _accumulate(rows, factors):
     blocks = steps // length if length else 0
     if blocks > 1:
         inner = rows[1 : 1 + blocks * length].reshape(blocks, length, *rows.shape[1:])
-        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:]).copy()
+        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:])
         for k in range(1, length):
             inner[:, k] += passed[:, k] * inner[:, k - 1]
-            passed[:, k] *= passed[:, k - 1]
+        passed = np.multiply.accumulate(passed, axis=1)
         for k in range(blocks):
             inner[k] += passed[k] * rows[k * length]
     for t in range(blocks * length if blocks > 1 else 0, steps):

@@ -407,6 +407,7 @@ def _latents(Sigma, x):
     forms_1 = _buffer(kappa_uE, 1, 5)
     form_1_1, form_1_2, form_1_3, form_1_4, form_1_5 = forms_1
     part_1 = _buffer(kappa_uE, 1)
+    multiply, add = np.multiply, np.add
     for (
         kappa_uE_t,
         kappa_uI_t,
@@ -433,9 +434,9 @@ def _latents(Sigma, x):
         fixed_9,
         strict=True,
     ):
-        np.multiply(kappa_uE_t, act_1_kappa_uE, forms_1)
+        multiply(kappa_uE_t, act_1_kappa_uE, forms_1)
         forms_1 += kappa_uI_t * act_1_kappa_uI
-        forms_1 += known_1_t
+        add(forms_1, known_1_t, forms_1)
         mu_E = fixed_1_t + kappa_uE_t * fixed_2
         Delta_E = fixed_3_t + (fixed_4_t + kappa_uE_t * fixed_5) * kappa_uE_t + -mu_E**2
         g_E = _g(mu_E, Delta_E)
@@ -444,18 +445,18 @@ def _latents(Sigma, x):
         Delta_I = fixed_8_t + (fixed_9_t + kappa_uI_t * fixed_10) * kappa_uI_t + -mu_I**2
         g_I = _g(mu_I, Delta_I)
         phibar_I = _phibar(mu_I, Delta_I)
-        np.multiply(fixed_11, (-ALPHA * g_E * mu_E + ALPHA * phibar_E), kappa_uE_next)
-        np.multiply(fixed_12, (ALPHA * g_I * mu_I - ALPHA * phibar_I), part_1)
-        kappa_uE_next += part_1
-        np.multiply(form_1_2, g_E, part_1)
-        kappa_uE_next += part_1
-        np.multiply(form_1_3, g_I, part_1)
-        kappa_uE_next += part_1
-        kappa_uE_next += form_1_1
-        np.multiply(fixed_11, (-ALPHA * g_E * mu_E + ALPHA * phibar_E), kappa_uI_next)
-        np.multiply(form_1_5, g_E, part_1)
-        kappa_uI_next += part_1
-        kappa_uI_next += form_1_4
+        multiply(fixed_11, (-ALPHA * g_E * mu_E + ALPHA * phibar_E), kappa_uE_next)
+        multiply(fixed_12, (ALPHA * g_I * mu_I - ALPHA * phibar_I), part_1)
+        add(kappa_uE_next, part_1, kappa_uE_next)
+        multiply(form_1_2, g_E, part_1)
+        add(kappa_uE_next, part_1, kappa_uE_next)
+        multiply(form_1_3, g_I, part_1)
+        add(kappa_uE_next, part_1, kappa_uE_next)
+        add(kappa_uE_next, form_1_1, kappa_uE_next)
+        multiply(fixed_11, (-ALPHA * g_E * mu_E + ALPHA * phibar_E), kappa_uI_next)
+        multiply(form_1_5, g_E, part_1)
+        add(kappa_uI_next, part_1, kappa_uI_next)
+        add(kappa_uI_next, form_1_4, kappa_uI_next)
     return kappa_mE, kappa_uE, kappa_mI, kappa_uI
 
 
@@ -689,10 +690,10 @@ def _accumulate(rows, factors):
     blocks = steps // length if length else 0
     if blocks > 1:
         inner = rows[1 : 1 + blocks * length].reshape(blocks, length, *rows.shape[1:])
-        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:]).copy()
+        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:])
         for k in range(1, length):
             inner[:, k] += passed[:, k] * inner[:, k - 1]
-            passed[:, k] *= passed[:, k - 1]
+        passed = np.multiply.accumulate(passed, axis=1)
         for k in range(blocks):
             inner[k] += passed[k] * rows[k * length]
     for t in range(blocks * length if blocks > 1 else 0, steps):

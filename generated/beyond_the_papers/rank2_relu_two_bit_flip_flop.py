@@ -360,6 +360,7 @@ def _latents(Sigma, x):
     forms_2 = _buffer(kappa_u, 2, 2)
     form_2_1, form_2_2 = forms_2
     part_2 = _buffer(kappa_u, 2)
+    matmul, add, multiply = np.matmul, np.add, np.multiply
     for (
         kappa_u_t,
         kappa_u_next,
@@ -376,16 +377,16 @@ def _latents(Sigma, x):
         fixed_4,
         strict=True,
     ):
-        np.matmul(kappa_u_t, act_2_kappa_u, forms_2)
-        forms_2 += known_2_t
+        matmul(kappa_u_t, act_2_kappa_u, forms_2)
+        add(forms_2, known_2_t, forms_2)
         mu = fixed_1_t + kappa_u_t @ fixed_2
         Delta = fixed_3_t + _dot(fixed_4_t + kappa_u_t @ fixed_5, kappa_u_t) + -mu**2
         g = _g(mu, Delta)
         phibar = _phibar(mu, Delta)
-        np.multiply(fixed_6, (-ALPHA * g * mu + ALPHA * phibar), kappa_u_next)
-        np.multiply(form_2_2, g, part_2)
-        kappa_u_next += part_2
-        kappa_u_next += form_2_1
+        multiply(fixed_6, (-ALPHA * g * mu + ALPHA * phibar), kappa_u_next)
+        multiply(form_2_2, g, part_2)
+        add(kappa_u_next, part_2, kappa_u_next)
+        add(kappa_u_next, form_2_1, kappa_u_next)
     return kappa_m, kappa_u, kappa_b
 
 
@@ -577,10 +578,10 @@ def _accumulate(rows, factors):
     blocks = steps // length if length else 0
     if blocks > 1:
         inner = rows[1 : 1 + blocks * length].reshape(blocks, length, *rows.shape[1:])
-        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:]).copy()
+        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:])
         for k in range(1, length):
             inner[:, k] += passed[:, k] * inner[:, k - 1]
-            passed[:, k] *= passed[:, k - 1]
+        passed = np.multiply.accumulate(passed, axis=1)
         for k in range(blocks):
             inner[k] += passed[k] * rows[k * length]
     for t in range(blocks * length if blocks > 1 else 0, steps):

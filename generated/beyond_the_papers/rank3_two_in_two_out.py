@@ -484,9 +484,10 @@ def _latents(Sigma, x):
     act_3_kappa_u = _matrices([(1 - ALPHA) * np.eye(3) + ALPHA * Sigma[..., P_U, P_V]], Sigma, 3, 3)
     forms_3 = _buffer(kappa_u, 3, 1)
     form_3_1, = forms_3
+    matmul, add = np.matmul, np.add
     for kappa_u_t, kappa_u_next, fixed_1_t in zip(kappa_u[:-1], kappa_u[1:], fixed_1, strict=True):
-        np.matmul(kappa_u_t, act_3_kappa_u, forms_3)
-        np.add(form_3_1, fixed_1_t, kappa_u_next)
+        matmul(kappa_u_t, act_3_kappa_u, forms_3)
+        add(form_3_1, fixed_1_t, kappa_u_next)
     return kappa_m, kappa_u
 
 
@@ -556,10 +557,10 @@ def _accumulate(rows, factors):
     blocks = steps // length if length else 0
     if blocks > 1:
         inner = rows[1 : 1 + blocks * length].reshape(blocks, length, *rows.shape[1:])
-        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:]).copy()
+        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:])
         for k in range(1, length):
             inner[:, k] += passed[:, k] * inner[:, k - 1]
-            passed[:, k] *= passed[:, k - 1]
+        passed = np.multiply.accumulate(passed, axis=1)
         for k in range(blocks):
             inner[k] += passed[k] * rows[k * length]
     for t in range(blocks * length if blocks > 1 else 0, steps):

@@ -416,6 +416,7 @@ def _latents(Sigma, x):
     act_2_kappa_u = _matrices([(1 - ALPHA) * np.eye(2), ALPHA * Sigma[..., P_U, P_V]], Sigma, 2, 2)
     forms_2 = _buffer(kappa_u, 2, 2)
     form_2_1, form_2_2 = forms_2
+    matmul, add, multiply = np.matmul, np.add, np.multiply
     for (
         kappa_u_t,
         kappa_u_next,
@@ -430,12 +431,12 @@ def _latents(Sigma, x):
         fixed_2,
         strict=True,
     ):
-        np.matmul(kappa_u_t, act_2_kappa_u, forms_2)
-        forms_2 += known_2_t
+        matmul(kappa_u_t, act_2_kappa_u, forms_2)
+        add(forms_2, known_2_t, forms_2)
         Delta = fixed_1_t + _dot(fixed_2_t + kappa_u_t @ fixed_3, kappa_u_t)
         g = _g(Delta)
-        np.multiply(form_2_2, g, kappa_u_next)
-        kappa_u_next += form_2_1
+        multiply(form_2_2, g, kappa_u_next)
+        add(kappa_u_next, form_2_1, kappa_u_next)
     return kappa_m, kappa_u
 
 
@@ -542,10 +543,10 @@ def _accumulate(rows, factors):
     blocks = steps // length if length else 0
     if blocks > 1:
         inner = rows[1 : 1 + blocks * length].reshape(blocks, length, *rows.shape[1:])
-        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:]).copy()
+        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:])
         for k in range(1, length):
             inner[:, k] += passed[:, k] * inner[:, k - 1]
-            passed[:, k] *= passed[:, k - 1]
+        passed = np.multiply.accumulate(passed, axis=1)
         for k in range(blocks):
             inner[k] += passed[k] * rows[k * length]
     for t in range(blocks * length if blocks > 1 else 0, steps):

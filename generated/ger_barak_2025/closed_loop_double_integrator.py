@@ -484,6 +484,7 @@ def _latents(Sigma, x):
     act_2_kappa_u = _matrices([Sigma[..., P_U, P_Z] @ C_3.T], Sigma, 1, 2)
     forms_2 = _buffer(kappa_m, 2, 1)
     form_2_1, = forms_2
+    matmul, positive, add = np.matmul, np.positive, np.add
     for (
         kappa_m_t,
         kappa_u_t,
@@ -502,15 +503,15 @@ def _latents(Sigma, x):
         fixed_1,
         strict=True,
     ):
-        np.matmul(kappa_e_t, act_1_kappa_e, forms_1)
+        matmul(kappa_e_t, act_1_kappa_e, forms_1)
         forms_1 += kappa_m_t * act_1_kappa_m
         forms_1 += kappa_u_t * act_1_kappa_u
-        np.matmul(kappa_e_t, act_2_kappa_e, forms_2)
+        matmul(kappa_e_t, act_2_kappa_e, forms_2)
         forms_2 += kappa_m_t @ act_2_kappa_m
         forms_2 += kappa_u_t @ act_2_kappa_u
-        np.positive(form_1_1, kappa_m_next)
-        np.positive(form_1_2, kappa_u_next)
-        np.add(form_2_1, fixed_1_t, kappa_e_next)
+        positive(form_1_1, kappa_m_next)
+        positive(form_1_2, kappa_u_next)
+        add(form_2_1, fixed_1_t, kappa_e_next)
     return kappa_m, kappa_u, kappa_e
 
 

@@ -322,14 +322,15 @@ def _latents(Sigma, x):
     forms_1 = _buffer(kappa_u, 1, 3)
     form_1_1, form_1_2, form_1_3 = forms_1
     root = _buffer(kappa_u, 1)
+    multiply, add, sqrt, divide = np.multiply, np.add, np.sqrt, np.divide
     for kappa_u_t, kappa_u_next, known_1_t, fixed_2_t in zip(kappa_u[:-1], kappa_u[1:], known_1, fixed_2, strict=True):
-        np.multiply(kappa_u_t, act_1_kappa_u, forms_1)
-        forms_1 += known_1_t
-        np.multiply(form_1_1, kappa_u_t, root)
-        root += fixed_2_t
-        np.sqrt(root, root)
-        np.divide(form_1_3, root, kappa_u_next)
-        kappa_u_next += form_1_2
+        multiply(kappa_u_t, act_1_kappa_u, forms_1)
+        add(forms_1, known_1_t, forms_1)
+        multiply(form_1_1, kappa_u_t, root)
+        add(root, fixed_2_t, root)
+        sqrt(root, root)
+        divide(form_1_3, root, kappa_u_next)
+        add(kappa_u_next, form_1_2, kappa_u_next)
     return kappa_m, kappa_u
 
 
@@ -435,10 +436,10 @@ def _accumulate(rows, factors):
     blocks = steps // length if length else 0
     if blocks > 1:
         inner = rows[1 : 1 + blocks * length].reshape(blocks, length, *rows.shape[1:])
-        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:]).copy()
+        passed = factors[: blocks * length].reshape(blocks, length, *factors.shape[1:])
         for k in range(1, length):
             inner[:, k] += passed[:, k] * inner[:, k - 1]
-            passed[:, k] *= passed[:, k - 1]
+        passed = np.multiply.accumulate(passed, axis=1)
         for k in range(blocks):
             inner[k] += passed[k] * rows[k * length]
     for t in range(blocks * length if blocks > 1 else 0, steps):

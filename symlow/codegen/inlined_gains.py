@@ -24,19 +24,23 @@ def inlined(forms: Mapping[str, sympy.Expr], variables: Mapping[sympy.Symbol, st
         prefix: what the names of shared parts begin with.
     """
     codes = dict(variables)
-    values = list(forms.values())
+    names, values = list(forms), list(forms.values())
     bases = {power.base: None for value in values for power in roots(value)}
     for number, base in enumerate(bases, 1):
-        root = sympy.Symbol(f"{prefix}{number}", positive=True)
+        # A gain that is the root itself gives it its name.
+        itself = next((name for name, value in zip(names, values, strict=True) if value == 1 / sympy.sqrt(base)), None)
+        root = sympy.Symbol(itself or f"{prefix}{number}", positive=True)
         yield f"{root.name} = 1 / np.sqrt({code_of(base, codes)})"
         codes[root] = root.name
         values = [by_root(value, base, root) for value in values]
+    given = [(name, value) for name, value in zip(names, values, strict=True) if str(value) != name]
+    names, values = [name for name, _ in given], [value for _, value in given]
     numbered = sympy.numbered_symbols(f"{prefix}part_")
     shared, values = sympy.cse(values, symbols=numbered, order="canonical")
     for symbol, expression in shared:
         yield f"{symbol.name} = {code_of(expression, codes)}"
         codes[symbol] = symbol.name
-    for name, value in zip(forms, values, strict=True):
+    for name, value in zip(names, values, strict=True):
         yield f"{name} = {code_of(value, codes)}"
 
 

@@ -93,12 +93,13 @@ class KernelLowering(TrialBackward):
         network = derivation.network
         self._ahead = int(network.reads_after_update) - int(network.gain_after_update)
         self._functions = gain_functions(self.reduction)
+        self._again: list[str] = []
 
     def code(self) -> KernelCode:
         """Return the code of the derivation's kernels."""
         step, readout = list(self._forward()), list(self._output())
         sums: dict[int, str] = {}
-        step_back = list(self._backward(sums))
+        step_back = [*self._again, *self._backward(sums)]
         last = list(self._end(sums))
         recorded = self._recorded((*readout, *step_back))
         step += [f"s[{row.number}, b] = {row.name}" for row in recorded[self._latent_rows :]]
@@ -195,7 +196,9 @@ class KernelLowering(TrialBackward):
         lines = tuple(lines)
         names = [name for latent in self.latents.values() for name in self._variables[latent]]
         nodes = (*self.statistics, *self.gains, *self._slope_names(), *self.columns)
-        names += [n for node in nodes for n in self._variables[node] if mentioned(n, lines)]
+        known = [name for node in nodes for name in self._variables[node]]
+        made_again = {line.partition(" = ")[0] for line in self._again}
+        names += [name for name in known if name not in made_again and mentioned(name, lines)]
         return tuple(Row(name, k) for k, name in enumerate(names))
 
     # Forwards ------------------------------------------------------------------------------------------------------
@@ -254,7 +257,19 @@ class KernelLowering(TrialBackward):
             delta = names[-1]
             mean = names[0] if len(names) > 1 else "0.0"
             forms = {targets[f.name]: f.form for f in wanted if f.form is not None}
-            yield from inlined(forms, {MU: mean, DELTA: delta}, f"root{suffix}_")
+            lines = list(inlined(forms, {MU: mean, DELTA: delta}, f"root{suffix}_"))
+            # Slopes that follow from the gain alone are cheaper to compute again than to keep for each time.
+            slopes = {f"g_{name}" for name in names}
+            rest = [line for line in lines if line.partition(" = ")[0] not in slopes]
+            early = [line.partition(" = ")[0] for line in rest if line.partition(" = ")[0] != f"g{suffix}"]
+            again = [
+                line
+                for line in lines
+                if line not in rest
+                and not any(mentioned(name, [line.partition(" = ")[2]]) for name in (*names, *early))
+            ]
+            self._again += again
+            yield from (line for line in lines if line not in again)
         else:
             arguments = self._arguments(node).replace(f"np.zeros_like({names[-1]})", "0.0")
             yield from (f"{targets[f.name]} = {f.name}({arguments})" for f in wanted)

@@ -25,6 +25,8 @@ from symlow.codegen.terms import Term, split
 from symlow.nonlinearity import DELTA
 
 AT_TIME = re.compile(r"\b(\w+)\[t\]")
+IN_PLACE = re.compile(r"^(\w+) \+= ([\w\[\]]+)$")
+FUNCTION = re.compile(r"^np\.(\w+)\(")
 
 
 @dataclass
@@ -201,7 +203,11 @@ class NumpyLoop(Loop):
             if any(known != "None" for known in knowns):
                 stepped.append(f"forms_{width} += known_{width}[t]")
         before += [f"{name} = _buffer({states[0]}, {width})" for name, width in self._buffers.items()]
-        return (*before, *self._in_time(states, [*stepped, *self.lines]))
+        body = [IN_PLACE.sub(r"np.add(\1, \2, \1)", line) for line in (*stepped, *self.lines)]
+        operations = list(dict.fromkeys(name for line in body for name in FUNCTION.findall(line)))
+        # Names of this function: looked up once, not at each step.
+        before.append(f"{', '.join(operations)} = {', '.join(f'np.{name}' for name in operations)}")
+        return (*before, *self._in_time(states, body))
 
     def _in_time(self, states: list[str], body: list[str]) -> Iterator[str]:
         """Give the lines of the loop, over the rows of all that has an axis of time."""
@@ -224,7 +230,7 @@ class NumpyLoop(Loop):
             yield ") in zip("
             yield from (f"    {name}," for name in (*zipped.values(), "strict=True"))
             yield "):"
-        yield from ("    " + AT_TIME.sub(r"\1_t", line) for line in body)
+        yield from ("    " + FUNCTION.sub(r"\1(", AT_TIME.sub(r"\1_t", line)) for line in body)
 
 
 def _call(target: str, function: str, parts: list[str], others: list[str]) -> list[str]:
