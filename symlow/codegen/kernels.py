@@ -44,6 +44,7 @@ class KernelCode:
 
     Attributes:
         overlaps: variables of visible overlaps with their positions in sigma, those that kernels mention.
+        as_read: the same of those of the forward pass that the backward pass reads, where its own are others.
         recorded: what is recorded of each time, latents first.
         latents: how many of the recorded rows are latents.
         inputs: the rows of inputs.
@@ -65,6 +66,7 @@ class KernelCode:
     """
 
     overlaps: tuple[tuple[str, int], ...]
+    as_read: tuple[tuple[str, int], ...]
     recorded: tuple[Row, ...]
     latents: int
     inputs: tuple[Row, ...]
@@ -125,6 +127,7 @@ class KernelLowering(TrialBackward):
         every = (*start, *forward, *output, *backward, *end)
         return KernelCode(
             overlaps=tuple((f"S_{n}", k) for n, k in self._position.items() if mentioned(f"S_{n}", every)),
+            as_read=tuple((f"Y_{n}", k) for n, k in self._position.items() if mentioned(f"Y_{n}", every)),
             recorded=recorded,
             latents=self._latent_rows,
             inputs=inputs,
@@ -187,6 +190,14 @@ class KernelLowering(TrialBackward):
             )
         turned = {(name, True): tuple(zip(*matrix, strict=True)) for (name, _), matrix in found.items()}
         return {**found, **turned}
+
+    @property
+    def _as_read(self) -> Mapping[tuple[str, bool], Matrix]:
+        """The entries of blocks in the forward pass, as variables of their own."""
+        return {
+            block: tuple(tuple(f"Y_{code[2:]}" if code.startswith("S_") else code for code in row) for row in matrix)
+            for block, matrix in self._blocks_of.items()
+        }
 
     def _entries(self, temporaries: str, **other: tuple[str, ...]) -> Entries:
         return Entries({**self._variables, **other}, self._blocks_of, temporaries)
@@ -290,8 +301,10 @@ class KernelLowering(TrialBackward):
             column = self.reduction.columns[gate]
             targets = self._variables[gate_slope]
             yield from (f"{target} = {self._gate_entry(column, slope, k)}" for k, target in enumerate(targets))
-        codes = read.total(self._terms(self.reduction.output), self.derivation.loss.outputs)
-        yield from _flushed(read)
+        # The output is what the network reads, even where errors are sent back through other vectors.
+        made = Entries(read.names, self._as_read, "a_") if self.derivation.rule.has_feedback else read
+        codes = made.total(self._terms(self.reduction.output), self.derivation.loss.outputs)
+        yield from _flushed(made)
         squares = []
         for k, code in enumerate(codes, 1):
             yield f"error_{k} = {code} - target_{k}"
