@@ -87,7 +87,6 @@ def test_resumed_by_the_same_command(folder, monkeypatch):
         (["--every", "0"], "every: found 0; accepted: an integer >= 1"),
         (["--resume"], "resume: found no output to resume"),
         (["-o", "run.csv"], "run.csv: found the suffix '.csv'; accepted: .npz or .zarr"),
-        (["--backend", "numpyy"], "unknown backend 'numpyy'; did you mean 'numpy'?"),
     ],
 )
 def test_mistakes(folder, options, message):
