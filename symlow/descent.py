@@ -44,8 +44,7 @@ def descend(course: Course, stop: Stop | None, track: Track) -> None:
                     given = {name: values[part] for name, values in arguments.items()}
                     after[part] = module.step(progress.sigma[part], histories.lr[part], trials, **given)
         if records:
-            first = progress.sigma.copy()
-            losses = progress.loss.copy()
+            course.recording.add(progress.sigma, progress.loss)
             if step == 0:
                 course.check_first()
             if stop is not None and active.size:
@@ -53,7 +52,6 @@ def descend(course: Course, stop: Stop | None, track: Track) -> None:
                 ended = patience.converged(stop, step, progress.sigma, progress.loss, histories.lr, still)
                 course.end(ended, step, CONVERGED)
                 progress.before, progress.before_step = patience.before, patience.step
-            course.recording.add(first, losses)
         if moves:
             going = course.active
             lost = going[~np.isfinite(after[going]).all(axis=-1)]

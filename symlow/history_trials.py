@@ -19,6 +19,7 @@ import numpy as np
 
 from symlow.arrays import FloatArray, IntArray, Trials
 from symlow.batches import LABEL_STREAM, Batches, spec_generator
+from symlow.codegen.backends import BACKENDS
 from symlow.derivation import Derivation
 from symlow.errors import LearningError, SpecError
 from symlow.histories import Histories, target_arguments
@@ -57,15 +58,17 @@ class ClosedForm(HistoryTrials):
 
     Attributes:
         target: the generated module's targets, arrays with histories first; None for that of the specification.
+        filled: whether parts are filled up to few lengths.
     """
 
     target: Any
+    filled: bool
 
     repeats = True
 
     def at(self, step: int, active: IntArray) -> Iterator[tuple[IntArray, Any]]:
         """Give the parts, each with its targets."""
-        for part in _parts(active, MOST_HISTORIES):
+        for part in _parts(active, MOST_HISTORIES, self.filled):
             yield part, None if self.target is None else type(self.target)(*(array[part] for array in self.target))
 
 
@@ -79,6 +82,7 @@ class GivenTrials(HistoryTrials):
         noise: standard deviation of the noise on targets of each history, shape (states,).
         seeds: seed of this noise, shape (states,).
         fixed: whether a source has the same trials at each step.
+        filled: whether parts are filled up to few lengths.
     """
 
     draw: Callable[[int, int], Trials]
@@ -86,6 +90,7 @@ class GivenTrials(HistoryTrials):
     noise: FloatArray
     seeds: IntArray
     fixed: bool
+    filled: bool
 
     @property
     def repeats(self) -> bool:
@@ -103,7 +108,7 @@ class GivenTrials(HistoryTrials):
         first = self.draw(int(self.source[active[0]]), step)
         size = max(1, min(MOST_HISTORIES, MOST_VALUES // (first[0].shape[0] * first[0].shape[1])))
         shared = self._noisy(first, int(active[0]), step) if self._together else None
-        for part in _parts(active, size):
+        for part in _parts(active, size, self.filled):
             yield part, shared if shared is not None else self._stacked(part, step)
 
     def _stacked(self, part: IntArray, step: int) -> Trials:
@@ -126,9 +131,17 @@ class GivenTrials(HistoryTrials):
         return x, y + self.noise[history] * rng.standard_normal(y.shape), mask
 
 
-def _parts(active: IntArray, size: int) -> Iterator[IntArray]:
+def _parts(active: IntArray, size: int, filled: bool) -> Iterator[IntArray]:
+    """Give active histories in parts, each at most so long.
+
+    If filled, the last history of a part is repeated until it has one of four lengths between powers of two: a module
+    that is compiled anew for each shape then is so a few times while histories stop, at a quarter more work or less.
+    """
     for start in range(0, len(active), size):
-        yield active[start : start + size]
+        part = active[start : start + size]
+        spacing = 1 << max(0, len(part).bit_length() - 3)
+        length = min(size, -(-len(part) // spacing) * spacing) if filled else len(part)
+        yield np.concatenate([part, np.repeat(part[-1:], length - len(part))])
 
 
 def build_trials(
@@ -146,8 +159,9 @@ def build_trials(
         SpecError: if the trials of histories differ in length, or the task is a teacher that no network can be.
     """
     loss = derivation.loss
+    filled = BACKENDS[getattr(module, "BACKEND", "numpy")].functional
     if trials is None and isinstance(loss, FilterLoss):
-        return ClosedForm(_targets(histories, derivation, loss, module))
+        return ClosedForm(_targets(histories, derivation, loss, module), filled)
     noise = np.zeros(len(histories))
     if method == "step":
         noise = np.array([spec.learning.label_noise for spec in histories.specs])[histories.which]
@@ -159,7 +173,7 @@ def build_trials(
             raise LearningError(f"parameters: found {task[0]!r} with trials that are given; accepted: no task.*")
         drawn, fixed = _given(trials, loss.inputs, loss.outputs, method)
         sources = np.zeros(len(histories), dtype=np.int64)
-    return GivenTrials(drawn, sources, noise, histories.seeds, fixed)
+    return GivenTrials(drawn, sources, noise, histories.seeds, fixed, filled)
 
 
 def _targets(histories: Histories, derivation: Derivation, loss: FilterLoss, module: ModuleType) -> Any:

@@ -40,7 +40,7 @@ class Progress:
     """All that the rest of a run follows from, besides its inputs.
 
     Attributes:
-        step: number of steps taken.
+        step: number of steps taken; one more when the last record is made as well.
         sigma: overlaps of all histories, shape (states, n_overlaps).
         loss: their last recorded losses, shape (states,).
         stopped: the step at which each stopped, -1 if it has not, shape (states,).

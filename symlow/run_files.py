@@ -20,7 +20,7 @@ from symlow.errors import DependencyError, FileError
 from symlow.files import check_writable, resolved
 
 SUFFIXES = (".npz", ".zarr")
-BLOCK_BYTES = 2**26
+BLOCK_BYTES = 2**24
 """About how many bytes of a long array are held at once."""
 
 Array = NDArray[Any]

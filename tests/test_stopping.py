@@ -14,6 +14,20 @@ TASK = {**EXPONENTIAL, "horizon": 5.0}
 FLIP_FLOP = {"kind": "flip_flop", "batch": 4, "duration": 3.0, "pulse_rate": 1.0}
 
 
+class Counted:
+    """A module, with the numbers of histories in its steps."""
+
+    def __init__(self, module, taken, backend="numpy"):
+        self.module, self.taken, self.BACKEND = module, taken, backend
+
+    def __getattr__(self, name):
+        return getattr(self.module, name)
+
+    def step(self, sigma, *rest, **more):
+        self.taken.append(len(sigma))
+        return self.module.step(sigma, *rest, **more)
+
+
 def told(run, lr, patience, loss=None, change=None):
     """The record at which one history converges, from its whole course; None if it does not."""
     rests = 0
@@ -65,18 +79,23 @@ def test_a_history_that_has_stopped_costs_nothing():
     d, module = derived(TASK), compiled(TASK)
     taken = []
 
-    class Counted:
-        def __getattr__(self, name):
-            return getattr(module, name)
-
-        def step(self, sigma, *rest, **more):
-            taken.append(len(sigma))
-            return module.step(sigma, *rest, **more)
-
     sigma = states(module, 4)
-    run = symlow.learn(d, sigma, 0.05, 100, stop={"loss": 0.1}, module=Counted())
+    run = symlow.learn(d, sigma, 0.05, 100, stop={"loss": 0.1}, module=Counted(module, taken))
     assert sum(taken) == sum(min(int(step) + 1, 100) for step in run.stopped)
     assert taken == sorted(taken, reverse=True)
+
+
+def test_a_module_that_is_compiled_for_each_shape_sees_few():
+    d, module = derived(TASK), compiled(TASK)
+    sigma, taken, expected = states(module, 60), [], []
+    call = {"lr": 0.05, "steps": 60, "stop": {"loss": 0.2}}
+    first = symlow.learn(d, sigma, **call, module=Counted(module, expected))
+    run = symlow.learn(d, sigma, **call, module=Counted(module, taken, "jax"))
+    assert np.array_equal(run.sigma, first.sigma)
+    assert np.array_equal(run.loss, first.loss)
+    assert set(taken) <= {64, 56, 48, 40, 32, 28, 24, 20, 16, 14, 12, 10, *range(1, 9)}
+    assert all(need <= found <= 1.25 * need for need, found in zip(expected, taken, strict=True))
+    assert len(set(expected)) > 2 * len({length for length in taken if length > 8})
 
 
 def test_states_at_rest_stop_at_the_second_record():

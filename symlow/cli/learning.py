@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -108,23 +109,28 @@ def learn(
         seeds = np.arange(seed, seed + states)
         sampled = (sample_weights(derivation, neurons, scale, int(k)) for k in range(seed, seed + states))
         sigma = np.stack([overlaps_of_weights(derivation, weights) for weights in sampled])
-    run = run_learning(
-        derivation,
-        sigma,
-        rates,
-        steps,
-        arrays,
-        method,
-        module,
-        progress("learning"),
-        seeds,
-        parameters=given,
-        every=every,
-        stop=bounds or None,
-        output=output,
-        resume=resume,
-        overwrite=force,
-    )
+    try:
+        run = run_learning(
+            derivation,
+            sigma,
+            rates,
+            steps,
+            arrays,
+            method,
+            module,
+            progress("learning"),
+            seeds,
+            parameters=given,
+            every=every,
+            stop=bounds or None,
+            output=output,
+            resume=resume,
+            overwrite=force,
+        )
+    except KeyboardInterrupt:
+        if output is not None:
+            sys.stderr.write("interrupted; the same command with --resume goes on from the last block\n")
+        raise
     drawn = arrays is None and method == "step" and getattr(derivation.spec.task, "data", "fixed") == "fresh"
     _print_losses(run, steps, ", each loss on its own trials" if drawn else "")
     _print_drift(run)
