@@ -22,11 +22,12 @@ import xarray
 import symlow
 from symlow.errors import DependencyError, FileError, SweepError, SymlowError
 from symlow.initial import overlaps_of_weights, sample_weights
-from symlow.sweep.parts import Parts
+from symlow.sweep.histories import Histories
+from symlow.sweep.parts import IDENTITY, Parts
 from symlow.sweep.pool import MOST_ATTEMPTS, Failure, completed, processes
-from symlow.sweep.result import partial_folder
+from symlow.sweep.result import partial_folder, read_identity
 from symlow.sweep.specification import Sweep
-from symlow.sweep.task import Task, run_task
+from symlow.sweep.task import make_tasks, run_task
 from tests.sweeps import (
     SPEC,
     SWEEP,
@@ -209,13 +210,43 @@ def test_a_whole_result_is_not_made_again(reference):
         symlow.run_sweep(other, reference)
 
 
+def test_what_interruptions_leave_at_the_end_is_removed(tmp_path, monkeypatch):
+    # In this process; what is looked at is the moments after the last task.
+    monkeypatch.setattr("symlow.sweep.run.completed", lambda pool, function, tasks: enumerate(map(function, tasks)))
+    sweep, result = Sweep.load(write_sweep(tmp_path)), tmp_path / "result.zarr"
+    symlow.run_sweep(sweep, result)
+    first = {path.name: path.read_bytes() for path in result.iterdir() if path.is_file()}
+    identity = read_identity(result)
+    Parts.open(result, identity).write(0, {"sigma": np.zeros(3)})  # killed after the result was put in its place
+    symlow.run_sweep(sweep, result)
+    assert not partial_folder(result).exists()
+    Parts.open(result, {**identity, "format": 0})  # of another sweep: left as it is
+    symlow.run_sweep(sweep, result)
+    assert (partial_folder(result) / IDENTITY).is_file()
+    (partial_folder(result) / IDENTITY).unlink()
+
+    def interrupted(parts):
+        raise KeyboardInterrupt
+
+    other = Sweep.load(write_sweep(tmp_path, SWEEP.replace("steps = 20", "steps = 21")))
+    with monkeypatch.context() as patch:
+        patch.setattr("symlow.sweep.run.Parts.remove", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            symlow.run_sweep(other, result, force=True)
+    report = symlow.run_sweep(other, result, force=True)
+    assert (report.resumed, report.tasks) == (2, 2)
+    assert symlow.open_sweep(result).stopped_at.values.tolist() == [[21] * 3] * 2
+    assert not partial_folder(result).exists()
+    assert first[".zattrs"] != (result / ".zattrs").read_bytes()
+
+
 def test_results_of_other_programs_are_refused(tmp_path, monkeypatch):
     sweep = Sweep.load(write_sweep(tmp_path))
     Parts.open(tmp_path / "result.zarr", {"versions": {"numpy": "1"}, "format": 1})
     with pytest.raises(SweepError, match=r"format: 1 there, 2 here; versions.numpy: 1 there, 3 here|numpy: 1 there"):
         Parts.open(tmp_path / "result.zarr", {"versions": {"numpy": "3"}, "format": 2})
-    task = Task.of(sweep, 0, range(2), {"seed": (0, 1)})
-    monkeypatch.setattr("symlow.sweep.task.versions", lambda: {**task.versions, "numpy": "0.1"})
+    (task,) = make_tasks(sweep, Histories(sweep.axes), [0])
+    monkeypatch.setattr("symlow.sweep.task.versions", lambda backend: {**task.versions, "numpy": "0.1"})
     with pytest.raises(SweepError, match=r"a worker runs other programs than this process \(numpy: .* there, 0.1 here"):
         run_task(task)
 

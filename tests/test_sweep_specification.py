@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from fractions import Fraction
 
@@ -24,9 +25,10 @@ from symlow.sweep.axes import (
     ValuesAxis,
 )
 from symlow.sweep.histories import Histories, are_feasible, check_sweep, initial_overlaps
-from symlow.sweep.specification import Axis, Sweep
+from symlow.sweep.specification import Axis, Sweep, SweepTables
 from tests.conftest import derived
 from tests.sweeps import SWEEP, write_sweep
+from tests.test_cli import works
 
 NUMBERS = st.floats(-1e6, 1e6)
 POSITIVE = st.floats(1e-9, 1e9)
@@ -237,3 +239,14 @@ def test_infeasible_starts_are_named_or_counted(tmp_path):
     with pytest.raises(GramMatrixError, match=r"4 of 8 .*: history 1 \(m_m = 1, v_m = 1.2\): the Gram matrix has the"):
         check_sweep(Sweep.load(write_sweep(tmp_path, text)), derived())
     assert check_sweep(Sweep.load(write_sweep(tmp_path, 'infeasible = "skip"\n' + text)), derived()) == 4
+
+
+def test_the_schema_describes_each_key():
+    schema = json.loads(works("schema", "--sweeps"))
+    assert set(schema["properties"]) == set(SweepTables.model_fields)
+    tables = [schema, *schema["$defs"].values()]
+    assert [key for table in tables for key, value in table["properties"].items() if not described(value)] == []
+
+
+def described(value):
+    return "description" in value or "const" in value or "$ref" in value

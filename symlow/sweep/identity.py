@@ -10,24 +10,37 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Any
 
-from symlow.errors import listing
+from symlow.errors import DependencyError, listing
 from symlow.sweep.specification import Sweep
 
 FORMAT = 1
 """Version of the format of results."""
 
 PROGRAMS = ("symlow", "numpy", "scipy", "sympy", "zarr")
-"""The programs on which the bytes of a result depend."""
+"""The programs on which the bytes of a result depend, besides those of a backend."""
+
+COMPILERS: Mapping[str, tuple[str, ...]] = MappingProxyType({"numba": ("numba", "llvmlite"), "jax": ("jax", "jaxlib")})
+"""The programs of backends that need some of their own."""
 
 
 @functools.cache
-def versions() -> Mapping[str, str]:
-    """Return the versions of ``PROGRAMS``."""
-    return MappingProxyType({program: version(program) for program in PROGRAMS})
+def versions(backend: str) -> Mapping[str, str]:
+    """Return the versions of the programs on which a result depends.
+
+    Raises:
+        DependencyError: if the backend needs one that is not installed.
+    """
+    try:
+        return MappingProxyType({name: version(name) for name in (*PROGRAMS, *COMPILERS.get(backend, ()))})
+    except PackageNotFoundError as error:
+        extra = {"numba": "fast", "jax": "jax"}.get(backend, "sweep")
+        raise DependencyError(
+            f'the backend {backend!r} needs {error.name}, which is not installed; pip install "symlow[{extra}]"'
+        ) from None
 
 
 def identity(sweep: Sweep, source: str) -> dict[str, Any]:
@@ -38,7 +51,7 @@ def identity(sweep: Sweep, source: str) -> dict[str, Any]:
         source: text of the generated module.
     """
     module = hashlib.sha256(source.encode("utf-8")).hexdigest()
-    return {"format": FORMAT, **sweep.canonical(), "module": module, "versions": dict(versions())}
+    return {"format": FORMAT, **sweep.canonical(), "module": module, "versions": dict(versions(sweep.tables.backend))}
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
