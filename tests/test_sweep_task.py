@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import symlow
-from symlow.errors import ArrayError, SpecError, UnknownNameError
+from symlow.errors import ArrayError, SpecError
 from symlow.initial import overlaps_of_weights, sample_weights
 from symlow.sweep.histories import Histories, check_sweep
 from symlow.sweep.specification import Sweep
@@ -181,7 +181,7 @@ def test_what_has_no_place_in_one_result(tmp_path):
         swept(tmp_path, text, "steps = 1\nstop = {}\n", axis("seed", [1]))
     with pytest.raises(SpecError, match='stop: found with method = "flow"'):
         swept(tmp_path, text, 'steps = 1\nmethod = "flow"\nstop = { loss = 1.0 }\n', axis("seed", [1]))
-    with pytest.raises(UnknownNameError, match="unknown backend 'nump'; did you mean 'numpy'"):
+    with pytest.raises(SpecError, match=r"backend: found 'nump'; did you mean 'numpy'\?; accepted: 'numpy' or 'numba'"):
         swept(tmp_path, text, 'steps = 1\nbackend = "nump"\n', axis("seed", [1]))
     given = 'name = "t"\n[network]\nrank = 1\n[task]\nkind = "trials"\n'
     with pytest.raises(SpecError, match=r"trials\.file: found none with a task of kind 'trials'; accepted: an .npz"):

@@ -10,11 +10,12 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
-from symlow.errors import DependencyError, listing
+from symlow.codegen.backends import BACKENDS
+from symlow.errors import listing
 from symlow.sweep.specification import Sweep
 
 FORMAT = 1
@@ -23,8 +24,8 @@ FORMAT = 1
 PROGRAMS = ("symlow", "numpy", "scipy", "sympy", "zarr")
 """The programs on which the bytes of a result depend, besides those of a backend."""
 
-COMPILERS: Mapping[str, tuple[str, ...]] = MappingProxyType({"numba": ("numba", "llvmlite"), "jax": ("jax", "jaxlib")})
-"""The programs of backends that need some of their own."""
+COMPILERS: Mapping[str, tuple[str, ...]] = MappingProxyType({"numba": ("numba", "llvmlite")})
+"""Those of backends that need some of their own."""
 
 
 @functools.cache
@@ -32,15 +33,10 @@ def versions(backend: str) -> Mapping[str, str]:
     """Return the versions of the programs on which a result depends.
 
     Raises:
-        DependencyError: if the backend needs one that is not installed.
+        DependencyError: if what the backend needs is not installed.
     """
-    try:
-        return MappingProxyType({name: version(name) for name in (*PROGRAMS, *COMPILERS.get(backend, ()))})
-    except PackageNotFoundError as error:
-        extra = {"numba": "fast", "jax": "jax"}.get(backend, "sweep")
-        raise DependencyError(
-            f'the backend {backend!r} needs {error.name}, which is not installed; pip install "symlow[{extra}]"'
-        ) from None
+    BACKENDS[backend].check()
+    return MappingProxyType({program: version(program) for program in (*PROGRAMS, *COMPILERS.get(backend, ()))})
 
 
 def identity(sweep: Sweep, source: str) -> dict[str, Any]:

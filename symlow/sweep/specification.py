@@ -21,8 +21,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from symlow.arrays import Trials
-from symlow.codegen.emit import BACKENDS
-from symlow.errors import SpecError, SymlowError, check_name, listing, nearest
+from symlow.errors import SpecError, SymlowError, listing, nearest
 from symlow.files import read_text
 from symlow.histories import put_value
 from symlow.spec import Spec
@@ -109,8 +108,9 @@ class SweepTables(Table):
     """When to stop a history before its last step; by default never."""
     infeasible: Literal["refuse", "skip"] = "refuse"
     """What to do with initial overlaps that no network has: refuse the sweep, or skip and mark these histories."""
-    backend: Annotated[str, Field(strict=True)] = "numpy"
-    """What evaluates the generated equations; part of the sweep, for their last digits depend on it."""
+    backend: Literal["numpy", "numba"] = "numpy"
+    """What evaluates the generated equations; part of the sweep, for their last digits depend on it. JAX is none of
+    them, since its precision is a setting outside of a sweep."""
     chunk: PositiveInteger = 64
     """Histories of a task, which are advanced together. Part of the sweep, for the last digits may depend on it."""
     seed: NonNegativeInteger = 0
@@ -188,7 +188,6 @@ class Sweep:
                 "name of such a file, steps and tables [[axes]]"
             )
         tables = SweepTables.model_validate(content)
-        check_name(tables.backend, BACKENDS, "backend")
         spec = Spec.load(Path(folder, tables.spec))
         _check_parameters(tables, spec)
         return cls(tables, spec, _load_trials(tables, spec, Path(folder)), text)

@@ -26,7 +26,7 @@ from symlow.learn import learn
 from symlow.spec import Spec
 from symlow.spec_trials import GeneratedTask
 from symlow.sweep.axes import Value
-from symlow.sweep.histories import Columns, Histories, are_feasible, initial_overlaps, parameters_of
+from symlow.sweep.histories import Columns, Histories, Starts, parameters_of, problems
 from symlow.sweep.identity import differences, versions
 from symlow.sweep.result import DIVERGED, SKIPPED, STATUSES
 from symlow.sweep.specification import LR, SEED, TRIALS_SEED, Sweep, SweepTables, with_parameters
@@ -92,8 +92,8 @@ def run_task(task: Task) -> Arrays:
     _check_versions(task, tables.backend)
     derivation, module = _derived(task.spec, tables.backend)
     number = len(task.histories)
-    initial = initial_overlaps(derivation, tables, task.columns, number)
-    feasible = np.array([problem is None for problem in are_feasible(derivation, initial)])
+    initial = Starts(derivation, tables).overlaps(task.columns, number)
+    feasible = np.array([problem is None for problem in problems(derivation, initial)])
     result = _nothing(number, len(recorded_steps(tables)), len(derivation.overlaps)) | {"initial": initial}
     if feasible.any():
         places = np.flatnonzero(feasible)
