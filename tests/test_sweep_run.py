@@ -36,7 +36,7 @@ from tests.sweeps import (
     square_but_die_at_three,
     write_sweep,
 )
-from tests.test_cli import fails, works
+from tests.test_cli import fails, run, works
 
 ROOT = Path(__file__).parents[1]
 COURSE = """
@@ -334,6 +334,23 @@ def test_the_command_says_what_it_does(tmp_path, monkeypatch):
     )
     assert fails("sweep", "none.toml") == "error: none.toml: no such file; expected a sweep (TOML)\n"
     assert not list(Path().glob("*.zarr*"))
+
+    def interrupted(pool, function, tasks):
+        yield 0, function(tasks[0])
+        raise KeyboardInterrupt
+
+    write_sweep(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("symlow.sweep.run.completed", interrupted)
+        result = run("sweep", "sweep.toml", "--workers", 1)
+    assert (result.returncode, result.stderr) == (130, "interrupted; the same command goes on from here\n")
+    monkeypatch.setattr("symlow.sweep.run.completed", lambda pool, function, tasks: enumerate(map(function, tasks)))
+    assert works("sweep", "sweep.toml") == (
+        "6 histories (v_u 2 x seed 3) in 2 tasks; 1 task done before\nwrote sweep.zarr: 6 ran out\n"
+    )
+    assert works("sweep", "sweep.toml") == (
+        "sweep.zarr: is there, whole, from the same sweep; nothing to do\nfound sweep.zarr: 6 ran out\n"
+    )
 
 
 def test_the_sweep_of_the_readme(tmp_path, monkeypatch, capsys):
