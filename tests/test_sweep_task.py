@@ -11,6 +11,7 @@ import symlow
 from symlow.errors import ArrayError, SpecError
 from symlow.initial import overlaps_of_weights, sample_weights
 from symlow.sweep.histories import Histories, check_sweep
+from symlow.sweep.identity import versions
 from symlow.sweep.specification import Sweep
 from symlow.sweep.task import make_tasks, run_task
 from tests.sweeps import SPEC, write_sweep
@@ -91,6 +92,15 @@ def test_trials_of_other_lengths(tmp_path):
         derivation = derive(FLIP_FLOP.replace("duration = 2.0", f"duration = {duration}"))
         run = symlow.learn(derivation, start(derivation, 0, 30), 0.005, 3)
         assert found["sigma"][k, 0] == pytest.approx(run.sigma[-1], rel=1e-12, abs=1e-14)
+
+
+def test_the_backend_is_part_of_the_sweep(tmp_path):
+    seeds, head = axis("seed", [0, 1]), "steps = 3\n[initial]\nneurons = 30\n"
+    sweeps = [swept(tmp_path, SPEC, f'backend = "{name}"\n{head}', seeds) for name in ("numpy", "numba")]
+    assert sweeps[0].digest != sweeps[1].digest
+    assert set(versions("numba")) - set(versions("numpy")) == {"numba", "llvmlite"}
+    first, second = (results(sweep)["sigma"] for sweep in sweeps)
+    assert second == pytest.approx(first, rel=1e-11, abs=1e-13)
 
 
 def test_numbers_that_change_the_module_and_targets_of_pairs(tmp_path):
