@@ -17,7 +17,6 @@ from symlow.arrays import FloatArray, check_array, load_arrays
 from symlow.derivation import Derivation
 from symlow.equations import Equations, Population
 from symlow.errors import ArrayError, FileError, GramMatrixError, LearningError, listing
-from symlow.overlaps import OverlapIndex
 from symlow.rules import Velocity
 
 
@@ -146,6 +145,19 @@ def check_overlaps(sigma: object, derivation: Derivation) -> FloatArray:
         ArrayError: for a wrong shape, or values that are not finite numbers.
         GramMatrixError: if the Gram matrix of a state is not positive semidefinite.
     """
+    array = check_finite_overlaps(sigma, derivation)
+    for k, problem in infeasible(np.atleast_2d(array), derivation):
+        raise GramMatrixError(f"{'sigma' if array.ndim == 1 else f'sigma[{k}]'}: {problem}")
+    return array
+
+
+def check_finite_overlaps(sigma: object, derivation: Derivation) -> FloatArray:
+    """Return overlaps as :func:`check_overlaps` does, but without a look at what their Gram matrices are.
+
+    Raises:
+        ArrayError: for a wrong shape, or values that are not finite numbers.
+        GramMatrixError: if the mean square of ones is not 1.
+    """
     n = len(derivation.overlaps)
     states = np.ndim(np.asarray(sigma, dtype=object)) == 2
     shape: tuple[int | None, ...] = (None, n) if states else (n,)
@@ -162,20 +174,21 @@ def check_overlaps(sigma: object, derivation: Derivation) -> FloatArray:
                 f"sigma: found {ones}_{ones} = {np.ravel(square)[np.argmax(np.abs(np.ravel(square) - right))]:.6g}; "
                 f"accepted: {right:.6g}, the mean square of ones"
             )
-    for k, state in enumerate(array if states else array[None]):
-        _check_positive(state, derivation, derivation.reduction.index, f"sigma[{k}]" if states else "sigma")
     return array
 
 
-def _check_positive(sigma: FloatArray, derivation: Derivation, index: OverlapIndex, where: str) -> None:
-    gram = np.zeros((len(index.columns), len(index.columns)))
-    for value, overlap in zip(sigma, derivation.ordered, strict=True):
-        gram[overlap.row, overlap.column] = gram[overlap.column, overlap.row] = value
+def infeasible(sigma: FloatArray, derivation: Derivation) -> Iterator[tuple[int, str]]:
+    """Give the states, of shape (states, n_overlaps), that are those of no network, each with what is wrong with it."""
+    columns = derivation.reduction.index.columns
+    rows, others = ([getattr(overlap, side) for overlap in derivation.ordered] for side in ("row", "column"))
+    gram = np.zeros((len(sigma), len(columns), len(columns)))
+    gram[:, rows, others] = gram[:, others, rows] = sigma
     values, vectors = np.linalg.eigh(gram)
     # Rounding of a Gram matrix of rank < p leaves eigenvalues of either sign of this size.
-    if values[0] < -1e-10 * max(1.0, values[-1]):
-        worst = index.columns[int(np.argmax(np.abs(vectors[:, 0])))].label
-        raise GramMatrixError(
-            f"{where}: the Gram matrix has the eigenvalue {values[0]:.3g}, mostly along {worst}; accepted: positive "
-            f"semidefinite, as of real vectors; raise the norm {worst}_{worst} or lower its overlaps"
+    for k in np.flatnonzero(values[:, 0] < -1e-10 * np.maximum(1.0, values[:, -1])):
+        worst = columns[int(np.argmax(np.abs(vectors[k, :, 0])))].label
+        yield (
+            int(k),
+            f"the Gram matrix has the eigenvalue {values[k, 0]:.3g}, mostly along {worst}; accepted: positive "
+            f"semidefinite, as of real vectors; raise the norm {worst}_{worst} or lower its overlaps",
         )

@@ -22,11 +22,12 @@ import xarray
 import symlow
 from symlow.errors import DependencyError, FileError, SweepError, SymlowError
 from symlow.initial import overlaps_of_weights, sample_weights
-from symlow.sweep.parts import Parts
+from symlow.sweep.histories import Histories
+from symlow.sweep.parts import IDENTITY, Parts
 from symlow.sweep.pool import MOST_ATTEMPTS, Failure, completed, processes
-from symlow.sweep.result import partial_folder
+from symlow.sweep.result import partial_folder, read_identity
 from symlow.sweep.specification import Sweep
-from symlow.sweep.task import Task, run_task
+from symlow.sweep.task import make_tasks, run_task
 from tests.sweeps import (
     SPEC,
     SWEEP,
@@ -35,7 +36,7 @@ from tests.sweeps import (
     square_but_die_at_three,
     write_sweep,
 )
-from tests.test_cli import fails, works
+from tests.test_cli import fails, run, works
 
 ROOT = Path(__file__).parents[1]
 COURSE = """
@@ -191,7 +192,7 @@ def test_a_killed_sweep_is_resumed_by_the_same_command_on_dask_too(reference, tm
     said = works("sweep", path, "-o", result, "--dask", "local", "--workers", "1")
     assert (
         f"24 histories (decay 2 x start 4 x lr 3) in 12 tasks; 6 start from overlaps that no network has, and are "
-        f"skipped; {len(done) - 1} tasks done before" in said
+        f"skipped; {len(done) - 1} task{'s' * (len(done) > 2)} done before" in said
     )
     assert "12 ran out, 6 diverged, 6 skipped" in said
     assert_same_bytes(reference, result)
@@ -209,13 +210,43 @@ def test_a_whole_result_is_not_made_again(reference):
         symlow.run_sweep(other, reference)
 
 
+def test_what_interruptions_leave_at_the_end_is_removed(tmp_path, monkeypatch):
+    # In this process; what is looked at is the moments after the last task.
+    monkeypatch.setattr("symlow.sweep.run.completed", lambda pool, function, tasks: enumerate(map(function, tasks)))
+    sweep, result = Sweep.load(write_sweep(tmp_path)), tmp_path / "result.zarr"
+    symlow.run_sweep(sweep, result)
+    first = {path.name: path.read_bytes() for path in result.iterdir() if path.is_file()}
+    identity = read_identity(result)
+    Parts.open(result, identity).write(0, {"sigma": np.zeros(3)})  # killed after the result was put in its place
+    symlow.run_sweep(sweep, result)
+    assert not partial_folder(result).exists()
+    Parts.open(result, {**identity, "format": 0})  # of another sweep: left as it is
+    symlow.run_sweep(sweep, result)
+    assert (partial_folder(result) / IDENTITY).is_file()
+    (partial_folder(result) / IDENTITY).unlink()
+
+    def interrupted(parts):
+        raise KeyboardInterrupt
+
+    other = Sweep.load(write_sweep(tmp_path, SWEEP.replace("steps = 20", "steps = 21")))
+    with monkeypatch.context() as patch:
+        patch.setattr("symlow.sweep.run.Parts.remove", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            symlow.run_sweep(other, result, force=True)
+    report = symlow.run_sweep(other, result, force=True)
+    assert (report.resumed, report.tasks) == (2, 2)
+    assert symlow.open_sweep(result).stopped_at.values.tolist() == [[21] * 3] * 2
+    assert not partial_folder(result).exists()
+    assert first[".zattrs"] != (result / ".zattrs").read_bytes()
+
+
 def test_results_of_other_programs_are_refused(tmp_path, monkeypatch):
     sweep = Sweep.load(write_sweep(tmp_path))
     Parts.open(tmp_path / "result.zarr", {"versions": {"numpy": "1"}, "format": 1})
     with pytest.raises(SweepError, match=r"format: 1 there, 2 here; versions.numpy: 1 there, 3 here|numpy: 1 there"):
         Parts.open(tmp_path / "result.zarr", {"versions": {"numpy": "3"}, "format": 2})
-    task = Task.of(sweep, 0, range(2), {"seed": (0, 1)})
-    monkeypatch.setattr("symlow.sweep.task.versions", lambda: {**task.versions, "numpy": "0.1"})
+    (task,) = make_tasks(sweep, Histories(sweep.axes), [0])
+    monkeypatch.setattr("symlow.sweep.task.versions", lambda backend: {**task.versions, "numpy": "0.1"})
     with pytest.raises(SweepError, match=r"a worker runs other programs than this process \(numpy: .* there, 0.1 here"):
         run_task(task)
 
@@ -277,6 +308,8 @@ def test_outputs_that_cannot_be(tmp_path, monkeypatch):
         symlow.run_sweep(sweep, tmp_path / "result.zarr", workers=0)
     with pytest.raises(SweepError, match="dask: no scheduler at 'nonsense://here'"):
         symlow.run_sweep(sweep, tmp_path / "result.zarr", dask="nonsense://here")
+    with pytest.raises(SweepError, match="workers: found 3 with a cluster, which has workers of its own"):
+        symlow.run_sweep(sweep, tmp_path / "result.zarr", workers=3, dask="tcp://127.0.0.1:1")
     for module, extra in (("joblib", "sweep"), ("distributed", "dask"), ("zarr", "sweep")):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, module, None)
@@ -301,6 +334,23 @@ def test_the_command_says_what_it_does(tmp_path, monkeypatch):
     )
     assert fails("sweep", "none.toml") == "error: none.toml: no such file; expected a sweep (TOML)\n"
     assert not list(Path().glob("*.zarr*"))
+
+    def interrupted(pool, function, tasks):
+        yield 0, function(tasks[0])
+        raise KeyboardInterrupt
+
+    write_sweep(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("symlow.sweep.run.completed", interrupted)
+        result = run("sweep", "sweep.toml", "--workers", 1)
+    assert (result.returncode, result.stderr) == (130, "interrupted; the same command goes on from here\n")
+    monkeypatch.setattr("symlow.sweep.run.completed", lambda pool, function, tasks: enumerate(map(function, tasks)))
+    assert works("sweep", "sweep.toml") == (
+        "6 histories (v_u 2 x seed 3) in 2 tasks; 1 task done before\nwrote sweep.zarr: 6 ran out\n"
+    )
+    assert works("sweep", "sweep.toml") == (
+        "sweep.zarr: is there, whole, from the same sweep; nothing to do\nfound sweep.zarr: 6 ran out\n"
+    )
 
 
 def test_the_sweep_of_the_readme(tmp_path, monkeypatch, capsys):

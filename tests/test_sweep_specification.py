@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from fractions import Fraction
 
@@ -23,10 +24,11 @@ from symlow.sweep.axes import (
     UniformAxis,
     ValuesAxis,
 )
-from symlow.sweep.histories import Histories, are_feasible, check_sweep, initial_overlaps
-from symlow.sweep.specification import Axis, Sweep
+from symlow.sweep.histories import Histories, Starts, check_sweep, problems
+from symlow.sweep.specification import Axis, Sweep, SweepTables
 from tests.conftest import derived
 from tests.sweeps import SWEEP, write_sweep
+from tests.test_cli import works
 
 NUMBERS = st.floats(-1e6, 1e6)
 POSITIVE = st.floats(1e-9, 1e9)
@@ -110,7 +112,7 @@ def test_starts_are_sampled_but_for_what_is_given(tmp_path):
     histories = Histories(sweep.axes)
     assert histories.dimensions == {"v_u": 2, "seed": 3}
     columns = histories.columns(range(6))
-    sigma = initial_overlaps(d, sweep.tables, columns, 6)
+    sigma = Starts(d, sweep.tables).overlaps(columns, 6)
     for row, v_u, seed in zip(sigma, [0.1] * 3 + [0.2] * 3, [0, 1, 2] * 2, strict=True):
         expected = overlaps_of_weights(d, sample_weights(d, 40, 1.0, seed))
         expected[d.overlaps.index("v_u")] = v_u
@@ -126,7 +128,7 @@ def test_feasible_starts_are_those_with_a_cholesky_factor(values):
     for value, overlap in zip(values, d.ordered, strict=True):
         gram[overlap.row, overlap.column] = gram[overlap.column, overlap.row] = value
     lowest = np.linalg.eigvalsh(gram)[0]
-    (problem,) = are_feasible(d, np.array([values]))
+    (problem,) = problems(d, np.array([values]))
     try:
         np.linalg.cholesky(gram + 1e-9 * np.eye(4))
         assert problem is None or abs(lowest) < 1e-8
@@ -237,3 +239,14 @@ def test_infeasible_starts_are_named_or_counted(tmp_path):
     with pytest.raises(GramMatrixError, match=r"4 of 8 .*: history 1 \(m_m = 1, v_m = 1.2\): the Gram matrix has the"):
         check_sweep(Sweep.load(write_sweep(tmp_path, text)), derived())
     assert check_sweep(Sweep.load(write_sweep(tmp_path, 'infeasible = "skip"\n' + text)), derived()) == 4
+
+
+def test_the_schema_describes_each_key():
+    schema = json.loads(works("schema", "--sweeps"))
+    assert set(schema["properties"]) == set(SweepTables.model_fields)
+    tables = [schema, *schema["$defs"].values()]
+    assert [key for table in tables for key, value in table["properties"].items() if not described(value)] == []
+
+
+def described(value):
+    return "description" in value or "const" in value or "$ref" in value

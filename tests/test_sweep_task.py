@@ -11,8 +11,9 @@ import symlow
 from symlow.errors import ArrayError, SpecError
 from symlow.initial import overlaps_of_weights, sample_weights
 from symlow.sweep.histories import Histories, check_sweep
+from symlow.sweep.identity import versions
 from symlow.sweep.specification import Sweep
-from symlow.sweep.task import Task, run_task
+from symlow.sweep.task import make_tasks, run_task
 from tests.sweeps import SPEC, write_sweep
 
 FLIP_FLOP = """
@@ -62,8 +63,8 @@ def results(sweep):
     """All histories of a sweep, as tasks in this process; by name with histories first."""
     check_sweep(sweep, symlow.derive(sweep.spec))
     histories = Histories(sweep.axes)
-    chunks = histories.chunks(sweep.tables.chunk)
-    tasks = [run_task(Task.of(sweep, k, chunk, histories.columns(chunk))) for k, chunk in enumerate(chunks)]
+    numbers = range(len(histories.chunks(sweep.tables.chunk)))
+    tasks = [run_task(task) for task in make_tasks(sweep, histories, numbers)]
     return {name: np.concatenate([task[name] for task in tasks]) for name in tasks[0]}
 
 
@@ -82,6 +83,24 @@ def test_parameters_of_task_and_rule_and_seeds_of_trials(tmp_path):
         run = symlow.learn(derivation, start(derivation, 7), 0.01, 6, seed=seed)
         assert found["sigma"][k] == pytest.approx(run.sigma[[0, 4, 6]], rel=1e-12, abs=1e-14)
         assert found["loss"][k] == pytest.approx(run.loss[[0, 4, 6]], rel=1e-12)
+
+
+def test_trials_of_other_lengths(tmp_path):
+    head = "steps = 3\n[initial]\nneurons = 30\n"
+    found = results(swept(tmp_path, FLIP_FLOP, head, axis("task.duration", [1.0, 2.0, 1.01])))
+    for k, duration in enumerate((1.0, 2.0, 1.01)):
+        derivation = derive(FLIP_FLOP.replace("duration = 2.0", f"duration = {duration}"))
+        run = symlow.learn(derivation, start(derivation, 0, 30), 0.005, 3)
+        assert found["sigma"][k, 0] == pytest.approx(run.sigma[-1], rel=1e-12, abs=1e-14)
+
+
+def test_the_backend_is_part_of_the_sweep(tmp_path):
+    seeds, head = axis("seed", [0, 1]), "steps = 3\n[initial]\nneurons = 30\n"
+    sweeps = [swept(tmp_path, SPEC, f'backend = "{name}"\n{head}', seeds) for name in ("numpy", "numba")]
+    assert sweeps[0].digest != sweeps[1].digest
+    assert set(versions("numba")) - set(versions("numpy")) == {"numba", "llvmlite"}
+    first, second = (results(sweep)["sigma"] for sweep in sweeps)
+    assert second == pytest.approx(first, rel=1e-11, abs=1e-13)
 
 
 def test_numbers_that_change_the_module_and_targets_of_pairs(tmp_path):
@@ -172,3 +191,8 @@ def test_what_has_no_place_in_one_result(tmp_path):
         swept(tmp_path, text, "steps = 1\nstop = {}\n", axis("seed", [1]))
     with pytest.raises(SpecError, match='stop: found with method = "flow"'):
         swept(tmp_path, text, 'steps = 1\nmethod = "flow"\nstop = { loss = 1.0 }\n', axis("seed", [1]))
+    with pytest.raises(SpecError, match=r"backend: found 'nump'; did you mean 'numpy'\?; accepted: 'numpy' or 'numba'"):
+        swept(tmp_path, text, 'steps = 1\nbackend = "nump"\n', axis("seed", [1]))
+    given = 'name = "t"\n[network]\nrank = 1\n[task]\nkind = "trials"\n'
+    with pytest.raises(SpecError, match=r"trials\.file: found none with a task of kind 'trials'; accepted: an .npz"):
+        swept(tmp_path, given, "steps = 1\n", axis("seed", [1]))

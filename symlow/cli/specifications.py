@@ -30,7 +30,9 @@ def new(
     say(f"wrote {path}; next: symlow derive {path}")
 
 
-def schema() -> None:
+def schema(
+    sweeps: Annotated[bool, typer.Option("--sweeps", help="That of sweeps, instead of specifications.")] = False,
+) -> None:
     """Print the JSON Schema of specifications, for editors that complete and check keys.
 
     Example: `symlow schema > symlow.schema.json`
@@ -38,5 +40,7 @@ def schema() -> None:
     import json
 
     from symlow.spec import Spec
+    from symlow.sweep.specification import SweepTables
 
-    sys.stdout.write(json.dumps(Spec.model_json_schema(), indent=2) + "\n")
+    model = SweepTables if sweeps else Spec
+    sys.stdout.write(json.dumps(model.model_json_schema(), indent=2) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -33,14 +34,11 @@ def sweep(
     from symlow.sweep.run import run_sweep
     from symlow.sweep.specification import Sweep
 
-    report = run_sweep(
-        Sweep.load(file),
-        Path(f"{file.stem}.zarr") if output is None else output,
-        workers,
-        dask,
-        force,
-        progress("sweeping"),
-        say,
-    )
+    place = Path(f"{file.stem}.zarr") if output is None else output
+    try:
+        report = run_sweep(Sweep.load(file), place, workers, dask, force, progress("sweeping"), say)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command goes on from here\n")
+        raise typer.Exit(130) from None
     ends = listing(f"{count} {status}" for status, count in report.statuses.items())
     say(f"{'wrote' if report.resumed < report.tasks else 'found'} {report.path}: {ends}")

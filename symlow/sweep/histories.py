@@ -9,16 +9,16 @@ start are those of sampled weights, P^T P / N, with those that are given in thei
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from symlow.arrays import FloatArray
 from symlow.derivation import Derivation
 from symlow.errors import GramMatrixError, SpecError, listing, nearest
-from symlow.initial import check_overlaps, overlaps_of_weights, sample_weights
+from symlow.initial import check_finite_overlaps, infeasible, overlaps_of_weights, sample_weights
 from symlow.sweep.axes import Value
 from symlow.sweep.specification import (
     NEURONS,
@@ -73,44 +73,55 @@ class Histories:
         return [range(start, min(start + size, len(self))) for start in range(0, len(self), size)]
 
 
-def initial_overlaps(derivation: Derivation, tables: SweepTables, columns: Columns, number: int) -> FloatArray:
-    """Return where histories start, shape (number, n_overlaps).
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Where histories start.
 
-    Args:
+    Attributes:
         derivation: what is learned.
         tables: the sweep's tables.
-        columns: what the histories vary.
-        number: how many they are.
+    """
+
+    derivation: Derivation
+    tables: SweepTables
+
+    @cached_property
+    def _sampled(self) -> Callable[..., FloatArray]:
+        """Return the overlaps of sampled weights; crossed axes meet the same again and again."""
+        return lru_cache(maxsize=4096)(
+            lambda *drawn: overlaps_of_weights(self.derivation, sample_weights(self.derivation, *drawn))
+        )
+
+    def overlaps(self, columns: Columns, number: int) -> FloatArray:
+        """Return the initial overlaps of so many histories, which vary ``columns``; shape (number, n_overlaps).
+
+        Raises:
+            LearningError: if the weights of populations do not divide the number of neurons.
+        """
+        initial, names = self.tables.initial, self.derivation.overlaps
+        seed = self.tables.seed if initial.seed is None else initial.seed
+        seeds = columns.get(WEIGHTS_SEED, columns.get(SEED, (seed,) * number))
+        neurons = columns.get(NEURONS, (initial.neurons,) * number)
+        scales = columns.get(SCALE, (initial.scale,) * number)
+        given = {name: (value,) * number for name, value in initial.overlaps.items()}
+        given |= {over.removeprefix("initial."): values for over, values in columns.items() if _is_overlap(over)}
+        sigma = np.empty((number, len(names)))
+        if not set(given) >= set(names):
+            sigma[:] = [self._sampled(*drawn) for drawn in zip(neurons, scales, seeds, strict=True)]
+        for name, values in given.items():
+            sigma[:, names.index(name)] = values
+        return sigma
+
+
+def problems(derivation: Derivation, sigma: FloatArray) -> list[str | None]:
+    """Return for each state, shape (states, n_overlaps), None if a network has it, otherwise what is wrong with it.
 
     Raises:
-        LearningError: if the weights of populations do not divide the number of neurons.
+        ArrayError: if overlaps are not finite.
+        GramMatrixError: if the mean square of ones is not 1.
     """
-    seed = tables.seed if tables.initial.seed is None else tables.initial.seed
-    seeds = columns.get(WEIGHTS_SEED, columns.get(SEED, (seed,) * number))
-    neurons = columns.get(NEURONS, (tables.initial.neurons,) * number)
-    scales = columns.get(SCALE, (tables.initial.scale,) * number)
-    given = {name: (value,) * number for name, value in tables.initial.overlaps.items()}
-    given |= {over.removeprefix("initial."): values for over, values in columns.items() if _is_overlap(over)}
-    if set(given) >= set(derivation.overlaps):
-        sigma = np.empty((number, len(derivation.overlaps)))
-    else:
-        # Crossed axes meet the same weights again and again.
-        sampled = lru_cache(maxsize=256)(
-            lambda *drawn: overlaps_of_weights(derivation, sample_weights(derivation, *drawn))
-        )
-        sigma = np.stack([sampled(*drawn) for drawn in zip(neurons, scales, seeds, strict=True)])
-    for name, values in given.items():
-        sigma[:, derivation.overlaps.index(name)] = values
-    return sigma
-
-
-def are_feasible(derivation: Derivation, sigma: FloatArray) -> list[str | None]:
-    """Return for each state, shape (states, n_overlaps), None if a network has it, otherwise what is wrong with it."""
-    try:
-        check_overlaps(sigma, derivation)
-    except GramMatrixError:
-        return [_problem(derivation, state) for state in sigma]
-    return [None] * len(sigma)
+    found = dict(infeasible(check_finite_overlaps(sigma, derivation), derivation))
+    return [found[k].split(";")[0] if k in found else None for k in range(len(sigma))]
 
 
 def check_sweep(sweep: Sweep, derivation: Derivation) -> int:
@@ -123,15 +134,15 @@ def check_sweep(sweep: Sweep, derivation: Derivation) -> int:
         ArrayError: if initial overlaps are not finite.
     """
     _check_overlap_names(sweep, derivation)
-    histories = Histories(sweep.axes)
+    histories, starts = Histories(sweep.axes), Starts(derivation, sweep.tables)
     checked: dict[tuple[Value, ...], None] = {}
     refused: list[str] = []
     count = 0
     for chunk in histories.chunks(sweep.tables.chunk):
         columns = histories.columns(chunk)
         _check_together(sweep, histories, chunk, parameters_of(columns), checked)
-        sigma = initial_overlaps(derivation, sweep.tables, columns, len(chunk))
-        for number, problem in zip(chunk, are_feasible(derivation, sigma), strict=True):
+        sigma = starts.overlaps(columns, len(chunk))
+        for number, problem in zip(chunk, problems(derivation, sigma), strict=True):
             if problem is not None:
                 count += 1
                 if len(refused) < MOST_NAMED:
@@ -188,11 +199,3 @@ def _check_overlap_names(sweep: Sweep, derivation: Derivation) -> None:
 
 def _is_overlap(over: str) -> bool:
     return over.startswith("initial.") and over not in OWN
-
-
-def _problem(derivation: Derivation, state: FloatArray) -> str | None:
-    try:
-        check_overlaps(state, derivation)
-    except GramMatrixError as error:
-        return str(error).removeprefix("sigma: ").split(";")[0]
-    return None

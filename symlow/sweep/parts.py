@@ -76,6 +76,13 @@ class Parts:
         write_whole(place, text, overwrite=True)
         return parts
 
+    @classmethod
+    def remove_left(cls, result: Path, identity: Mapping[str, Any]) -> None:
+        """Remove the parts of a result that is whole, which an interruption has left."""
+        parts = cls(partial_folder(result))
+        if (parts.folder / IDENTITY).is_file() and _read_identity(parts.folder / IDENTITY) == identity:
+            parts.remove()
+
     def path(self, task: int) -> Path:
         """Return the file of a task."""
         return self.folder / f"{task:06d}.npz"

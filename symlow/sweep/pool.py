@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -93,36 +93,48 @@ def dask_cluster(address: str, workers: int | None = None) -> Iterator[Pool]:
 
     Args:
         address: of its scheduler; or "local" for a cluster of processes on this machine.
-        workers: how many, of a local cluster.
+        workers: how many, of a local cluster; another has workers of its own.
 
     Raises:
-        SweepError: if there is no scheduler at the address.
+        SweepError: if there is no scheduler at the address, or it goes away.
         DependencyError: if Dask is not installed.
     """
     distributed = optional("distributed", "dask")
-    if address == "local":
-        cluster = distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-    else:
-        cluster = None
-    try:
-        client = distributed.Client(address if cluster is None else cluster)
-    except (OSError, ValueError) as error:
+    if address != "local" and workers is not None:
         raise SweepError(
-            f"dask: no scheduler at {address!r} ({error}); accepted: an address such as tcp://HOST:8786, or local"
-        ) from None
-    pool = Pool(
-        # Not pure: Dask would name tasks by their contents, and need not.
-        lambda: client.get_executor(pure=False),
-        lambda: sum(client.nthreads().values()),
-        lambda executor: executor.shutdown(wait=False),
-    )
-    try:
+            f"workers: found {workers} with a cluster, which has workers of its own; leave one of them out"
+        )
+    with ExitStack() as stack:
+        if address == "local":
+            place = stack.enter_context(
+                distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+            )
+        else:
+            place = address
+        try:
+            client = stack.enter_context(distributed.Client(place))
+        except (OSError, ValueError) as error:
+            raise SweepError(
+                f"dask: no scheduler at {address!r} ({error}); accepted: an address such as tcp://HOST:8786, or local"
+            ) from None
+
+        def threads() -> int:
+            try:
+                return sum(client.nthreads().values())
+            except (OSError, RuntimeError) as error:
+                raise SweepError(
+                    f"dask: the scheduler at {address!r} is gone ({error}); what is done is kept: run the same command "
+                    "again when there is one"
+                ) from None
+
+        pool = Pool(
+            # Not pure: Dask would name tasks by their contents, and need not.
+            lambda: client.get_executor(pure=False),
+            threads,
+            lambda executor: executor.shutdown(wait=False),
+        )
+        stack.callback(pool.close)
         yield pool
-    finally:
-        pool.close()
-        client.close()
-        if cluster is not None:
-            cluster.close()
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from symlow.sweep.pool import MOST_ATTEMPTS, Failure, Pool, completed, dask_clus
 from symlow.sweep.result import count_statuses
 from symlow.sweep.specification import Sweep
 from symlow.sweep.store import check_place, is_complete, write_store
-from symlow.sweep.task import Task, run_task
+from symlow.sweep.task import make_tasks, run_task
 from symlow.views import derive
 
 
@@ -79,10 +79,11 @@ def run_sweep(
     if workers is not None and workers < 1:
         raise SweepError(f"workers: found {workers}; accepted: an integer >= 1")
     derivation = derive(sweep.spec)
-    belongs = identity(sweep, derivation.source())
+    belongs = identity(sweep, derivation.source(sweep.tables.backend))
     histories = Histories(sweep.axes)
     chunks = histories.chunks(sweep.tables.chunk)
     if is_complete(result, belongs, force):
+        Parts.remove_left(result, belongs)
         tell(f"{output}: is there, whole, from the same sweep; nothing to do")
         return SweepReport(Path(output), len(histories), len(chunks), len(chunks), count_statuses(result))
     skipped = check_sweep(sweep, derivation)
@@ -92,7 +93,7 @@ def run_sweep(
     tell(_plan(histories, len(chunks), resumed, skipped))
     failures: dict[int, Failure] = {}
     if missing:
-        tasks = [Task.of(sweep, number, chunks[number], histories.columns(chunks[number])) for number in missing]
+        tasks = make_tasks(sweep, histories, missing)
         with _workers(workers, dask) as pool:
             outcomes = completed(pool, run_task, tasks)
             for _ in track(range(len(tasks))):

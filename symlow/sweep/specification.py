@@ -27,6 +27,7 @@ from symlow.histories import put_value
 from symlow.spec import Spec
 from symlow.spec_messages import refused, spec_error, whole_refusal
 from symlow.spec_tables import NonNegativeNumber, Number, PositiveInteger, PositiveNumber, Table
+from symlow.spec_trials import TrialsTask
 from symlow.sweep.axes import AxisTable, Name, NonNegativeInteger, Value
 from symlow.sweep.result import MEANINGS
 from symlow.tasks import build_loss
@@ -107,6 +108,9 @@ class SweepTables(Table):
     """When to stop a history before its last step; by default never."""
     infeasible: Literal["refuse", "skip"] = "refuse"
     """What to do with initial overlaps that no network has: refuse the sweep, or skip and mark these histories."""
+    backend: Literal["numpy", "numba"] = "numpy"
+    """What evaluates the generated equations; part of the sweep, for their last digits depend on it. JAX is none of
+    them, since its precision is a setting outside of a sweep."""
     chunk: PositiveInteger = 64
     """Histories of a task, which are advanced together. Part of the sweep, for the last digits may depend on it."""
     seed: NonNegativeInteger = 0
@@ -334,6 +338,8 @@ def _check_parameters(tables: SweepTables, spec: Spec) -> None:
 
 def _load_trials(tables: SweepTables, spec: Spec, folder: Path) -> Trials | None:
     if tables.trials.file is None:
+        if isinstance(spec.task, TrialsTask):
+            raise refused("trials.file", "found none with a task of kind 'trials'", "an .npz file with x, y and mask")
         return None
     loss = build_loss(spec)
     return load_trials(folder / tables.trials.file, loss.inputs, loss.outputs)

@@ -92,8 +92,8 @@ def write_store(
         _write_variable(group, name, parts, sweep, histories, overlaps)
     _write_index(place, [*_coordinates(histories), *(["step"] if sweep.tables.record == "course" else []), *MEANINGS])
     try:
-        if result.exists():
-            shutil.rmtree(result)
+        if result.exists():  # moved whole, and removed with the parts: half of a result would look like one
+            os.rename(result, parts.folder / f"replaced-{len(list(parts.folder.glob('replaced-*')))}")
         os.rename(place, result)
     except OSError as error:
         raise FileError(

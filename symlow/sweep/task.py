@@ -24,8 +24,9 @@ from symlow.errors import LearningError, SpecError, SweepError, listing
 from symlow.histories import accepted_parameters
 from symlow.learn import learn
 from symlow.spec import Spec
+from symlow.spec_trials import GeneratedTask
 from symlow.sweep.axes import Value
-from symlow.sweep.histories import Columns, are_feasible, initial_overlaps, parameters_of
+from symlow.sweep.histories import Columns, Histories, Starts, parameters_of, problems
 from symlow.sweep.identity import differences, versions
 from symlow.sweep.result import DIVERGED, SKIPPED, STATUSES
 from symlow.sweep.specification import LR, SEED, TRIALS_SEED, Sweep, SweepTables, with_parameters
@@ -56,11 +57,16 @@ class Task:
     trials: Trials | None
     versions: Mapping[str, str]
 
-    @classmethod
-    def of(cls, sweep: Sweep, number: int, histories: range, columns: Mapping[str, tuple[Value, ...]]) -> Task:
-        """Return the task of some histories of a sweep."""
-        spec = json.dumps(sweep.spec.model_dump(mode="python"))
-        return cls(number, histories, columns, sweep.tables.model_dump_json(), spec, sweep.trials, dict(versions()))
+
+def make_tasks(sweep: Sweep, histories: Histories, numbers: Iterable[int]) -> list[Task]:
+    """Return the tasks of a sweep, of those that its histories are cut into, of these numbers."""
+    chunks = histories.chunks(sweep.tables.chunk)
+    tables, spec = sweep.tables.model_dump_json(), json.dumps(sweep.spec.model_dump(mode="python"))
+    programs = dict(versions(sweep.tables.backend))
+    return [
+        Task(number, chunks[number], histories.columns(chunks[number]), tables, spec, sweep.trials, programs)
+        for number in numbers
+    ]
 
 
 def recorded_steps(tables: SweepTables) -> list[int]:
@@ -82,12 +88,12 @@ def run_task(task: Task) -> Arrays:
     Raises:
         SweepError: if programs are not those of who made the task.
     """
-    _check_versions(task)
     tables = SweepTables.model_validate(json.loads(task.tables))
-    derivation, module = _derived(task.spec)
+    _check_versions(task, tables.backend)
+    derivation, module = _derived(task.spec, tables.backend)
     number = len(task.histories)
-    initial = initial_overlaps(derivation, tables, task.columns, number)
-    feasible = np.array([problem is None for problem in are_feasible(derivation, initial)])
+    initial = Starts(derivation, tables).overlaps(task.columns, number)
+    feasible = np.array([problem is None for problem in problems(derivation, initial)])
     result = _nothing(number, len(recorded_steps(tables)), len(derivation.overlaps)) | {"initial": initial}
     if feasible.any():
         places = np.flatnonzero(feasible)
@@ -99,14 +105,14 @@ def run_task(task: Task) -> Arrays:
 
 
 @functools.lru_cache(maxsize=8)
-def _derived(spec: str) -> tuple[DerivedSystem, ModuleType]:
+def _derived(spec: str, backend: str) -> tuple[DerivedSystem, ModuleType]:
     """Derive a specification once for all tasks of a process."""
     derivation = derive(Spec.model_validate(json.loads(spec)))
-    return derivation, derivation.compile()
+    return derivation, derivation.compile(backend)
 
 
-def _check_versions(task: Task) -> None:
-    found = differences(task.versions, versions())
+def _check_versions(task: Task, backend: str) -> None:
+    found = differences(task.versions, versions(backend))
     if found:
         raise SweepError(
             f"a worker runs other programs than this process ({found}), so that its numbers could differ; install the "
@@ -130,15 +136,16 @@ def _advance(
     accepted = accepted_parameters(derivation)
     varied = {over: np.array(values, dtype=float) for over, values in columns.items() if over in accepted}
     baked = {over: values for over, values in parameters_of(columns).items() if over not in accepted}
-    groups: dict[tuple[Value, ...], list[int]] = {}
+    lengths = _trial_steps(derivation.spec, parameters_of(columns), number)
+    groups: dict[tuple[tuple[Value, ...], int], list[int]] = {}
     for k in range(number):
-        groups.setdefault(tuple(values[k] for values in baked.values()), []).append(k)
+        groups.setdefault((tuple(values[k] for values in baked.values()), lengths[k]), []).append(k)
     result = _nothing(number, len(recorded_steps(tables)), len(derivation.overlaps))
-    for values, places in groups.items():
+    for (values, _), places in groups.items():
         system, compiled = derivation, module
         if baked:
             spec = with_parameters(derivation.spec, dict(zip(baked, values, strict=True)))
-            system, compiled = _derived(json.dumps(spec.model_dump(mode="python")))
+            system, compiled = _derived(json.dumps(spec.model_dump(mode="python")), tables.backend)
             _check_overlaps(system, derivation, baked, values)
         given = {over: column[places] for over, column in varied.items()}
         pending = [places]
@@ -175,6 +182,19 @@ def _advance(
             result["status"][some] = run.reason
             result["stopped_at"][some] = run.stopped
     return result
+
+
+def _trial_steps(spec: Spec, varied: Columns, number: int) -> list[int]:
+    """Return the number of time steps of each history's trials, 0 for none: only those of one length learn together."""
+    if not isinstance(spec.task, GeneratedTask):
+        return [0] * number
+
+    @functools.cache
+    def steps(*values: Value) -> int:
+        task = with_parameters(spec, dict(zip(varied, values, strict=True))).task
+        return task.steps(spec.network.dt) if isinstance(task, GeneratedTask) else 0
+
+    return [steps(*(values[k] for values in varied.values())) for k in range(number)]
 
 
 def _nothing(histories: int, recorded: int, overlaps: int) -> Arrays:
