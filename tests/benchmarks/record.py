@@ -16,7 +16,7 @@ from tests.benchmarks.programs import CORES
 from tests.benchmarks.report import Section, findings_table, table
 
 HERE = Path(__file__).parent
-RESULTS, CHART = HERE / "RESULTS.md", HERE / "speed.svg"
+RESULTS, CHART = "RESULTS.md", "speed.svg"
 
 INTRODUCTION = """# Benchmarks
 
@@ -33,13 +33,13 @@ may use all cores. Times are of one machine and noisy; ratios and growth laws ca
 """
 
 
-def record(sections: Sequence[Section], seconds: float) -> None:
-    """Write the report and the chart beside this module."""
+def record(sections: Sequence[Section], seconds: float, folder: Path = HERE) -> None:
+    """Write the report and the chart, after so many seconds of measuring."""
     text = INTRODUCTION.format(date=datetime.date.today(), minutes=seconds / 60, machine=machine())
     findings = [finding for section in sections for finding in section.findings]
     parts = [text.strip(), "## Asked for, and found", findings_table(findings), *map(str, sections)]
-    write_whole(RESULTS, "\n\n".join(parts) + "\n", overwrite=True)
-    write_whole(CHART, chart(sections), overwrite=True)
+    write_whole(folder / RESULTS, "\n\n".join(parts) + "\n", overwrite=True)
+    write_whole(folder / CHART, chart(sections), overwrite=True)
 
 
 def machine() -> str:

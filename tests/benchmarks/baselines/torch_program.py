@@ -19,11 +19,14 @@ import torch
 from symlow.arrays import FloatArray
 from tests.benchmarks.problems import Problem
 
+CHUNK = 256
+"""The most states at once: at each step and for each autograd keeps what the way back needs."""
+
 Result = tuple[FloatArray, FloatArray]
 
 
 def gradient_program(problem: Problem, threads: int = 1) -> Callable[[FloatArray], Result]:
-    """Return a function of overlaps (..., n_overlaps) that returns the loss (...) and the gradient (..., n_visible)."""
+    """Return a function of overlaps, (n_overlaps,) or (states, n_overlaps), that returns loss and gradient."""
     torch.set_num_threads(threads)  # for the whole process: one thread is the faster for one state
     a, visible = problem.alpha, problem.module.N_VISIBLE
     entry = torch.from_numpy(problem.entry)
@@ -61,6 +64,12 @@ def gradient_program(problem: Problem, threads: int = 1) -> Callable[[FloatArray
         return (weight[order] * (output - y[order]) ** 2).sum((0, -2, -1))
 
     def run(sigma: FloatArray) -> Result:
+        if sigma.ndim == 1:
+            return one_pass(sigma)
+        losses, gradients = zip(*[one_pass(sigma[k : k + CHUNK]) for k in range(0, len(sigma), CHUNK)], strict=True)
+        return np.concatenate(losses), np.concatenate(gradients)
+
+    def one_pass(sigma: FloatArray) -> Result:
         leaf = torch.from_numpy(np.ascontiguousarray(sigma)).requires_grad_()
         losses = loss(leaf)
         (gradient,) = torch.autograd.grad(losses.sum(), leaf)
