@@ -13,7 +13,7 @@ import importlib
 import os
 import time
 
-PARTS = ("gradient", "states", "filters", "full_network", "learning", "derivation", "starting")
+PARTS = ("gradient", "states", "filters", "full_network", "learning", "derivation", "starting", "sweeping")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
