@@ -14,7 +14,7 @@ import os
 import time
 
 PARTS = ("gradient", "states", "filters", "full_network", "learning", "derivation", "starting", "sweeping")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+SETTINGS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "JAX_ENABLE_X64": "1"}
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     if options.record and (options.parts or options.quick):
         parser.error("--record: a record has all parts, measured in full; leave PART and --quick out")
     # Libraries read these when they are loaded, so that they are set before.
-    os.environ.update(dict.fromkeys(THREADS, "1"))
+    os.environ.update(SETTINGS)
     from tests.benchmarks.record import record
     from tests.benchmarks.report import findings_table
 
