@@ -5,12 +5,14 @@
 
 It is written in several ways, for which of them is fast depends on the rank and the number of states: latents as arrays
 (batch, entries) with matrix products, or as a row (batch,) for each of them; outputs in the scan, or after it, at once;
-one time step in a turn of the loop, or several. All are tried out on the problem, and the fastest is taken. JAX must have been set to float64, as by JAX_ENABLE_X64=1.
+one time step in a turn of the loop, or several. All are tried out on the problem, and the fastest is taken. JAX must
+have been set to float64, as by JAX_ENABLE_X64=1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -38,7 +40,7 @@ def gradient_program(problem: Problem, states: int | None = None) -> Program:
     """Return the fastest of the programs of :func:`programs`, tried out on one state or on so many."""
     tried = programs(problem)
     sigma = problem.states(1)[0] if states is None else problem.states(min(states, CHUNK))
-    times = least_times({name: lambda run=run: run(sigma) for name, run in tried.items()}, rounds=2)  # type: ignore[misc]
+    times = least_times({name: partial(run, sigma) for name, run in tried.items()}, rounds=2)
     return tried[min(times, key=times.__getitem__)]
 
 
