@@ -7,7 +7,7 @@ import numpy as np
 from tests.benchmarks import programs
 from tests.benchmarks.memory import high_water
 from tests.benchmarks.problems import BATCH, STEPS, Problem, flip_flop
-from tests.benchmarks.programs import CORES, JAX, Program
+from tests.benchmarks.programs import CORES, JAX, STEPWISE, Program
 from tests.benchmarks.report import Finding, Section, table
 from tests.benchmarks.timing import least_times
 
@@ -36,7 +36,7 @@ def section(quick: bool) -> Section:
     """Measure, and return the section."""
     counts, rounds = (COUNTS[:4], 2) if quick else (COUNTS, 5)
     case = problem()
-    made = {name: programs.program(name, case, states=256) for name in programs.names()}
+    made = {name: programs.program(name, case, states=256) for name in programs.names() if name != STEPWISE}
     per_state = _costs(case, made, counts, rounds)
     header = ("states", *made)
     costs = table(header, [(n, *[_micro(found.get(name)) for name in made]) for n, found in per_state.items()])
