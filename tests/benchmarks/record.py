@@ -20,7 +20,7 @@ RESULTS, CHART = "RESULTS.md", "speed.svg"
 
 INTRODUCTION = """# Benchmarks
 
-Recorded {date} by `python -m tests.benchmarks --record`, which took {minutes:.0f} minutes.
+Recorded {date} by `{command}`, which took {minutes:.0f} minutes.
 
 {machine}
 
@@ -33,9 +33,11 @@ may use all cores. Times are of one machine and noisy; ratios and growth laws ca
 """
 
 
-def record(sections: Sequence[Section], seconds: float, folder: Path = HERE) -> None:
+def record(sections: Sequence[Section], seconds: float, quick: bool, folder: Path = HERE) -> None:
     """Write the report and the chart, after so many seconds of measuring."""
-    text = INTRODUCTION.format(date=datetime.date.today(), minutes=seconds / 60, machine=machine())
+    command = f"python -m tests.benchmarks{' --quick' if quick else ''} --record"
+    facts = {"date": datetime.date.today(), "command": command, "minutes": seconds / 60, "machine": machine()}
+    text = INTRODUCTION.format(**facts)
     findings = [finding for section in sections for finding in section.findings]
     parts = [text.strip(), "## Asked for, and found", findings_table(findings), *map(str, sections)]
     write_whole(folder / RESULTS, "\n\n".join(parts) + "\n", overwrite=True)
