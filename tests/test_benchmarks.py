@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 
@@ -51,10 +52,11 @@ def test_c_loop_leaves_subnormal_numbers_to_the_process():
 @pytest.mark.parametrize(("nonlinearity", "rank", "inputs", "outputs"), [("erf", 2, 1, 2), ("linear", 3, 2, 2)])
 def test_jax_programs_agree_with_the_module(nonlinearity, rank, inputs, outputs):
     problem = given_trials(rank, nonlinearity, random_trials(inputs, outputs))
-    tried = list(jax_program.programs(problem).values())
-    for program in (tried[0], tried[-1]):  # of both forms, where both are tried; outputs after and in the scan
-        assert_agrees(problem, problem.states(3), program(problem.states(3)))
-    assert_agrees(problem, problem.states(1)[0], tried[0](problem.states(1)[0]))
+    with jax.enable_x64(True):
+        tried = list(jax_program.programs(problem).values())
+        for program in (tried[0], tried[-1]):  # of both forms, where both are tried; outputs after and in the scan
+            assert_agrees(problem, problem.states(3), program(problem.states(3)))
+        assert_agrees(problem, problem.states(1)[0], tried[0](problem.states(1)[0]))
 
 
 def test_states_are_those_of_networks_whose_activity_neither_dies_nor_grows():

@@ -27,6 +27,7 @@ LABELS = {
     "symlow numpy": "symlow, NumPy",
     "JAX program": "JAX by hand",
     "PyTorch program": "PyTorch by hand",
+    "PyTorch stepwise": "PyTorch, step by step",
 }
 STYLE = {
     "svg.fonttype": "none",

@@ -113,4 +113,5 @@ def derive(tables: dict[str, Any]) -> symlow.DerivedSystem:
 
 def backends() -> tuple[str, ...]:
     """Return the backends of generated modules, NumPy last: the fastest first, as tables have them."""
-    return tuple(sorted((name for name in BACKENDS if name != "auto"), key=["numba", "jax", "numpy"].index))
+    order = {"numba": 0, "jax": 1, "numpy": 3}
+    return tuple(sorted((name for name in BACKENDS if name != "auto"), key=lambda name: order.get(name, 2)))

@@ -4,6 +4,7 @@
     symlow BACKEND       the generated modules
     JAX program          jit of value_and_grad of a scan
     PyTorch program      a loop over time, and autograd
+    PyTorch stepwise     the same as one writes it down: all in the loop, the outputs and the loss too
 
 A program is given overlaps, (n_overlaps,) or (states, n_overlaps), and returns what is timed: a function without
 arguments that returns dL/dsigma over the visible ones.
@@ -19,7 +20,7 @@ import numpy as np
 from symlow.arrays import FloatArray
 from tests.benchmarks.problems import Problem, backends
 
-C, JAX, TORCH = "C", "JAX program", "PyTorch program"
+C, JAX, TORCH, STEPWISE = "C", "JAX program", "PyTorch program", "PyTorch stepwise"
 AGREEMENT = 1e-10
 """The most by which a program may differ from the generated NumPy module, relative to the largest entry."""
 
@@ -35,7 +36,7 @@ class DisagreementError(Exception):
 
 def names() -> tuple[str, ...]:
     """Return the names of all programs, in the order of tables."""
-    return (C, *[f"symlow {backend}" for backend in backends()], JAX, TORCH)
+    return (C, *[f"symlow {backend}" for backend in backends()], JAX, TORCH, STEPWISE)
 
 
 def program(name: str, problem: Problem, states: int | None = None) -> Program:
@@ -67,10 +68,10 @@ def _program(name: str, problem: Problem, states: int | None) -> Program:
         from tests.benchmarks.baselines import jax_program
 
         return _gradient(jax_program.gradient_program(problem, states))
-    if name == TORCH:
+    if name in (TORCH, STEPWISE):
         from tests.benchmarks.baselines import torch_program
 
-        return _gradient(torch_program.gradient_program(problem, threads))
+        return _gradient(torch_program.gradient_program(problem, threads, name == STEPWISE))
     module = problem.derivation.compile(backend=name.removeprefix("symlow "))
     # JAX returns before it has computed; as an array of NumPy the result is whole.
     return lambda sigma: lambda: np.asarray(module.loss_gradient(sigma, problem.trials))

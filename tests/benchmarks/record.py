@@ -16,11 +16,11 @@ from tests.benchmarks.programs import CORES
 from tests.benchmarks.report import Section, findings_table, table
 
 HERE = Path(__file__).parent
-RESULTS, CHART = HERE / "RESULTS.md", HERE / "speed.svg"
+RESULTS, CHART = "RESULTS.md", "speed.svg"
 
 INTRODUCTION = """# Benchmarks
 
-Recorded {date} by `python -m tests.benchmarks --record`, which took {minutes:.0f} minutes.
+Recorded {date} by `{command}`, which took {minutes:.0f} minutes.
 
 {machine}
 
@@ -33,13 +33,15 @@ may use all cores. Times are of one machine and noisy; ratios and growth laws ca
 """
 
 
-def record(sections: Sequence[Section], seconds: float) -> None:
-    """Write the report and the chart beside this module."""
-    text = INTRODUCTION.format(date=datetime.date.today(), minutes=seconds / 60, machine=machine())
+def record(sections: Sequence[Section], seconds: float, quick: bool, folder: Path = HERE) -> None:
+    """Write the report and the chart, after so many seconds of measuring."""
+    command = f"python -m tests.benchmarks{' --quick' if quick else ''} --record"
+    facts = {"date": datetime.date.today(), "command": command, "minutes": seconds / 60, "machine": machine()}
+    text = INTRODUCTION.format(**facts)
     findings = [finding for section in sections for finding in section.findings]
     parts = [text.strip(), "## Asked for, and found", findings_table(findings), *map(str, sections)]
-    write_whole(RESULTS, "\n\n".join(parts) + "\n", overwrite=True)
-    write_whole(CHART, chart(sections), overwrite=True)
+    write_whole(folder / RESULTS, "\n\n".join(parts) + "\n", overwrite=True)
+    write_whole(folder / CHART, chart(sections), overwrite=True)
 
 
 def machine() -> str:

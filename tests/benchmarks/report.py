@@ -91,5 +91,9 @@ def _cell(value: object) -> str:
 
 
 def _filled(block: str) -> str:
-    """Return a paragraph in lines of bounded width, a table as it is."""
-    return block if block.startswith("|") else textwrap.fill(" ".join(block.split()), WIDTH, break_on_hyphens=False)
+    """Return a paragraph in lines of bounded width, a table or what a program said as it is."""
+    return (
+        block
+        if block.startswith(("|", "```"))
+        else textwrap.fill(" ".join(block.split()), WIDTH, break_on_hyphens=False)
+    )

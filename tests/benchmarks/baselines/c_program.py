@@ -97,10 +97,10 @@ class CLoop:
 def gradient_program(problem: Problem, threads: int = 1) -> CLoop:
     """Return the fastest of the loops that are tried out on the problem."""
     whole = -(-len(problem.trials[0]) // 4) * 4
-    candidates = [(lanes, 4) for lanes in sorted({4, min(whole, 8), min(whole, 12)})] + [(8, 8)]
+    candidates = [(lanes, 4) for lanes in sorted({4, min(whole, 8), min(whole, 12)})] + [(8, 8), (16, 8)]
     loops = {str(shape): CLoop(problem, *shape, threads) for shape in candidates}
     sigma = problem.states(1)[0]
-    times = least_times({name: loop.prepared(sigma) for name, loop in loops.items()}, rounds=5)
+    times = least_times({name: loop.prepared(sigma) for name, loop in loops.items()}, rounds=20)
     return loops[min(times, key=times.__getitem__)]
 
 

@@ -4,13 +4,15 @@
     g = (1 + (pi/2) Delta)^(-1/2),  Delta = k^T S_cc k,  or 1 where linear
 
 It is written in several ways, for which of them is fast depends on the rank and the number of states: latents as arrays
-(batch, entries) with matrix products, or as a row (batch,) for each of them; outputs in the scan, or after it, at once.
-All are tried out on the problem, and the fastest is taken. float64.
+(batch, entries) with matrix products, or as a row (batch,) for each of them; outputs in the scan, or after it, at once;
+one time step in a turn of the loop, or several. All are tried out on the problem, and the fastest is taken. JAX must
+have been set to float64, as by JAX_ENABLE_X64=1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -21,13 +23,14 @@ from symlow.arrays import FloatArray
 from tests.benchmarks.problems import Problem
 from tests.benchmarks.timing import least_times
 
-jax.config.update("jax_enable_x64", True)
-
 CHUNK = 256
 """The most states that are vmapped at once: at each step and for each it keeps what the way back needs."""
 
 MOST_ROWS = 3
 """The most latents for which a program with a row for each is tried: it takes minutes to compile beyond."""
+
+UNROLLED = (1, 4)
+"""Time steps in a turn of the loop, where neurons are linear; for others more than one never was the faster."""
 
 Result = tuple[FloatArray, FloatArray]
 Program = Callable[[FloatArray], Result]
@@ -37,7 +40,7 @@ def gradient_program(problem: Problem, states: int | None = None) -> Program:
     """Return the fastest of the programs of :func:`programs`, tried out on one state or on so many."""
     tried = programs(problem)
     sigma = problem.states(1)[0] if states is None else problem.states(min(states, CHUNK))
-    times = least_times({name: lambda run=run: run(sigma) for name, run in tried.items()}, rounds=2)  # type: ignore[misc]
+    times = least_times({name: partial(run, sigma) for name, run in tried.items()}, rounds=2)
     return tried[min(times, key=times.__getitem__)]
 
 
@@ -47,9 +50,12 @@ def programs(problem: Problem) -> dict[str, Program]:
     if problem.inputs + problem.rank <= MOST_ROWS:
         forms["rows"] = _row_loss
     return {
-        f"{form}, outputs {'in' if inside else 'after'} the scan": _program(problem, build(problem, inside))
+        f"{form}, outputs {'in' if inside else 'after'} the scan, {unroll} at a time": _program(
+            problem, build(problem, inside, unroll)
+        )
         for form, build in forms.items()
         for inside in (False, True)
+        for unroll in (UNROLLED if problem.is_linear else (1,))
     }
 
 
@@ -85,7 +91,7 @@ def _time_first(problem: Problem, axes: tuple[int, int, int]) -> tuple[jax.Array
     return x, y, problem.scale if mask is None else problem.scale * mask
 
 
-def _matrix_loss(problem: Problem, inside: bool) -> Callable[[jax.Array], jax.Array]:
+def _matrix_loss(problem: Problem, inside: bool, unroll: int) -> Callable[[jax.Array], jax.Array]:
     """Return the loss with latents (batch, entries)."""
     x, y, weight = _time_first(problem, (1, 0, 2))
     inputs, outputs, rank, a = problem.inputs, problem.outputs, problem.rank, problem.alpha
@@ -107,14 +113,14 @@ def _matrix_loss(problem: Problem, inside: bool) -> Callable[[jax.Array], jax.Ar
             after = (km + a * (drive - km), ku + a * (read(k, S_cv) - ku))
             return after, read(after, S_cz) if inside else after
 
-        _, kept = jax.lax.scan(step, start, x)
+        _, kept = jax.lax.scan(step, start, x, unroll=unroll)
         output = kept if inside else read(kept, S_cz)
         return jnp.sum(weight * (output - y) ** 2)
 
     return loss
 
 
-def _row_loss(problem: Problem, inside: bool) -> Callable[[jax.Array], jax.Array]:
+def _row_loss(problem: Problem, inside: bool, unroll: int) -> Callable[[jax.Array], jax.Array]:
     """Return the loss with a row (batch,) for each latent, and sums written out."""
     x, y, weight = _time_first(problem, (1, 2, 0))
     inputs, rank, a = problem.inputs, problem.rank, problem.alpha
@@ -141,7 +147,7 @@ def _row_loss(problem: Problem, inside: bool) -> Callable[[jax.Array], jax.Array
             after = tuple(before + a * (pull - before) for before, pull in zip(k, pulls, strict=True))
             return after, outputs(after) if inside else after
 
-        _, kept = jax.lax.scan(step, start, x)
+        _, kept = jax.lax.scan(step, start, x, unroll=unroll)
         output = kept if inside else outputs(kept)
         return jnp.sum(weight * (output - y) ** 2)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tests.benchmarks.problems import backends, derive, sample_states
 from tests.benchmarks.report import Finding, Section, table
 from tests.benchmarks.timing import least_times
@@ -50,7 +52,8 @@ def _times(rank: int, horizon: float, others: list[str], rounds: int) -> dict[st
     modules = {backend: d.compile(backend=backend) for backend in ("numpy", *others)}
     sigma = sample_states(modules["numpy"], rank, 1, 1)[0]
     trials = d.loss.impulse_trials()
-    calls = {name: lambda module=module: module.loss_gradient(sigma) for name, module in modules.items()}
+    # JAX returns before it has computed; as an array of NumPy the result is whole.
+    calls = {name: lambda m=module: np.asarray(m.loss_gradient(sigma)) for name, module in modules.items()}
     stepped = {"stepped": lambda: modules["numpy"].loss_gradient(sigma, trials)}
     return least_times({**calls, **stepped}, rounds)
 

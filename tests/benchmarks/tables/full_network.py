@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from symlow.initial import sample_weights
 from symlow.simulate import FullNetwork
 from tests.benchmarks.problems import backends, flip_flop
@@ -29,7 +31,7 @@ def section(quick: bool) -> Section:
     for neurons in NEURONS[:2] if quick else NEURONS:
         P = sample_weights(derivation, neurons, 1.0, seed=0)
         step = {"full": lambda P=P, n=neurons: P - 0.01 * n * network.gradient(P, problem.trials)}
-        reduced = {name: lambda m=m: m.step(sigma, 0.01, problem.trials) for name, m in modules.items()}
+        reduced = {name: lambda m=m: np.asarray(m.step(sigma, 0.01, problem.trials)) for name, m in modules.items()}
         times = least_times({**step, **reduced}, 3)
         rows.append((neurons, *[times["full"] / times[name] for name in modules], 1e6 * times["full"]))
     header = ("N", *[f"full / symlow {backend}" for backend in modules], "full / us")
