@@ -266,7 +266,8 @@ def test_same_bytes_under_any_hash_seed():
         "zero = symlow.derive(symlow.Spec.from_toml('name = \\'z\\'\\n[network]\\nrank = 1\\ninputs = 2\\n[task]\\n"
         "kind = \\'filters\\'\\nhorizon = inf\\ntargets = [{kind = \\'no_response\\', input = 1, output = 1}, "
         "{kind = \\'damped_oscillation\\', decay = 1.0, frequency = 2.0, input = 2, output = 1}]'));"
-        "texts = [f() for x in (d, e, zero) for f in (x.source, x.latex, lambda: x.latex(fragment=True), x.__str__)];"
+        "texts = [f() for x in (d, e, zero) for f in "
+        "(x.source, lambda: x.source('jax'), x.latex, lambda: x.latex(fragment=True), x.__str__)];"
         "print(hashlib.sha256(''.join(texts).encode()).hexdigest())"
     )
     digests = {
