@@ -37,6 +37,7 @@ Both are exact for every N. Every function broadcasts over the leading axes of s
 not checked: NaN in, NaN out. Complex overlaps are accepted (for complex-step derivatives).
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -152,7 +153,7 @@ def loss(sigma, trials=None):
     """
     Sigma = gram(sigma)
     if trials is None or isinstance(trials, Target):
-        return _filter_loss(*_state_space(Sigma), _TARGET if trials is None else trials)
+        return _for_states(_filter_loss_of, Sigma, _TARGET if trials is None else trials)
     return _in_chunks(_trial_loss, Sigma, _checked_trials(trials))
 
 
@@ -249,7 +250,8 @@ def _checked_real(sigma):
 def _symmetric_gradient(Sigma, trials):
     """Return S: S_ij = (1/2) dL/dsigma_ij off the diagonal, S_ii = dL/dsigma_ii, zero where invisible."""
     if trials is None or isinstance(trials, Target):
-        Sigma_bar = _filter_gradient(Sigma, _TARGET if trials is None else trials)
+        target = _TARGET if trials is None else trials
+        Sigma_bar = _for_states(_filter_gradient, Sigma, target)
     else:
         Sigma_bar = _in_chunks(_trial_adjoint, Sigma, _checked_trials(trials))
     return (Sigma_bar + _transposed(Sigma_bar)) / 2
@@ -283,6 +285,11 @@ def _state_space(Sigma):
     return A, B, C
 
 
+def _filter_loss_of(Sigma, target):
+    """Return the closed-form loss, shape (...)."""
+    return _filter_loss(*_state_space(Sigma), target)
+
+
 def _filter_gradient(Sigma, target):
     """Return dL/dSigma of the closed form, with each visible block once."""
     A_bar, C_bar = _filter_adjoint(*_state_space(Sigma), target)
@@ -310,6 +317,11 @@ class Target(NamedTuple):
     B: np.ndarray  # B*, shape (..., 2, 1)
     C: np.ndarray  # C*, shape (..., 1, 2)
     weight: np.ndarray  # shape (...)
+
+
+# States are worked through in chunks, in which a stack of matrices of the error system has at most this many bytes (or
+# those of one state, if they are more). A pass holds a few for each doubling, whatever the number of states.
+_CHUNK_OF_FILTERS = 2**18
 
 
 def task(
@@ -347,6 +359,29 @@ def task(
 _TARGET = task()
 # The binary digits of the number of lags after the first: each doubles the number of terms, a 1 adds one more.
 _DIGITS = (1, 0, 0, 1, 0, 0, 0, 0,)
+
+
+def _for_states(function, Sigma, target):
+    """Return function(Sigma, target), their leading axes broadcast, in chunks of states."""
+    lead = np.broadcast_shapes(Sigma.shape[:-2], target.weight.shape)
+    states, size = math.prod(lead), N_LATENTS + target.A.shape[-1]
+    chunk = max(1, _CHUNK_OF_FILTERS // (size * size * Sigma.dtype.itemsize))
+    if states <= chunk:
+        return function(Sigma, target)
+    axes, shared = target.weight.ndim, target.weight.size == 1
+    Sigma = np.broadcast_to(Sigma, lead + Sigma.shape[-2:]).reshape(states, N_COLUMNS, N_COLUMNS)
+    own = [array.shape[axes:] for array in target]
+    if shared:
+        target = Target(*(array.reshape(shape) for array, shape in zip(target, own, strict=True)))
+    else:
+        whole = (np.broadcast_to(array, lead + shape) for array, shape in zip(target, own, strict=True))
+        target = Target(*(array.reshape(states, *shape) for array, shape in zip(whole, own, strict=True)))
+
+    def of(part):
+        return function(Sigma[part], target if shared else Target(*(array[part] for array in target)))
+
+    found = np.concatenate([of(slice(start, start + chunk)) for start in range(0, states, chunk)])
+    return found.reshape(lead + found.shape[1:])
 
 
 def _error_system(A, B, C, target):

@@ -35,6 +35,7 @@ Both are exact for every N. Every function broadcasts over the leading axes of s
 not checked: NaN in, NaN out. Complex overlaps are accepted (for complex-step derivatives).
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -143,7 +144,7 @@ def loss(sigma, trials=None):
     """
     Sigma = gram(sigma)
     if trials is None or isinstance(trials, Target):
-        return _filter_loss(*_state_space(Sigma), _TARGET if trials is None else trials)
+        return _for_states(_filter_loss_of, Sigma, _TARGET if trials is None else trials)
     return _in_chunks(_trial_loss, Sigma, _checked_trials(trials))
 
 
@@ -240,7 +241,8 @@ def _checked_real(sigma):
 def _symmetric_gradient(Sigma, trials):
     """Return S: S_ij = (1/2) dL/dsigma_ij off the diagonal, S_ii = dL/dsigma_ii, zero where invisible."""
     if trials is None or isinstance(trials, Target):
-        Sigma_bar = _filter_gradient(Sigma, _TARGET if trials is None else trials)
+        target = _TARGET if trials is None else trials
+        Sigma_bar = _for_states(_filter_gradient, Sigma, target)
     else:
         Sigma_bar = _in_chunks(_trial_adjoint, Sigma, _checked_trials(trials))
     return (Sigma_bar + _transposed(Sigma_bar)) / 2
@@ -266,6 +268,11 @@ def _state_space(Sigma):
     C[..., :, K_M] += Sigma[..., P_Z, P_M]
     C[..., :, K_U] += Sigma[..., P_Z, P_U]
     return A, B, C
+
+
+def _filter_loss_of(Sigma, target):
+    """Return the closed-form loss, shape (...)."""
+    return _filter_loss(*_state_space(Sigma), target)
 
 
 def _filter_gradient(Sigma, target):
@@ -295,6 +302,11 @@ class Target(NamedTuple):
     weight: np.ndarray  # shape (...)
 
 
+# States are worked through in chunks, in which a stack of matrices of the error system has at most this many bytes (or
+# those of one state, if they are more). A pass holds a few for each doubling, whatever the number of states.
+_CHUNK_OF_FILTERS = 2**18
+
+
 def task(
     amplitude=1.0,
     decay=0.5,
@@ -322,6 +334,29 @@ def task(
 _TARGET = task()
 # The binary digits of the number of lags after the first: each doubles the number of terms, a 1 adds one more.
 _DIGITS = (1, 0, 0, 1, 0, 0,)
+
+
+def _for_states(function, Sigma, target):
+    """Return function(Sigma, target), their leading axes broadcast, in chunks of states."""
+    lead = np.broadcast_shapes(Sigma.shape[:-2], target.weight.shape)
+    states, size = math.prod(lead), N_LATENTS + target.A.shape[-1]
+    chunk = max(1, _CHUNK_OF_FILTERS // (size * size * Sigma.dtype.itemsize))
+    if states <= chunk:
+        return function(Sigma, target)
+    axes, shared = target.weight.ndim, target.weight.size == 1
+    Sigma = np.broadcast_to(Sigma, lead + Sigma.shape[-2:]).reshape(states, N_COLUMNS, N_COLUMNS)
+    own = [array.shape[axes:] for array in target]
+    if shared:
+        target = Target(*(array.reshape(shape) for array, shape in zip(target, own, strict=True)))
+    else:
+        whole = (np.broadcast_to(array, lead + shape) for array, shape in zip(target, own, strict=True))
+        target = Target(*(array.reshape(states, *shape) for array, shape in zip(whole, own, strict=True)))
+
+    def of(part):
+        return function(Sigma[part], target if shared else Target(*(array[part] for array in target)))
+
+    found = np.concatenate([of(slice(start, start + chunk)) for start in range(0, states, chunk)])
+    return found.reshape(lead + found.shape[1:])
 
 
 def _error_system(A, B, C, target):
