@@ -16,7 +16,8 @@ One state, the flip-flop of one bit, {BATCH} trials of {STEPS} steps, float64; t
 others in times of it. Times are the least of {{rounds}} rounds of alternating programs. What `loss_gradient` does
 from arrays to arrays, checks of arguments included; only the C loop is called with its pointers prepared. Every
 program agrees with the NumPy module to {programs.AGREEMENT:g} of the largest entry, which is checked before it is
-timed.
+timed. The PyTorch program has in its loop what must be there; stepwise all is in it, filtered inputs, outputs and
+loss.
 """
 
 
