@@ -13,10 +13,11 @@ import pytest
 import symlow
 from symlow.codegen import backends
 from symlow.errors import SpecError, UnknownNameError
+from symlow.generate import specifications
 from symlow.initial import overlaps_of_weights, sample_weights
 
 DERIVATIONS = Path(__file__).parents[1] / "derivations"
-SPECS = sorted(path for path in DERIVATIONS.rglob("*.toml") if not path.read_text(encoding="utf-8").startswith("spec"))
+SPECS = specifications(DERIVATIONS)
 ERF = DERIVATIONS / "ger_barak_2026" / "rank1_erf_flip_flop.toml"
 LINEAR = DERIVATIONS / "ger_barak_2026" / "rank1_linear.toml"
 

@@ -83,6 +83,9 @@ _COLUMNS = np.array(
 )
 _ENTRY = np.empty((N_COLUMNS, N_COLUMNS), dtype=int)
 _ENTRY[_ROWS, _COLUMNS] = _ENTRY[_COLUMNS, _ROWS] = np.arange(len(OVERLAPS))
+# Where visible overlaps stand in Sigma, its rows one behind the other, and how often each does.
+_PLACES = _ROWS[:N_VISIBLE] * N_COLUMNS + _COLUMNS[:N_VISIBLE]
+_TIMES = np.where(_ROWS[:N_VISIBLE] == _COLUMNS[:N_VISIBLE], 1.0, 2.0)
 # Its square is far below rounding, so that an imaginary part over it is a derivative.
 _COMPLEX_STEP = 1e-30
 
@@ -156,8 +159,8 @@ def loss_gradient(sigma, trials=None):
 
     An overlap off the diagonal of Sigma stands for both of its entries.
     """
-    S = _symmetric_gradient(gram(sigma), trials)[..., _ROWS[:N_VISIBLE], _COLUMNS[:N_VISIBLE]]
-    return S * np.where(_ROWS[:N_VISIBLE] == _COLUMNS[:N_VISIBLE], 1, 2)
+    S = _symmetric_gradient(gram(sigma), trials)
+    return np.take(S.reshape(*S.shape[:-2], N_COLUMNS**2), _PLACES, axis=-1) * _TIMES
 
 
 def rhs(t, sigma, trials=None):
@@ -490,7 +493,7 @@ def _checked_trials(trials):
 
 
 def _transposed(matrix):
-    return np.swapaxes(matrix, -1, -2)
+    return matrix.swapaxes(-1, -2)
 
 
 def _checked(sigma):
