@@ -8,6 +8,8 @@ import math
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,7 +235,11 @@ def test_module_imports_numpy_only_and_shows_its_source():
     module = compiled(rank=2)
     tree = ast.parse(derived(rank=2).source())
     imported = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-    assert [ast.unparse(node) for node in imported] == ["from typing import NamedTuple", "import numpy as np"]
+    assert [ast.unparse(node) for node in imported] == [
+        "import math",
+        "from typing import NamedTuple",
+        "import numpy as np",
+    ]
     assert inspect.getsource(module.step) in derived(rank=2).source()
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
     assert all(ast.get_docstring(node) for node in functions)
@@ -248,6 +254,16 @@ def test_reference_is_text_whatever_is_in_it(reference):
     given = symlow.Spec.model_validate({**spec().model_dump(), "reference": reference})
     module = symlow.derive(given).compile()
     assert f"Source: {reference}." in module.__doc__
+
+
+@pytest.mark.parametrize("role", REFERENCES)
+@pytest.mark.parametrize("backend", ["numpy", "numba", "jax"])
+def test_role_is_text_whatever_is_in_it(role, backend):
+    path = Path(__file__).parents[1] / "derivations" / "architectures" / "biases.toml"
+    given = tomllib.loads(path.read_text(encoding="utf-8"))
+    given["network"]["vectors"]["b"]["role"] = role
+    text = symlow.derive(symlow.Spec.model_validate(given)).source(backend)
+    assert role in ast.get_docstring(ast.parse(text), clean=False)
 
 
 def test_gram_matrix_stays_positive_semidefinite_at_large_steps():

@@ -47,6 +47,7 @@ def assert_equal_numbers(found, expected, tolerance=1e-12):
 def test_every_derivation_has_the_numbers_of_the_numpy_module(path):
     derivation = derived(path)
     module, numpy_module = derivation.compile("numba"), derivation.compile()
+    assert all(len(line) <= 120 for line in derivation.source("numba").splitlines())
     sigma, trials = states(derivation, 3), drawn(derivation, 11, 23)
     for name in ("loss", "loss_gradient"):
         assert_equal_numbers(getattr(module, name)(sigma, trials), getattr(numpy_module, name)(sigma, trials))
@@ -126,6 +127,29 @@ def test_read_only_arrays_integers_and_lists_are_taken():
     assert_equal_numbers(module.loss_gradient(sigma, (x, y)), numpy_module.loss_gradient(sigma, (x, y)))
     with pytest.raises(ValueError, match=r"y: found shape \(2, 4, 1\), expected \(\.\.\., 2, 5, 1\)"):
         module.loss(sigma, (x, np.zeros((2, 4, 1))))
+
+
+def test_noisy_steps_without_a_mask():
+    given = symlow.Spec.load(ERF).model_dump()
+    derivation = symlow.derive(symlow.Spec.model_validate({**given, "learning": {"label_noise": 0.5}}))
+    module, numpy_module = derivation.compile("numba"), derivation.compile()
+    sigma, (x, y, _) = states(derivation, 2), drawn(derivation, 3, 6)
+    for found, expected in zip(
+        module.noisy_step_moments(sigma, 0.1, (x, y)), numpy_module.noisy_step_moments(sigma, 0.1, (x, y)), strict=True
+    ):
+        assert_equal_numbers(found, expected)
+
+
+def test_no_states_and_single_precision():
+    derivation = derived(ERF)
+    module, numpy_module = derivation.compile("numba"), derivation.compile()
+    sigma, trials = states(derivation, 2), drawn(derivation, 2, 5)
+    for each in (module, numpy_module):
+        assert each.loss_gradient(np.empty((0, 3, sigma.shape[-1])), trials).shape == (0, 3, 7)
+        assert each.loss(sigma[:, None], tuple(np.empty((2, 0, *array.shape)) for array in trials)).shape == (2, 0)
+    single = sigma.astype(np.float32)
+    assert module.loss_gradient(single, trials).dtype == np.float64
+    assert_equal_numbers(module.loss(single, trials), numpy_module.loss(single, trials))
 
 
 def test_another_process_takes_what_is_compiled(tmp_path):

@@ -40,7 +40,7 @@ MUTATIONS = [
     ("the read-out", "return kappa_m[read]", "return 1.0001 * kappa_m[read]", {"output", "loss"}),
     ("the closed read-out", "C[..., :, K_U] += Sigma", "C[..., :, K_U] += 1.0001 * Sigma", {"closed form"}),
     ("the closed form", "WEIGHT = ", "WEIGHT = 1.0001 * ", {"closed form"}),
-    ("the reverse pass", "power_bar = Et @ power_bar", "power_bar = Et @ power_bar * 1.0001", {"closed form"}),
+    ("the reverse pass", "half = dot(Et, half)", "half = dot(Et, half) * 1.0001", {"closed form"}),
 ]
 
 

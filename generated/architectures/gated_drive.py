@@ -450,13 +450,8 @@ def _summed(left, right):
     """Return the sum over time and batch of left^T right, shape (..., left entries, right entries)."""
     lead = np.broadcast_shapes(left.shape[:-1], right.shape[:-1])
     left, right = (np.moveaxis(np.broadcast_to(a, (*lead, a.shape[-1])), 0, -3) for a in (left, right))
-    left, right = (a.reshape((*a.shape[:-3], -1, a.shape[-1])) for a in (left, right))
+    left, right = (a.reshape(*a.shape[:-3], a.shape[-3] * a.shape[-2], a.shape[-1]) for a in (left, right))
     return _transposed(left) @ right
-
-
-def _dot(left, right):
-    """Return the inner product of rows, with one entry left in the last axis."""
-    return np.sum(left * right, axis=-1, keepdims=True)
 
 
 def _lead(Sigma, trials):

@@ -252,7 +252,7 @@ _GAIN = 1
 # of one state, if they are more). A pass holds some ten such arrays at once, whatever the number of states.
 # With fewer bytes the interpreter takes most of the time of the loops; with more the cost of a state no longer falls.
 _CHUNK = 2**22
-# Rows of fewer numbers are worked through in blocks of time: there operations cost more than arithmetic.
+# Rows of fewer numbers, of one state, are worked through in blocks of time: there operations cost more than arithmetic.
 _FEW = 2**11
 
 
@@ -435,7 +435,7 @@ def _accumulate(rows, factors):
     steps, factors = len(rows) - 1, np.asarray(factors)
     factors = factors.reshape((1,) * (rows.ndim - factors.ndim) + factors.shape)
     factors = np.broadcast_to(factors, (steps, *factors.shape[1:]))
-    length = round(steps**0.5) if rows[:1].size < _FEW else steps
+    length = round(steps**0.5) if rows.shape[-2] * rows.shape[-1] < _FEW else steps
     blocks = steps // length if length else 0
     if blocks > 1:
         inner = rows[1 : 1 + blocks * length].reshape(blocks, length, *rows.shape[1:])
@@ -472,13 +472,8 @@ def _summed(left, right):
     """Return the sum over time and batch of left^T right, shape (..., left entries, right entries)."""
     lead = np.broadcast_shapes(left.shape[:-1], right.shape[:-1])
     left, right = (np.moveaxis(np.broadcast_to(a, (*lead, a.shape[-1])), 0, -3) for a in (left, right))
-    left, right = (a.reshape((*a.shape[:-3], -1, a.shape[-1])) for a in (left, right))
+    left, right = (a.reshape(*a.shape[:-3], a.shape[-3] * a.shape[-2], a.shape[-1]) for a in (left, right))
     return _transposed(left) @ right
-
-
-def _dot(left, right):
-    """Return the inner product of rows, with one entry left in the last axis."""
-    return np.sum(left * right, axis=-1, keepdims=True)
 
 
 def _lead(Sigma, trials):

@@ -31,6 +31,9 @@ from symlow.printing.text import gain_equations, network_equations
 from symlow.spec import FORMAT
 from symlow.version import MARK, __version__
 
+MOST_KEPT = 200
+"""How many modules are kept beside what Numba compiles of them: about half a megabyte each."""
+
 
 def source(derivation: Derivation, backend: str = "numpy") -> str:
     """Return the text of the generated module.
@@ -120,14 +123,23 @@ def _kept_beside_compiled(name: str, text: str) -> Path:
     if kept is not None:
         path = kept / "numba" / file_name
         with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # Numba runs what it finds there
             if not path.is_file() or path.read_bytes() != content:
+                _make_room(path.parent)
                 replace_whole(path, content)
             if os.access(path.parent, os.W_OK):
                 return path
     path = Path(_temporary().name) / file_name
     replace_whole(path, content)
     return path
+
+
+def _make_room(folder: Path) -> None:
+    """Remove the oldest modules, with what Numba keeps of them, where there are as many as may be kept."""
+    modules = sorted(folder.glob("*.py"), key=lambda path: path.stat().st_mtime)
+    for module in modules[: max(0, len(modules) - MOST_KEPT + 1)]:
+        for path in (module, *(folder / "__pycache__").glob(f"{module.stem}.*")):
+            path.unlink(missing_ok=True)
 
 
 @functools.cache

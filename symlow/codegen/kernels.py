@@ -220,7 +220,7 @@ class KernelLowering(TrialBackward):
             size = self._sizes[latent]
             start = self.reduction.initial.get(latent)
             codes = ["0.0"] * size if start is None else entries.total(self._terms(start), size)
-            yield from _flushed(entries)
+            yield from entries.new_lines()
             for code in codes:
                 yield f"s[{row}, b] = {code}"
                 row += 1
@@ -234,13 +234,13 @@ class KernelLowering(TrialBackward):
                 continue
             for symbol, expression in node.definitions.items():
                 (code,) = entries.total(self._terms(expression), 1)
-                yield from _flushed(entries)
+                yield from entries.new_lines()
                 yield f"{symbol.name} = {code}"
             yield from self._gain_lines_of(node)
         following: list[str] = []
         for latent in self.latents.values():
             following += entries.total(self._terms(self.reduction.step[latent]), self._sizes[latent])
-        yield from _flushed(entries)
+        yield from entries.new_lines()
         yield from (f"s[{row}, b] = {code}" for row, code in enumerate(following))
 
     def _column_lines(self, entries: Entries, column: Column) -> Iterator[str]:
@@ -248,7 +248,7 @@ class KernelLowering(TrialBackward):
         targets = self._variables[name]
         if column.right is not None:
             codes = entries.total(self._terms(column.right), self._sizes[name])
-            yield from _flushed(entries)
+            yield from entries.new_lines()
         else:
             codes = [self._gate_entry(column, column.function, k) for k in range(self._sizes[name])]
         yield from (f"{target} = {code}" for target, code in zip(targets, codes, strict=True))
@@ -282,13 +282,13 @@ class KernelLowering(TrialBackward):
             self._again += again
             yield from (line for line in lines if line not in again)
         else:
-            arguments = self._arguments(node).replace(f"np.zeros_like({names[-1]})", "0.0")
+            arguments = self._arguments(node, zero="0.0")
             yield from (f"{targets[f.name]} = {f.name}({arguments})" for f in wanted)
 
     def _output(self) -> Iterator[str]:
         entries = self._entries("o_")
         codes = entries.total(self._terms(self.reduction.output), self.derivation.loss.outputs)
-        yield from _flushed(entries)
+        yield from entries.new_lines()
         yield from (f"y_{k} = {code}" for k, code in enumerate(codes, 1))
 
     # Backwards -----------------------------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ class KernelLowering(TrialBackward):
         # The output is what the network reads, even where errors are sent back through other vectors.
         made = Entries(read.names, self._as_read, "a_") if self.derivation.rule.has_feedback else read
         codes = made.total(self._terms(self.reduction.output), self.derivation.loss.outputs)
-        yield from _flushed(made)
+        yield from made.new_lines()
         squares = []
         for k, code in enumerate(codes, 1):
             yield f"error_{k} = {code} - target_{k}"
@@ -313,10 +313,10 @@ class KernelLowering(TrialBackward):
         yield f"s[@loss@, b] += {' + '.join(squares)}"
         output, step = self.backward.output, self.backward.step
         if self._ahead:  # the output reads the latents after the step
-            yield from self._to_latents(read, output.latents, "+=")
+            yield from self._to_latents(read, output.latents)
         present: list[str] = []
         for name in self._backward_order():
-            through = [g for g in self._through_gates(name) if g[1] in present]
+            through = self._through_to(name, present)
             terms = [t for n in present if n in self._parts for t in self._passed(self._parts[n], name)]
             terms += self._passed(step, name)
             terms += [
@@ -331,8 +331,8 @@ class KernelLowering(TrialBackward):
             codes = here.total(terms, size)
             added = read.total(direct, size)
             passed = self._passed_through(through, size)
-            yield from _flushed(here)
-            yield from _flushed(read)
+            yield from here.new_lines()
+            yield from read.new_lines()
             targets = self._variables[f"{name}bar"]
             for target, *parts in zip(targets, codes, added, *passed, strict=True):
                 yield f"{target} = {_sum(parts)}"
@@ -347,8 +347,8 @@ class KernelLowering(TrialBackward):
             passed = self._passed_through(self._gates_to_latent(key, present), size)
             for target, *parts in zip(self._lambda(key), codes, added, *passed, strict=True):
                 lines.append(f"s[@{target}@, b] = {_sum(parts)}")
-        yield from _flushed(here)
-        yield from _flushed(read)
+        yield from here.new_lines()
+        yield from read.new_lines()
         yield from self._add_blocks([(read, output), *((here, source) for source in sources)], sums)
         yield from lines
 
@@ -362,13 +362,6 @@ class KernelLowering(TrialBackward):
                 yield from (self.backward.gain_symbols[gain].name for gain in node.gains)
                 yield from (symbol.name for symbol in reversed(list(node.definitions)))
 
-    def _through_gates(self, name: str) -> list[tuple[str, str, bool]]:
-        return [
-            (slope, gate, self._sizes[name] == 1 < self._sizes[gate])
-            for slope, (gate, argument, _) in self._gate_slopes.items()
-            if argument == name
-        ]
-
     def _passed_through(self, through: Iterable[tuple[str, str, bool]], size: int) -> list[list[str]]:
         """Return what gates pass back to a column of some size, entry by entry."""
         found = []
@@ -381,12 +374,12 @@ class KernelLowering(TrialBackward):
         assert all(len(products) == size for products in found)
         return found
 
-    def _to_latents(self, entries: Entries, cotangents: Mapping[str, sympy.MatrixExpr], operator: str) -> Iterator[str]:
+    def _to_latents(self, entries: Entries, cotangents: Mapping[str, sympy.MatrixExpr]) -> Iterator[str]:
         for key in self.backward.recurrent:
             if key in cotangents:
                 codes = entries.total(self._terms(cotangents[key]), self._sizes[f"lambda_{key}"])
-                yield from _flushed(entries)
-                yield from (f"{t} {operator} {c}" for t, c in zip(self._lambda(key), codes, strict=True) if c != "0.0")
+                yield from entries.new_lines()
+                yield from (f"{t} += {c}" for t, c in zip(self._lambda(key), codes, strict=True) if c != "0.0")
 
     def _add_blocks(self, places: list[tuple[Entries, Cotangents]], sums: dict[int, str]) -> Iterator[str]:
         """Give the lines that add to the sums of overlaps, each overlap once."""
@@ -399,7 +392,7 @@ class KernelLowering(TrialBackward):
                     continue
                 terms = self._terms(cotangents.blocks[symbol.name])
                 outer = entries.outer(terms, rows.stop - rows.start, columns.stop - columns.start)
-                yield from _flushed(entries)
+                yield from entries.new_lines()
                 for (i, j), code in outer.items():
                     name = index.at(rows.start + i, columns.start + j).name
                     parts.setdefault(self._position[name], []).append(code)
@@ -420,11 +413,6 @@ def labels(code: str, size: int, numbered: bool = False) -> tuple[str, ...]:
 
 def _sum(parts: Iterable[str]) -> str:
     return " + ".join(part for part in parts if part != "0.0") or "0.0"
-
-
-def _flushed(entries: Entries) -> Iterator[str]:
-    """Give the lines that were added since the last call."""
-    yield from entries.new_lines()
 
 
 def _statement(line: str, places: Mapping[str, str]) -> Statement:

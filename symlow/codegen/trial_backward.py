@@ -64,11 +64,7 @@ class TrialBackward(TrialNames):
                 for gain, slope in self.backward.gain_slopes.get(name, {}).items():
                     if gain in present:
                         terms.append(Term(slope * sympy.Symbol(f"{gain}bar")))
-                through = tuple(
-                    (slope, gate, self._sizes[name] == 1 < self._sizes[gate])
-                    for slope, (gate, argument, _) in self._gate_slopes.items()
-                    if argument == name and gate in present
-                )
+                through = tuple(self._through_to(name, present))
                 if terms or through:
                     yield _Bar(name, tuple(terms), through)
                     passed = {**self.backward.statistics, **self.backward.columns}
@@ -81,13 +77,16 @@ class TrialBackward(TrialNames):
     def _passed_to_latent(self, sources: Iterable[Cotangents], key: str) -> list[Term]:
         return [term for part in sources if key in part.latents for term in self._terms(part.latents[key])]
 
-    def _gates_to_latent(self, key: str, present: Iterable[str]) -> list[tuple[str, str, bool]]:
-        name = self.latents[key]
+    def _through_to(self, name: str, present: Iterable[str]) -> list[tuple[str, str, bool]]:
+        """Return the gates whose cotangents are known that pass something to a column: slope, gate, whether summed."""
         return [
             (slope, gate, self._sizes[name] == 1 < self._sizes[gate])
             for slope, (gate, argument, _) in self._gate_slopes.items()
             if argument == name and gate in present
         ]
+
+    def _gates_to_latent(self, key: str, present: Iterable[str]) -> list[tuple[str, str, bool]]:
+        return self._through_to(self.latents[key], present)
 
     def _through(self, rows: Rows, through: Iterable[tuple[str, str, bool]]) -> list[str]:
         """Return what gates pass back, as code."""

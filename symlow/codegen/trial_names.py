@@ -151,11 +151,11 @@ class TrialNames:
         """Names of scalars that do not depend on time."""
         return frozenset(["alpha", *self._steady])
 
-    def _arguments(self, node: Statistics) -> str:
+    def _arguments(self, node: Statistics, zero: str = "np.zeros_like({})") -> str:
         """Return the arguments of gains; where only other populations have means, they have the mean 0 here."""
         names = [symbol.name for symbol in node.definitions]
         without = self.derivation.network.has_means and node.activity is None
-        return ", ".join([*(f"np.zeros_like({name})" for name in names if without), *names])
+        return ", ".join([*(zero.format(name) for name in names if without), *names])
 
     def _plain_name(self, argument: MatrixSymbol) -> str:
         return str(self._inputs.name if argument == self.derivation.network.inputs else argument.name)
