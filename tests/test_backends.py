@@ -202,6 +202,7 @@ def test_imports_and_surface():
         tree = ast.parse(derived(**system).source("jax"))
         lines = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
         assert set(lines) <= {
+            "import functools",
             "import math",
             "from typing import NamedTuple",
             "import jax",
@@ -218,3 +219,10 @@ def test_a_backend_that_is_not_installed_is_named(monkeypatch):
     assert issubclass(DependencyError, SymlowError)
     with pytest.raises(DependencyError, match=r'pip install "symlow\[jax\]"'):
         derived(**ERF).compile("jax")
+
+
+def test_arrays_in_another_byte_order_are_turned():
+    numpy_module, module = pair(**FILTER)
+    sigma = np.full(len(numpy_module.OVERLAPS), 0.1)
+    with jax.enable_x64(True):
+        assert_close(module.loss(sigma.astype(">f8")), numpy_module.loss(sigma))

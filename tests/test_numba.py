@@ -175,6 +175,39 @@ def test_another_process_takes_what_is_compiled(tmp_path):
     assert (misses, hits) == ("0", "1")
 
 
+@pytest.mark.parametrize("damage", [b"", b"\x80\x04", b"no pickle."])
+def test_damaged_files_of_numba_are_made_anew(tmp_path, monkeypatch, damage):
+    monkeypatch.setenv("SYMLOW_CACHE_DIR", str(tmp_path))
+    program = (
+        f"import numpy as np, symlow; d = symlow.derive(symlow.Spec.load({str(LINEAR)!r}));"
+        "x = np.ones((2, 5, 1)); print(d.compile('numba').loss(np.ones(10) / 2, (x, x)))"
+    )
+    found = []
+    for _ in range(2):
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        found.append(run.stdout)
+        for path in tmp_path.glob("numba/__pycache__/*.nb?"):
+            path.write_bytes(damage)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("kind", [">f8", "float16", "longdouble", ">c16"])
+def test_every_kind_of_number_is_taken(kind):
+    derivation = derived(ERF)
+    module, numpy_module = derivation.compile("numba"), derivation.compile()
+    sigma, trials = states(derivation, 2).astype(kind), drawn(derivation, 2, 5)
+    swapped = tuple(array.astype(">f8") for array in trials)
+    expected = numpy_module.loss_gradient(np.asarray(sigma, dtype=complex if ">c" in kind else float), trials)
+    assert_equal_numbers(module.loss_gradient(sigma, swapped), expected)
+    assert_equal_numbers(numpy_module.loss_gradient(sigma, swapped), expected)
+
+
+def test_no_trials_and_no_time_are_refused():
+    module = derived(ERF).compile("numba")
+    with pytest.raises(ValueError, match="expected at least one trial and one time step"):
+        module.loss(np.ones(10), (np.empty((0, 5, 1)), np.empty((0, 5, 1))))
+
+
 def test_auto_takes_the_fastest_and_says_which(monkeypatch):
     derivation = derived(ERF)
     assert derivation.compile("auto").BACKEND == "numba"

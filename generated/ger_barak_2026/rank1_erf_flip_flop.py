@@ -88,6 +88,7 @@ _TIMES = np.where(_ROWS[:N_VISIBLE] == _COLUMNS[:N_VISIBLE], 1.0, 2.0)
 _COMPLEX_STEP = 1e-30
 
 
+
 def gram(sigma):
     """Return the Gram matrix Sigma = P^T P / N of overlaps, shape (..., 4, 4)."""
     return np.take(_checked(sigma), _ENTRY, axis=-1)
@@ -500,6 +501,8 @@ def _checked_trials(trials):
         raise ValueError("trials: expected (x, y, mask) or (x, y)")
     x, y = _checked_input(trials[0]), np.asarray(trials[1], dtype=float)
     batch, steps = x.shape[-3:-1]
+    if batch == 0 or steps == 0:
+        raise ValueError(f"x: found shape {x.shape}, expected at least one trial and one time step")
     given = np.ones((batch, steps, N_OUTPUTS)) if len(trials) == 2 or trials[2] is None else trials[2]
     mask = np.asarray(given, dtype=float)
     for name, array in (("y", y), ("mask", mask)):
@@ -517,4 +520,6 @@ def _checked(sigma):
     sigma = np.asarray(sigma)
     if sigma.ndim == 0 or sigma.shape[-1] != len(OVERLAPS):
         raise ValueError(f"sigma: found shape {sigma.shape}, expected (..., {len(OVERLAPS)})")
-    return sigma if sigma.dtype.kind in "fc" else sigma.astype(float)
+    if sigma.dtype.kind not in "fc":
+        return sigma.astype(float)
+    return sigma.astype(np.result_type(sigma, np.float64), copy=False)  # in double precision, in this byte order

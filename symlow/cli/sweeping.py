@@ -29,7 +29,7 @@ def sweep(
 
     What was interrupted is continued by the same command. The result opens with `symlow.open_sweep`.
 
-    Example: `symlow sweep derivations/ger_barak_2026/start_and_rate.toml -o sweep.zarr`
+    Example: `symlow sweep derivations/ger_barak_2026/invisible_start.toml -o sweep.zarr`
     """
     from symlow.sweep.run import run_sweep
     from symlow.sweep.specification import Sweep

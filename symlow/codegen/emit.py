@@ -127,11 +127,20 @@ def _kept_beside_compiled(name: str, text: str) -> Path:
             if not path.is_file() or path.read_bytes() != content:
                 _make_room(path.parent)
                 replace_whole(path, content)
+            _remove_damaged(path)
             if os.access(path.parent, os.W_OK):
                 return path
     path = Path(_temporary().name) / file_name
     replace_whole(path, content)
     return path
+
+
+def _remove_damaged(module: Path) -> None:
+    """Remove what Numba keeps of a module where it is no whole pickle: Numba would stop at it, every time."""
+    for path in (module.parent / "__pycache__").glob(f"{module.stem}.*.nb[ic]"):
+        kept = path.read_bytes()
+        if kept[:1] != b"\x80" or kept[-1:] != b".":
+            path.unlink(missing_ok=True)
 
 
 def _make_room(folder: Path) -> None:
