@@ -378,6 +378,8 @@ _DIGITS = (1, 0, 0, 1, 0, 0, 0, 0,)
 
 def _for_states(function, Sigma, target):
     """Return function(Sigma, target), their leading axes broadcast, in chunks of states."""
+    if Sigma.ndim == 2 and target.weight.ndim == 0:
+        return function(Sigma, target)
     lead = np.broadcast_shapes(Sigma.shape[:-2], target.weight.shape)
     states, size = math.prod(lead), N_LATENTS + target.A.shape[-1]
     chunk = max(1, _CHUNK_OF_FILTERS // (size * size * Sigma.dtype.itemsize))
