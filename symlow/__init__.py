@@ -53,7 +53,7 @@ The modules in the order of the data, each stage reading the one before it:
     simulate        the full network of N neurons: the independent oracle
     infinite_width  the network of infinite width, on the nodes of a quadrature
     run_files       files of learning runs, .npz and .zarr
-    stopping        when a history has converged
+    stopping        why a history stops, and when it has converged
     histories       initial states, learning rates, seeds and parameters of histories
     history_trials  what each history learns from at a step
     learning_run    the course of learning

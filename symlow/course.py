@@ -13,8 +13,8 @@ from symlow.derivation import Derivation
 from symlow.errors import LearningError
 from symlow.histories import Histories
 from symlow.history_trials import HistoryTrials
-from symlow.learning_run import DIVERGED, REASONS
 from symlow.recording import Progress, Recording
+from symlow.stopping import DIVERGED, REASONS
 from symlow.tasks.filters import FilterLoss
 
 Track = Callable[[Iterable[int]], Iterable[int]]

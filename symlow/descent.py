@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from symlow.course import Course, Track
-from symlow.learning_run import CONVERGED, DIVERGED, RAN_OUT
-from symlow.stopping import PATIENCE, Patience, Stop
+from symlow.stopping import CONVERGED, DIVERGED, PATIENCE, RAN_OUT, Patience, Stop
 
 
 def descend(course: Course, stop: Stop | None, track: Track) -> None:

@@ -47,6 +47,14 @@ class LearningError(SymlowError):
     """A learning run that left the finite numbers, or an integration that failed."""
 
 
+class FlowError(LearningError):
+    """A gradient flow that its integrator gave up: too stiff, or steps too small."""
+
+
+class FlowDivergenceError(FlowError):
+    """A gradient flow whose overlaps or loss are not finite."""
+
+
 class SweepError(SymlowError):
     """A sweep whose tasks failed again and again, or whose folder belongs to another sweep."""
 

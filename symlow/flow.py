@@ -12,8 +12,8 @@ from scipy.integrate import solve_ivp
 
 from symlow.arrays import FloatArray
 from symlow.course import Course, Track, infinite_loss
-from symlow.errors import LearningError
-from symlow.learning_run import RAN_OUT
+from symlow.errors import FlowDivergenceError, FlowError
+from symlow.stopping import RAN_OUT
 
 MOST_EVALUATIONS = 100_000
 """The most evaluations of the flow in a run: some minutes, and far more than a flow needs that is not stiff."""
@@ -26,7 +26,8 @@ def flow(course: Course, track: Track) -> None:
     """Integrate what is left of the flow.
 
     Raises:
-        LearningError: if a loss is not finite at the initial overlaps, or the integrator fails.
+        FlowDivergenceError: if a loss is not finite at the initial overlaps, or overlaps leave the finite numbers.
+        FlowError: if the integrator fails, or takes too long.
     """
     progress, histories, module = course.progress, course.histories, course.module
     steps, states = course.steps, np.arange(len(histories))
@@ -41,7 +42,7 @@ def flow(course: Course, track: Track) -> None:
         nonlocal evaluations
         evaluations += 1
         if evaluations > MOST_EVALUATIONS:
-            raise LearningError(
+            raise FlowError(
                 f"gradient flow took more than {MOST_EVALUATIONS} evaluations by time {t:g} of {steps * lr:g}: "
                 "it is too stiff, or its time lr * steps too long; lower the learning rate or the number of steps"
             )
@@ -61,7 +62,7 @@ def flow(course: Course, track: Track) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             record(progress.sigma)
         if not np.isfinite(progress.loss).all():
-            raise LearningError(infinite_loss(course.derivation))
+            raise FlowDivergenceError(infinite_loss(course.derivation))
     # In pieces, so that there is progress to show; each piece starts from the last with full accuracy.
     pieces = [p for p in np.array_split(np.arange(1, steps + 1), min(steps, MOST_PIECES)) if p[-1] > progress.step]
     for number in track(range(len(pieces))):
@@ -78,8 +79,13 @@ def flow(course: Course, track: Track) -> None:
                 rtol=1e-10,
                 atol=1e-12,
             )
-        if not solution.success or not np.isfinite(solution.y).all():
-            raise LearningError(f"gradient flow failed near step {first + 1}: {solution.message}; use the method step")
+        if not np.isfinite(solution.y).all():
+            raise FlowDivergenceError(
+                f"gradient flow diverged between steps {first} and {piece[-1]}: the overlaps are not finite; use the "
+                "method step"
+            )
+        if not solution.success:
+            raise FlowError(f"gradient flow failed near step {first + 1}: {solution.message}; use the method step")
         for step, flat in zip(kept, solution.y.T, strict=True):
             progress.sigma = flat.reshape(histories.sigma.shape).copy()
             if course.records(int(step)):

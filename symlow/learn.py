@@ -38,10 +38,10 @@ from symlow.flow import flow
 from symlow.histories import Histories, build_histories, check_lr
 from symlow.history_trials import build_trials
 from symlow.invariants.invariant import FROZEN
-from symlow.learning_run import REASONS, LearningRun, drifts
+from symlow.learning_run import LearningRun, drifts
 from symlow.recording import InMemory, OnDisk, Recording, finished, first_progress
 from symlow.run_files import blocks, check_suffix, read_run
-from symlow.stopping import Stop, check_stop
+from symlow.stopping import REASONS, Stop, check_stop
 from symlow.version import __version__
 
 

@@ -17,10 +17,7 @@ from symlow.arrays import FloatArray, IntArray
 from symlow.files import written_whole
 from symlow.invariants.invariant import Invariant, evaluate
 from symlow.run_files import check_suffix, check_target, move_into_place, write_npz, write_zarr
-
-RAN_OUT, CONVERGED, DIVERGED = "ran out", "converged", "diverged"
-REASONS = (RAN_OUT, CONVERGED, DIVERGED)
-"""Why a history stopped: it took all steps, it met the bound of ``stop``, or its overlaps left the finite numbers."""
+from symlow.stopping import RAN_OUT
 
 
 @dataclass(frozen=True, eq=False)

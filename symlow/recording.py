@@ -44,7 +44,7 @@ class Progress:
         sigma: overlaps of all histories, shape (states, n_overlaps).
         loss: their last recorded losses, shape (states,).
         stopped: the step at which each stopped, -1 if it has not, shape (states,).
-        reason: why it stopped, as a position in ``REASONS``, shape (states,).
+        reason: why it stopped, as a position in ``symlow.stopping.REASONS``, shape (states,).
         rests: for how many recorded steps each has been at rest, shape (states,).
         before: overlaps at the last recorded step, shape (states, n_overlaps).
         before_step: that step, -1 if there was none.

@@ -1,4 +1,4 @@
-"""When a learning history has converged.
+"""Why a learning history stops, and when it has converged.
 
 At a recorded step k, with j the recorded step before it, a history is *at rest* if its loss is below a bound, or if
 its overlaps change by less than a bound, relative to their size and per unit of lr:
@@ -21,6 +21,10 @@ import numpy as np
 
 from symlow.arrays import FloatArray, IntArray
 from symlow.errors import LearningError, listing, nearest
+
+RAN_OUT, CONVERGED, DIVERGED = "ran out", "converged", "diverged"
+REASONS = (RAN_OUT, CONVERGED, DIVERGED)
+"""Why a history stopped: it took all steps, it met the bound of ``stop``, or its overlaps left the finite numbers."""
 
 PATIENCE = 10
 """How many recorded steps at rest make a converged history where each loss is that of its own trials."""

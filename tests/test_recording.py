@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import symlow
-from symlow import learning_run, recording, run_files
+from symlow import recording, run_files
 from symlow.errors import DependencyError, FileError, LearningError
 from tests.conftest import EXPONENTIAL, compiled, derived, states
 
@@ -268,4 +268,3 @@ def test_files_of_runs_are_replaced_when_asked(tmp_path):
         found.save(path, overwrite=True)
         assert len(run_files.read_run(path)["step"]) == 3
     assert sorted(child.name for child in tmp_path.iterdir()) == ["run.npz", "run.zarr"]
-    assert learning_run.REASONS == ("ran out", "converged", "diverged")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import sys
 
 import numpy as np
 import pytest
 
 import symlow
-from symlow.errors import ArrayError, SpecError
+from symlow.errors import ArrayError, LearningError, SpecError
 from symlow.initial import overlaps_of_weights, sample_weights
 from symlow.sweep.histories import Histories, check_sweep
 from symlow.sweep.identity import versions
@@ -152,13 +153,30 @@ def test_histories_that_diverge_are_marked_even_if_all_do(rates, tmp_path):
 
 
 def test_a_flow_that_fails_is_marked_and_leaves_the_others(tmp_path, monkeypatch):
-    monkeypatch.setattr("symlow.flow.MOST_EVALUATIONS", 2000)
+    monkeypatch.setattr(sys.modules["symlow.flow"], "MOST_EVALUATIONS", 2000)
     sweep = swept(tmp_path, SPEC, 'steps = 10\nmethod = "flow"\n', axis("learning.lr", [0.01, 1e4]))
     found, derivation = results(sweep), derive(SPEC)
-    assert found["status"].tolist() == ["ran out", "diverged"]
+    assert found["status"].tolist() == ["ran out", "failed"]
     run = symlow.learn(derivation, start(derivation, 0), 0.01, 10, method="flow")
     assert found["sigma"][0, 0] == pytest.approx(run.sigma[-1], rel=1e-8)
     assert np.isnan(found["sigma"][1]).all()
+
+
+def test_a_flow_without_a_finite_loss_has_diverged(tmp_path):
+    spec = SPEC.replace("horizon = 2.0", "horizon = inf")
+    head = 'steps = 3\nmethod = "flow"\ninitial = { overlaps = { u_u = 3.0, v_v = 3.0 } }\n'
+    sweep = swept(tmp_path, spec, head, axis("initial.v_u", [0.1, 1.2]))
+    assert results(sweep)["status"].tolist() == ["ran out", "diverged"]
+
+
+def test_a_flow_whose_trials_are_wrong_is_an_error(tmp_path, monkeypatch):
+    # What is no fault of the integrator is never taken for one.
+    def learn(*args, **more):
+        raise LearningError("no trials")
+
+    monkeypatch.setattr("symlow.sweep.task.learn", learn)
+    with pytest.raises(LearningError, match="no trials"):
+        results(swept(tmp_path, SPEC, 'steps = 3\nmethod = "flow"\n', axis("seed", [0, 1])))
 
 
 def test_trials_from_a_file(tmp_path):

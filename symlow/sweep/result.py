@@ -16,26 +16,28 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from symlow.errors import FileError, SweepError
+from symlow.stopping import REASONS
 from symlow.sweep.extras import optional
 
 if TYPE_CHECKING:
     import xarray
 
-RAN_OUT, CONVERGED, DIVERGED, SKIPPED = "ran out", "converged", "diverged", "skipped"
-STATUSES = (RAN_OUT, CONVERGED, DIVERGED, SKIPPED)
-"""How a history can end: after all its steps, earlier since it converged or left the finite numbers, or never begun."""
+FAILED, SKIPPED = "failed", "skipped"
+STATUSES = (*REASONS, FAILED, SKIPPED)
+"""How a history can end: for one of ``REASONS``, by a flow that its integrator gave up, or never begun."""
 
 MEANINGS: Mapping[str, str] = MappingProxyType(
     {
         "sigma": "overlaps at the end of a history, or at its recorded steps",
         "loss": "loss at the same moments, each on the trials of its step",
         "status": "ran out: of steps. converged: met what says when to stop. diverged: left the finite numbers. "
+        "failed: a flow that its integrator gave up, too stiff or too long. "
         "skipped: would start from overlaps that no network has",
-        "stopped_at": "number of steps after which a history stopped",
+        "stopped_at": "number of steps after which a history stopped; 0 where a flow failed or diverged",
         "initial": "overlaps at the start",
     }
 )
-"""The variables of a result; floating-point ones are NaN where a history has diverged or was skipped."""
+"""The variables of a result; floating-point ones are NaN where a history has diverged, failed or was skipped."""
 
 
 def open_sweep(path: str | os.PathLike[str]) -> xarray.Dataset:

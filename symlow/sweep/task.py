@@ -20,15 +20,16 @@ from numpy.typing import NDArray
 
 from symlow.arrays import FloatArray, Trials
 from symlow.derivation import Derivation
-from symlow.errors import LearningError, SpecError, SweepError, listing
+from symlow.errors import FlowDivergenceError, FlowError, SpecError, SweepError, listing
 from symlow.histories import accepted_parameters
 from symlow.learn import learn
 from symlow.spec import Spec
 from symlow.spec_trials import GeneratedTask
+from symlow.stopping import DIVERGED
 from symlow.sweep.axes import Value
 from symlow.sweep.histories import Columns, Histories, Starts, parameters_of, problems
 from symlow.sweep.identity import differences, versions
-from symlow.sweep.result import DIVERGED, SKIPPED, STATUSES
+from symlow.sweep.result import FAILED, SKIPPED, STATUSES
 from symlow.sweep.specification import LR, SEED, TRIALS_SEED, Sweep, SweepTables, with_parameters
 from symlow.views import DerivedSystem, derive
 
@@ -81,9 +82,9 @@ def run_task(task: Task) -> Arrays:
 
     Returns:
         ``sigma`` of shape (histories, recorded steps, n_overlaps), ``loss`` (histories, recorded steps), NaN from a
-        divergence on and of skipped histories; ``status``, one of ``STATUSES``, and ``stopped_at``, the number of the
-        step after which a history stopped, (histories,); ``initial``, the overlaps at the start, (histories,
-        n_overlaps).
+        divergence on, and of histories that were skipped or whose flow failed; ``status``, one of ``STATUSES``, and
+        ``stopped_at``, the number of the step after which a history stopped, (histories,); ``initial``, the overlaps
+        at the start, (histories, n_overlaps).
 
     Raises:
         SweepError: if programs are not those of who made the task.
@@ -167,14 +168,12 @@ def _advance(
                     stop=None if tables.stop is None else tables.stop.model_dump(),
                     may_diverge=True,
                 )
-            except LearningError:
+            except FlowError as error:
                 # An integrator that fails does so for all at once; alone, only for those that it fails for.
-                if tables.method != "flow":
-                    raise
                 if len(some) > 1:
                     pending += [[k] for k in some]
                 else:
-                    result["status"][some] = DIVERGED
+                    result["status"][some] = DIVERGED if isinstance(error, FlowDivergenceError) else FAILED
                 continue
             kept = np.searchsorted(run.step, recorded_steps(tables))
             result["sigma"][some] = np.moveaxis(run.sigma[kept], 0, 1)
