@@ -23,6 +23,7 @@ from symlow.initial import check_overlaps
 from symlow.spec import Spec
 from symlow.spec_tasks import FiltersTask
 from symlow.spec_trials import GeneratedTask
+from symlow.tasks import build_loss
 from symlow.tasks.filters import FilterLoss
 
 RULE_ARGUMENTS = ("clip", "weight_decay", "momentum")
@@ -194,26 +195,40 @@ def _specifications(
     )
     specs = []
     for row, history in zip(rows, first, strict=True):
-        tables = {"task": spec.task.model_dump(), "learning": spec.learning.model_dump()}
-        for name, value in zip(columns, row, strict=True):
-            if name.endswith(".amplitude") and isinstance(derivation.loss, FilterLoss) and value == 0:
-                raise SpecError(
-                    f"{name}: found 0 (history {history}); accepted: other numbers, for a target without amplitude "
-                    "has no states"
-                )
-            put_value(tables, name, float(value))
         try:
-            # The network is not checked again: no parameter is part of it, and equations take long to read.
-            specs.append(
-                Spec.model_validate({"name": spec.name, "reference": spec.reference, "network": spec.network, **tables})
-            )
+            specs.append(with_parameters(spec, dict(zip(columns, row.tolist(), strict=True))))
         except SpecError as error:
             raise SpecError(f"{error} (history {history})") from None
     return tuple(specs), which.reshape(count).astype(np.int64)
 
 
-def put_value(tables: Any, name: str, value: float) -> None:
-    """Set a value in nested tables; ``task.targets[2].decay`` counts the entries of a list from 1."""
+def with_parameters(spec: Spec, values: Mapping[str, int | float]) -> Spec:
+    """Return a specification with other numbers, by dotted names such as ``task.decay`` or ``task.targets[2].decay``.
+
+    Raises:
+        SpecError: if it has no such key, or the values are not accepted together, or take a target its amplitude.
+    """
+    tables = {"task": spec.task.model_dump(), "learning": spec.learning.model_dump()}
+    for name, value in values.items():
+        if value == 0 and name.endswith(".amplitude"):
+            _check_target(spec, name)
+        try:
+            _put_value(tables, name, value)
+        except (KeyError, IndexError, TypeError):
+            raise SpecError(f"{name}: no such table; accepted: keys of the tables that the specification has") from None
+    # The network is not checked again: no number of it is varied, and equations take long to read.
+    return Spec.model_validate({"name": spec.name, "reference": spec.reference, "network": spec.network, **tables})
+
+
+def _check_target(spec: Spec, name: str) -> None:
+    """Raise SpecError if an amplitude that is to be 0 is that of a target."""
+    loss = build_loss(spec)
+    if isinstance(loss, FilterLoss) and name in target_arguments(spec, loss):
+        raise SpecError(f"{name}: found 0; accepted: other numbers, for a target without amplitude has no states")
+
+
+def _put_value(tables: Any, name: str, value: float) -> None:
+    """Set a value in nested tables; entries of a list are counted from 1."""
     *path, last = name.split(".")
     for part in path:
         match = re.fullmatch(r"(\w+)\[(\d+)\]", part)

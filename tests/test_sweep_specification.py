@@ -182,6 +182,7 @@ def swept(axes, head=""):
         (swept(axis("network.dt", "1")), r"axes\[1\].over: unknown 'network.dt'"),
         (swept(axis("task.deca")), r"axes\[1\]: task.deca = 0.1: unknown key 'deca' in \[task\]; did you mean 'decay'"),
         (swept(axis("task.decay", "0.1, -2")), r"axes\[1\]: task.decay = -2: task.decay: found -2; accepted: a number"),
+        (swept(axis("task.amplitude", "1, 2, 0")), r"axes\[1\]: task.amplitude = 0: task.amplitude: found 0; accepted"),
         (swept(axis("learning.momentum")), "momentum: found 0.1 with rule = 'gradient_descent'"),
         (swept(axis("initial.v_uu")), r"axes\[1\].over: unknown overlap 'v_uu'; did you mean 'v_u'"),
         (

@@ -195,6 +195,15 @@ def test_trials_from_a_file(tmp_path):
         Sweep.load(tmp_path / "sweep.toml")
 
 
+@pytest.mark.parametrize("method", ["step", "flow"])
+def test_numbers_of_the_task_beside_trials_from_a_file(method, tmp_path):
+    x, y = np.random.default_rng(0).standard_normal((2, 3, 8, 1))
+    np.savez(tmp_path / "trials.npz", x=x, y=y)
+    head = f'steps = 4\nmethod = "{method}"\n[trials]\nfile = "trials.npz"\n'
+    with pytest.raises(SpecError, match=r"axes\[2\].over: found 'task.decay' beside trials.file"):
+        results(swept(tmp_path, SPEC, head, axis("seed", [0, 1]), axis("task.decay", [0.1, 0.2])))
+
+
 def test_what_has_no_place_in_one_result(tmp_path):
     text = FLIP_FLOP.replace('rule = "momentum"\n', "")
     for over, values, message in (

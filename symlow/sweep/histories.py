@@ -18,6 +18,7 @@ import numpy as np
 from symlow.arrays import FloatArray
 from symlow.derivation import Derivation
 from symlow.errors import GramMatrixError, SpecError, listing, nearest
+from symlow.histories import accepted_parameters, with_parameters
 from symlow.initial import check_finite_overlaps, infeasible, overlaps_of_weights, sample_weights
 from symlow.sweep.axes import Value
 from symlow.sweep.specification import (
@@ -30,7 +31,6 @@ from symlow.sweep.specification import (
     Sweep,
     SweepTables,
     parameters,
-    with_parameters,
 )
 
 Columns = Mapping[str, tuple[Value, ...]]
@@ -128,12 +128,14 @@ def check_sweep(sweep: Sweep, derivation: Derivation) -> int:
     """Check all that can be known before anything runs, and return how many histories would be skipped.
 
     Raises:
-        SpecError: if an overlap does not exist, or numbers of the specification are not accepted together.
+        SpecError: if an overlap does not exist, numbers of the specification are not accepted together, or numbers of
+            the task are varied beside trials that are given.
         GramMatrixError: if histories start from overlaps that no network has and the sweep does not skip them.
         LearningError: if the weights of populations do not divide the number of neurons.
         ArrayError: if initial overlaps are not finite.
     """
     _check_overlap_names(sweep, derivation)
+    _check_task(sweep, derivation)
     histories, starts = Histories(sweep.axes), Starts(derivation, sweep.tables)
     checked: dict[tuple[Value, ...], None] = {}
     refused: list[str] = []
@@ -194,6 +196,16 @@ def _check_overlap_names(sweep: Sweep, derivation: Derivation) -> None:
             raise SpecError(
                 f"{where}: unknown overlap {name!r}{nearest(name, derivation.overlaps)}; accepted: "
                 f"{listing(derivation.overlaps)}"
+            )
+
+
+def _check_task(sweep: Sweep, derivation: Derivation) -> None:
+    accepted = accepted_parameters(derivation)
+    for k, axis in enumerate(sweep.axes):
+        if sweep.trials is not None and axis.over.startswith("task.") and axis.over in accepted:
+            raise SpecError(
+                f"axes[{k + 1}].over: found {axis.over!r} beside trials.file, whose trials do not depend on it; "
+                "accepted: no task.* with trials that are given"
             )
 
 

@@ -23,7 +23,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 from symlow.arrays import Trials
 from symlow.errors import SpecError, SymlowError, listing, nearest
 from symlow.files import read_text
-from symlow.histories import put_value
+from symlow.histories import with_parameters
 from symlow.spec import Spec
 from symlow.spec_messages import refused, spec_error, whole_refusal
 from symlow.spec_tables import NonNegativeNumber, Number, PositiveInteger, PositiveNumber, Table
@@ -235,22 +235,6 @@ class Axis:
 def parameters(values: Mapping[str, Value]) -> dict[str, Value]:
     """Return, of what varies, the numbers of the specification."""
     return {over: value for over, value in values.items() if over not in OWN and not over.startswith("initial.")}
-
-
-def with_parameters(spec: Spec, values: Mapping[str, Value]) -> Spec:
-    """Return a specification with other numbers, by dotted names such as ``task.decay``.
-
-    Raises:
-        SpecError: if it has no such key, or the values are not accepted together.
-    """
-    tables = {"task": spec.task.model_dump(), "learning": spec.learning.model_dump()}
-    for over, value in values.items():
-        try:
-            put_value(tables, over, value)
-        except (KeyError, IndexError, TypeError):
-            raise SpecError(f"{over}: no such table; accepted: keys of the tables that the specification has") from None
-    # The network is not checked again: no number of it is varied, and equations take long to read.
-    return Spec.model_validate({"name": spec.name, "reference": spec.reference, "network": spec.network, **tables})
 
 
 def _check_names(tables: SweepTables) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from symlow.arrays import FloatArray, Trials
 from symlow.derivation import Derivation
 from symlow.errors import FlowDivergenceError, FlowError, SpecError, SweepError, listing
-from symlow.histories import accepted_parameters
+from symlow.histories import accepted_parameters, with_parameters
 from symlow.learn import learn
 from symlow.spec import Spec
 from symlow.spec_trials import GeneratedTask
@@ -30,7 +30,7 @@ from symlow.sweep.axes import Value
 from symlow.sweep.histories import Columns, Histories, Starts, parameters_of, problems
 from symlow.sweep.identity import differences, versions
 from symlow.sweep.result import FAILED, SKIPPED, STATUSES
-from symlow.sweep.specification import LR, SEED, TRIALS_SEED, Sweep, SweepTables, with_parameters
+from symlow.sweep.specification import LR, SEED, TRIALS_SEED, Sweep, SweepTables
 from symlow.views import DerivedSystem, derive
 
 Arrays = dict[str, NDArray[Any]]
