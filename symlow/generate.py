@@ -1,6 +1,7 @@
 """Generated files: one module and one LaTeX document for each specification, written, or checked for drift.
 
 DIR/<name>.py    the NumPy module            DIR/<name>.tex    the LaTeX document
+DIR/<name>_<backend>.py    the module of another backend, when it is asked for
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from symlow.artefacts import Artefacts
 from symlow.cache import Cache
+from symlow.codegen.backends import BACKENDS
 from symlow.errors import FileError
 from symlow.files import resolved, write_whole
 from symlow.version import MARK
@@ -73,8 +75,7 @@ def generated_files(
         artefacts = Artefacts(path, cache)
         mirrored = resolved(path).is_relative_to(root.resolve())
         place = folder / resolved(path).parent.relative_to(root.resolve()) if mirrored else folder
-        ending = ".py" if backend == "numpy" else f"_{backend}.py"
-        for suffix, text in ((ending, artefacts.source(backend)), (".tex", artefacts.latex())):
+        for suffix, text in ((_ending(backend), artefacts.source(backend)), (".tex", artefacts.latex())):
             file = GeneratedFile(place / f"{artefacts.name()}{suffix}", text)
             if resolved(file.path) in inputs:
                 raise FileError(
@@ -86,6 +87,11 @@ def generated_files(
                 )
             files[file.path] = (path, file)
     return [file for _, file in files.values()]
+
+
+def _ending(backend: str) -> str:
+    """Return how the file of a module is named after the specification."""
+    return ".py" if backend == "numpy" else f"_{backend}.py"
 
 
 def write(files: Iterable[GeneratedFile], overwrite: bool = False) -> list[tuple[GeneratedFile, bool]]:
@@ -130,7 +136,8 @@ def differences(files: Iterable[GeneratedFile], folder: Path, complete: bool) ->
     Args:
         files: what should be there.
         folder: where generated files belong.
-        complete: whether ``files`` is all that should be in the folder, so that other generated files are left over.
+        complete: whether ``files`` is all that should be in the folder, so that other generated files are left over,
+            but for the modules of these specifications for other backends.
     """
     files = list(files)
     pieces: list[str] = []
@@ -140,6 +147,9 @@ def differences(files: Iterable[GeneratedFile], folder: Path, complete: bool) ->
         pieces += difflib.unified_diff(found, expected, f"{file.path} (on disk)", f"{file.path} (generated)")
     if complete and folder.is_dir():
         expected_paths = {file.path for file in files}
+        expected_paths |= {
+            path.with_name(path.stem + _ending(backend)) for path in list(expected_paths) for backend in BACKENDS
+        }
         for path in sorted(folder.rglob("*")):
             if path.suffix in (".py", ".tex") and path not in expected_paths and _is_generated(_on_disk(path)):
                 pieces.append(f"no specification makes {path}: remove it\n")

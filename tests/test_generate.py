@@ -35,6 +35,20 @@ def test_left_over_files_are_drift(tmp_path):
     assert differences(files, tmp_path, complete=True) == f"no specification makes {tmp_path / 'b.py'}: remove it\n"
 
 
+def test_modules_of_other_backends_are_not_left_over(tmp_path):
+    one = ROOT / "derivations" / "ger_barak_2026" / "rank1_linear.toml"
+    files, others = (generated_files([one], tmp_path, backend=backend) for backend in ("numpy", "numba"))
+    write([*files, *others])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "rank1_linear.py",
+        "rank1_linear.tex",
+        "rank1_linear_numba.py",
+    ]
+    assert differences(files, tmp_path, complete=True) == ""
+    (tmp_path / "rank1_linear_numba.py").rename(tmp_path / "rank2_linear_numba.py")
+    assert "rank2_linear_numba.py: remove it" in differences(files, tmp_path, complete=True)
+
+
 def test_specifications_below_the_sources_keep_their_subfolder(tmp_path):
     one = ROOT / "derivations" / "ger_barak_2026" / "rank1_linear.toml"
     (module, _) = generated_files([one], tmp_path, ROOT / "derivations")

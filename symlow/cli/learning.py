@@ -166,7 +166,7 @@ def _print_losses(run: LearningRun, steps: int, fresh: str) -> None:
     """Say how the loss has changed, of many histories their mean, and why these stopped."""
     import numpy as np
 
-    from symlow.learning_run import DIVERGED, RAN_OUT, REASONS
+    from symlow.stopping import DIVERGED, RAN_OUT, REASONS
 
     reasons = np.atleast_1d(run.reason)
     kept = reasons != DIVERGED
