@@ -52,6 +52,7 @@ The modules in the order of the data, each stage reading the one before it:
     unrolled        the passes of all time steps
     simulate        the full network of N neurons: the independent oracle
     infinite_width  the network of infinite width, on the nodes of a quadrature
+    programs        the versions of programs that last digits depend on
     run_files       files of learning runs, .npz and .zarr
     stopping        why a history stops, and when it has converged
     histories       initial states, learning rates, seeds and parameters of histories

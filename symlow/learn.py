@@ -39,10 +39,10 @@ from symlow.histories import Histories, build_histories, check_lr
 from symlow.history_trials import build_trials
 from symlow.invariants.invariant import FROZEN
 from symlow.learning_run import LearningRun, drifts
+from symlow.programs import versions
 from symlow.recording import InMemory, OnDisk, Recording, finished, first_progress
 from symlow.run_files import blocks, check_suffix, read_run
 from symlow.stopping import REASONS, Stop, check_stop
-from symlow.version import __version__
 
 
 def learn(
@@ -75,7 +75,8 @@ def learn(
         lr: learning rate, > 0, a number or an array of shape (states,).
         steps: number of steps, >= 1.
         trials: (x, y, mask); or a function that returns those of each step by its number. Needed for tasks of kind
-            ``trials``; by default tasks that are drawn at random are drawn, others have a closed form.
+            ``trials``; by default tasks that are drawn at random are drawn, others have a closed form. An interrupted
+            run knows a function again by what it returns for step 0 alone.
         method: "step", steps of the learning rule; "flow", its flow over the time lr * steps, with momentum beta
             lr * steps / (1 - beta), which wants the same trials at all times, and in which label noise averages out.
         module: its generated module, if it is at hand; by default it is compiled.
@@ -91,7 +92,9 @@ def learn(
         output: .npz file or .zarr folder to which the run is written while it goes on, block by block; memory then
             does not grow with the number of steps.
         resume: go on with what an interrupted run with the same inputs has left at ``output``, and end with the very
-            same numbers; a run that is whole is read. Without any, begin.
+            same numbers; a run that is whole is read. Without any, begin. The same inputs are all arguments, the text
+            of the module, and the versions of the programs that compute; of a function for ``trials`` only its first
+            step is compared, so that one which differs later is not noticed.
         overwrite: replace what exists at ``output``.
         may_diverge: mark histories that diverge even if all of them do, which is an error otherwise.
 
@@ -203,11 +206,11 @@ def _inputs(
     trials: tuple[object, ...] | Batches | None,
     numbers: tuple[int, int, str, Stop | None],
 ) -> dict[str, str]:
-    """Return digests of all that the numbers of a run follow from, by what it is called."""
+    """Return digests of all that the numbers of a run follow from, by what it is called; of a function, its step 0."""
     steps, every, method, stop = numbers
     arrays = trials(0) if callable(trials) else trials or ()
     return {
-        "symlow": __version__,
+        **versions(getattr(module, "BACKEND", "numpy")),
         "specification": derivation.spec.digest,
         "module": _digest(_text(module).encode()),
         "sigma": _digest(histories.sigma),

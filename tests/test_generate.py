@@ -37,7 +37,7 @@ def test_left_over_files_are_drift(tmp_path):
 
 def test_modules_of_other_backends_are_not_left_over(tmp_path):
     one = ROOT / "derivations" / "ger_barak_2026" / "rank1_linear.toml"
-    files, others = (generated_files([one], tmp_path, backend=backend) for backend in ("numpy", "numba"))
+    files, others = (generated_files([one], tmp_path, tmp_path, backend=backend) for backend in ("numpy", "numba"))
     write([*files, *others])
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "rank1_linear.py",

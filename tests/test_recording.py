@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import symlow
-from symlow import recording, run_files
+from symlow import programs, recording, run_files
 from symlow.errors import DependencyError, FileError, LearningError
 from tests.conftest import EXPONENTIAL, compiled, derived, states
 
@@ -225,6 +225,29 @@ def test_other_inputs_are_refused(tmp_path):
     with pytest.raises(FileError, match=r"run.npz: exists and was left as it is"):
         run(TASK, path)
     assert run(TASK, path, overwrite=True, steps=3).step.tolist() == [0, 3]
+
+
+def test_other_programs_are_other_inputs(tmp_path, monkeypatch):
+    path = tmp_path / "run.npz"
+    with pytest.raises(InterruptionError):
+        run(TASK, path, track=interrupted_after(2))
+    found = dict(programs.versions("numpy"))
+    for name in ("symlow", "numpy", "scipy"):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys.modules["symlow.learn"], "versions", lambda backend, name=name: {**found, name: "0.1"})
+            with pytest.raises(FileError, match=f"are not those of its run: {name}; give the same"):
+                run(TASK, path, resume=True)
+    assert set(programs.versions("numba")) == {*found, "numba", "llvmlite"}
+
+
+def test_the_precision_of_jax_is_an_input():
+    import jax
+
+    names = []
+    for wide in (False, True):
+        with jax.enable_x64(wide):
+            names.append(programs.versions("jax")["jax_enable_x64"])
+    assert names == ["False", "True"]
 
 
 def test_outputs_that_are_wrong(tmp_path, monkeypatch):

@@ -246,7 +246,7 @@ def test_results_of_other_programs_are_refused(tmp_path, monkeypatch):
     with pytest.raises(SweepError, match=r"format: 1 there, 2 here; versions.numpy: 1 there, 3 here|numpy: 1 there"):
         Parts.open(tmp_path / "result.zarr", {"versions": {"numpy": "3"}, "format": 2})
     (task,) = make_tasks(sweep, Histories(sweep.axes), [0])
-    monkeypatch.setattr("symlow.sweep.task.versions", lambda backend: {**task.versions, "numpy": "0.1"})
+    monkeypatch.setattr("symlow.sweep.task.versions", lambda *programs: {**task.versions, "numpy": "0.1"})
     with pytest.raises(SweepError, match=r"a worker runs other programs than this process \(numpy: .* there, 0.1 here"):
         run_task(task)
 

@@ -11,8 +11,8 @@ import pytest
 import symlow
 from symlow.errors import ArrayError, LearningError, SpecError
 from symlow.initial import overlaps_of_weights, sample_weights
+from symlow.programs import versions
 from symlow.sweep.histories import Histories, check_sweep
-from symlow.sweep.identity import versions
 from symlow.sweep.specification import Sweep
 from symlow.sweep.task import make_tasks, run_task
 from tests.sweeps import SPEC, write_sweep

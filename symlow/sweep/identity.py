@@ -7,36 +7,19 @@ A result that was begun is continued only where all of these are the same.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Mapping
-from importlib.metadata import version
-from types import MappingProxyType
 from typing import Any
 
-from symlow.codegen.backends import BACKENDS
 from symlow.errors import listing
+from symlow.programs import versions
 from symlow.sweep.specification import Sweep
 
 FORMAT = 1
 """Version of the format of results."""
 
-PROGRAMS = ("symlow", "numpy", "scipy", "sympy", "zarr")
-"""The programs on which the bytes of a result depend, besides those of a backend."""
-
-COMPILERS: Mapping[str, tuple[str, ...]] = MappingProxyType({"numba": ("numba", "llvmlite")})
-"""Those of backends that need some of their own."""
-
-
-@functools.cache
-def versions(backend: str) -> Mapping[str, str]:
-    """Return the versions of the programs on which a result depends.
-
-    Raises:
-        DependencyError: if what the backend needs is not installed.
-    """
-    BACKENDS[backend].check()
-    return MappingProxyType({program: version(program) for program in (*PROGRAMS, *COMPILERS.get(backend, ()))})
+WRITER = "zarr"
+"""The program that writes the bytes of a result."""
 
 
 def identity(sweep: Sweep, source: str) -> dict[str, Any]:
@@ -47,7 +30,12 @@ def identity(sweep: Sweep, source: str) -> dict[str, Any]:
         source: text of the generated module.
     """
     module = hashlib.sha256(source.encode("utf-8")).hexdigest()
-    return {"format": FORMAT, **sweep.canonical(), "module": module, "versions": dict(versions(sweep.tables.backend))}
+    return {
+        "format": FORMAT,
+        **sweep.canonical(),
+        "module": module,
+        "versions": dict(versions(sweep.tables.backend, WRITER)),
+    }
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

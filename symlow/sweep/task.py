@@ -23,12 +23,13 @@ from symlow.derivation import Derivation
 from symlow.errors import FlowDivergenceError, FlowError, SpecError, SweepError, listing
 from symlow.histories import accepted_parameters, with_parameters
 from symlow.learn import learn
+from symlow.programs import versions
 from symlow.spec import Spec
 from symlow.spec_trials import GeneratedTask
 from symlow.stopping import DIVERGED
 from symlow.sweep.axes import Value
 from symlow.sweep.histories import Columns, Histories, Starts, parameters_of, problems
-from symlow.sweep.identity import differences, versions
+from symlow.sweep.identity import WRITER, differences
 from symlow.sweep.result import FAILED, SKIPPED, STATUSES
 from symlow.sweep.specification import LR, SEED, TRIALS_SEED, Sweep, SweepTables
 from symlow.views import DerivedSystem, derive
@@ -63,7 +64,7 @@ def make_tasks(sweep: Sweep, histories: Histories, numbers: Iterable[int]) -> li
     """Return the tasks of a sweep, of those that its histories are cut into, of these numbers."""
     chunks = histories.chunks(sweep.tables.chunk)
     tables, spec = sweep.tables.model_dump_json(), json.dumps(sweep.spec.model_dump(mode="python"))
-    programs = dict(versions(sweep.tables.backend))
+    programs = dict(versions(sweep.tables.backend, WRITER))
     return [
         Task(number, chunks[number], histories.columns(chunks[number]), tables, spec, sweep.trials, programs)
         for number in numbers
@@ -113,7 +114,7 @@ def _derived(spec: str, backend: str) -> tuple[DerivedSystem, ModuleType]:
 
 
 def _check_versions(task: Task, backend: str) -> None:
-    found = differences(task.versions, versions(backend))
+    found = differences(task.versions, versions(backend, WRITER))
     if found:
         raise SweepError(
             f"a worker runs other programs than this process ({found}), so that its numbers could differ; install the "
