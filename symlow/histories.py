@@ -29,6 +29,9 @@ from symlow.tasks.filters import FilterLoss
 RULE_ARGUMENTS = ("clip", "weight_decay", "momentum")
 """Parameters of a rule that are arguments of the generated module's ``step``, where the rule has them."""
 
+LARGEST_SEED = 2**63 - 1
+"""The largest seed: they are kept as signed integers of 8 bytes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Histories:
@@ -172,8 +175,10 @@ def check_lr(lr: object) -> None:
 
 def _seeds(seed: object) -> IntArray:
     array = np.asarray(seed)
-    if array.dtype.kind not in "iu" or array.ndim > 1 or (array < 0).any():
-        raise SpecError(f"seed: found {seed!r}; accepted: an integer >= 0, or an array of one for each history")
+    if array.dtype.kind not in "iu" or array.ndim > 1 or (array < 0).any() or (array > LARGEST_SEED).any():
+        raise SpecError(
+            f"seed: found {seed!r}; accepted: an integer >= 0 and < 2**63, or an array of one for each history"
+        )
     return array.astype(np.int64)
 
 

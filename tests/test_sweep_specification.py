@@ -172,6 +172,8 @@ def swept(axes, head=""):
         (swept(axis("seed", "1").replace("over", "ovr")), r"unknown key 'ovr' in \[axes\[1\]\]; did you mean 'over'"),
         (swept(axis("seed", '"one"')), r"axes\[1\].values\[1\]: found 'one'; accepted: a number, without quotes"),
         (swept(axis("seed", "nan")), r"axes\[1\].values\[1\]: found nan; accepted: a finite number"),
+        (swept(axis("seed", "9223372036854775808")), r"found 9223372036854775808 for seed; .* >= 0 and < 2\*\*63"),
+        (swept(axis("task.decay"), "seed = 9223372036854775808"), "seed: found 9223372036854775808; .* <= 92233720"),
         (swept(axis("seed", "0.5")), r"axes\[1\]: found 0.5 for seed; accepted: integers >= 0"),
         (swept(axis("initial.neurons", "0")), r"axes\[1\]: found 0 for initial.neurons; accepted: integers >= 1"),
         (swept(axis("learning.lr", "0")), r"axes\[1\]: found 0 for learning.lr; accepted: numbers > 0"),

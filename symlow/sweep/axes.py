@@ -24,6 +24,7 @@ import numpy as np
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticKnownError
 
+from symlow.histories import LARGEST_SEED
 from symlow.spec_messages import refusal
 from symlow.spec_tables import NonNegativeNumber, Number, PositiveInteger, PositiveNumber, Table
 
@@ -31,7 +32,7 @@ DIGITS = 50
 """Decimal digits to which powers and quotients are computed before they are rounded to floating point."""
 
 Value = int | float
-NonNegativeInteger = Annotated[int, Field(strict=True, ge=0)]
+NonNegativeInteger = Annotated[int, Field(strict=True, ge=0, le=LARGEST_SEED)]
 Name = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=100)]
 
 

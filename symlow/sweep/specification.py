@@ -23,7 +23,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 from symlow.arrays import Trials
 from symlow.errors import SpecError, SymlowError, listing, nearest
 from symlow.files import read_text
-from symlow.histories import with_parameters
+from symlow.histories import LARGEST_SEED, with_parameters
 from symlow.spec import Spec
 from symlow.spec_messages import refused, spec_error, whole_refusal
 from symlow.spec_tables import NonNegativeNumber, Number, PositiveInteger, PositiveNumber, Table
@@ -304,9 +304,12 @@ def _check_own(tables: SweepTables) -> None:
         whole = axis.over not in (SCALE, LR)
         least = 1 if axis.over == NEURONS else 0
         for value in axis.points:
-            good = (isinstance(value, int) if whole else True) and (value > 0 if axis.over == LR else value >= least)
+            good = isinstance(value, int) and value <= LARGEST_SEED if whole else True
+            good = good and (value > 0 if axis.over == LR else value >= least)
             if not good:
-                accepted = f"integers >= {least}" if whole else f"numbers {'> 0' if axis.over == LR else '>= 0'}"
+                accepted = (
+                    f"integers >= {least} and < 2**63" if whole else f"numbers {'> 0' if axis.over == LR else '>= 0'}"
+                )
                 raise refused(f"axes[{k + 1}]", f"found {value!r} for {axis.over}", accepted)
 
 
