@@ -57,7 +57,7 @@ class Course:
         return np.flatnonzero(self.progress.stopped < 0)
 
     def end(self, ended: IntArray, step: int, reason: str) -> None:
-        """Note that histories end at a step; those that diverge have no numbers from there on."""
+        """Note that histories end at a step; those that diverge have no numbers in what is recorded from then on."""
         progress = self.progress
         progress.stopped[ended], progress.reason[ended] = step, REASONS.index(reason)
         if reason == DIVERGED:

@@ -26,7 +26,8 @@ class LearningRun:
 
     Where there are several histories, arrays have an axis of length ``states`` for them, behind the one of recorded
     steps; a run of one history, asked for without such an axis, has none. After a history has converged its last
-    overlaps and loss are repeated; from the step at which it diverged they are nan.
+    overlaps and loss are repeated; from the step at which it diverged they are nan. If that is step 0, for a loss that
+    is not finite at the initial overlaps, these are kept with that loss, and nan comes after.
 
     Attributes:
         overlaps: names, visible ones first.

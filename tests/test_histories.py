@@ -211,6 +211,9 @@ def test_histories_whose_loss_is_infinite_do_not_begin():
     assert run.reason.tolist() == ["ran out", "diverged"]
     assert run.stopped.tolist() == [3, 0]
     assert run.loss[0, 1] == np.inf
+    assert np.array_equal(run.sigma[0], sigma)
+    assert np.isnan(run.sigma[1:, 1]).all()
+    assert np.isnan(run.loss[1:, 1]).all()
 
 
 def test_parameters_that_are_wrong():
