@@ -36,12 +36,11 @@ def flow(course: Course, track: Track) -> None:
     lr = float(rates.max())
     relative = (rates / lr)[:, None]
     arguments = {name: values for name, values in histories.rule_arguments.items() if name != "momentum"}
-    evaluations = 0
 
     def rate(t: float, flat: FloatArray) -> FloatArray:
-        nonlocal evaluations
-        evaluations += 1
-        if evaluations > MOST_EVALUATIONS:
+        # Part of the progress, lest a run that was interrupted end well where one that was not is an error.
+        progress.evaluations += 1
+        if progress.evaluations > MOST_EVALUATIONS:
             raise FlowError(
                 f"gradient flow took more than {MOST_EVALUATIONS} evaluations by time {t:g} of {steps * lr:g}: "
                 "it is too stiff, or its time lr * steps too long; lower the learning rate or the number of steps"

@@ -48,6 +48,7 @@ class Progress:
         rests: for how many recorded steps each has been at rest, shape (states,).
         before: overlaps at the last recorded step, shape (states, n_overlaps).
         before_step: that step, -1 if there was none.
+        evaluations: how often the velocity of a flow has been evaluated, of which there is a bound.
     """
 
     step: int
@@ -58,6 +59,7 @@ class Progress:
     rests: IntArray
     before: FloatArray
     before_step: int
+    evaluations: int = 0
 
 
 def first_progress(sigma: FloatArray) -> Progress:

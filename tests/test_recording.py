@@ -13,7 +13,7 @@ import pytest
 
 import symlow
 from symlow import programs, recording, run_files
-from symlow.errors import DependencyError, FileError, LearningError
+from symlow.errors import DependencyError, FileError, FlowError, LearningError
 from tests.conftest import EXPONENTIAL, compiled, derived, states
 
 TASK = {**EXPONENTIAL, "horizon": 5.0}
@@ -129,6 +129,18 @@ def test_interrupted_runs_go_on(tmp_path, monkeypatch, task, method):
     )
     assert len(taken) == 20 - 8
     assert path.read_bytes() == (tmp_path / "whole.npz").read_bytes()
+
+
+def test_evaluations_of_a_flow_are_counted_over_interruptions(tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "BLOCK_SECONDS", 0.0)
+    with pytest.raises(InterruptionError):
+        run(TASK, tmp_path / "run.npz", method="flow", track=interrupted_after(15))
+    with np.load(tmp_path / "run.npz.parts" / "progress.npz") as progress:
+        taken = int(progress["evaluations"])
+    # More than enough for the quarter that is left, but not on top of what was taken.
+    monkeypatch.setattr(sys.modules["symlow.flow"], "MOST_EVALUATIONS", taken + 1)
+    with pytest.raises(FlowError, match=f"took more than {taken + 1} evaluations"):
+        run(TASK, tmp_path / "run.npz", method="flow", resume=True)
 
 
 KILLED = """
