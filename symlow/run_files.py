@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from symlow.errors import DependencyError, FileError
+from symlow.errors import FileError
+from symlow.extras import optional
 from symlow.files import check_writable, resolved
 
 SUFFIXES = (".npz", ".zarr")
@@ -183,11 +184,5 @@ def _axes(name: str, array: Array) -> tuple[str, ...]:
 
 
 def _xarray() -> Any:
-    try:
-        import xarray
-        import zarr  # noqa: F401 - xarray finds it by itself
-    except ModuleNotFoundError:
-        raise DependencyError(
-            '.zarr files need xarray and Zarr; install them with: pip install "symlow[sweep]"'
-        ) from None
-    return xarray
+    optional("zarr", needed_by=".zarr files")  # xarray finds it by itself
+    return optional("xarray", needed_by=".zarr files")

@@ -15,6 +15,7 @@ BELOW = [
     "version",
     "files",
     "cache",
+    "extras",
     "provenance",
     "arrays",
     "caret",

@@ -280,9 +280,13 @@ def test_outputs_that_are_wrong(tmp_path, monkeypatch):
     (tmp_path / "run.npz.parts" / "sigma.f8").unlink()
     with pytest.raises(FileError, match="is damaged and cannot be resumed; start again"):
         run(TASK, tmp_path / "run.npz", resume=True)
-    monkeypatch.setitem(sys.modules, "xarray", None)
-    with pytest.raises(DependencyError, match=r'pip install "symlow\[sweep\]"'):
-        run(TASK, tmp_path / "run.zarr")
+    for package in ("xarray", "zarr"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, package, None)
+            with pytest.raises(
+                DependencyError, match=rf'^.zarr files need {package}, .*; pip install "symlow\[sweep\]"'
+            ):
+                run(TASK, tmp_path / "run.zarr")
 
 
 def test_learning_that_fails_leaves_nothing(tmp_path):

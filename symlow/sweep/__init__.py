@@ -2,7 +2,6 @@
 
     specification -> histories -> tasks -> (workers) -> parts -> store
 
-    extras          packages that only sweeps need
     result          the whole result, opened: labelled arrays
     axes            what is varied, and over which values
     specification   SWEEP.toml

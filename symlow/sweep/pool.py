@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from symlow.errors import SweepError, SymlowError
-from symlow.sweep.extras import optional
+from symlow.extras import optional
 
 MOST_ATTEMPTS = 3
 

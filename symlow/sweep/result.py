@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from symlow.errors import FileError, SweepError
+from symlow.extras import optional
 from symlow.stopping import REASONS
-from symlow.sweep.extras import optional
 
 if TYPE_CHECKING:
     import xarray

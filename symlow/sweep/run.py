@@ -16,7 +16,7 @@ from pathlib import Path
 
 from symlow.course import Track
 from symlow.errors import SweepError
-from symlow.sweep.extras import optional
+from symlow.extras import optional
 from symlow.sweep.histories import Histories, check_sweep
 from symlow.sweep.identity import identity
 from symlow.sweep.parts import Parts

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symlow.errors import FileError, SweepError
+from symlow.extras import optional
 from symlow.files import resolved, write_whole
-from symlow.sweep.extras import optional
 from symlow.sweep.histories import Histories
 from symlow.sweep.identity import differences
 from symlow.sweep.parts import Parts
