@@ -33,8 +33,12 @@ def descend(course: Course, stop: Stop | None, track: Track) -> None:
     def advance(step: int) -> None:
         """Take a step; record the one before it. Each batch is drawn once, for the loss and for the step."""
         active = course.active
-        after = progress.sigma.copy()
         records, moves = course.records(step), step < course.steps
+        if not active.size and not records:  # nothing is left to do until the next record
+            progress.step = step + 1
+            course.recording.checkpoint(progress)
+            return
+        after = progress.sigma.copy()
         with np.errstate(over="ignore", invalid="ignore"):
             for part, trials in course.source.at(step, active) if active.size else ():
                 if records:

@@ -12,6 +12,7 @@ import symlow
 from symlow import history_trials
 from symlow.errors import ArrayError, LearningError, SpecError, UnknownNameError
 from symlow.histories import accepted_parameters
+from symlow.recording import InMemory
 from symlow.spec_trials import TEACHER_OVERLAPS
 from tests.conftest import EXPONENTIAL, NO_RESPONSE, OSCILLATION, filters, random_trials, states
 
@@ -199,6 +200,27 @@ def test_diverged_histories_do_not_stop_the_others():
     assert np.array_equal(run.sigma[:, [0, 2]], others.sigma)
     with pytest.raises(LearningError, match=r"diverged in all 3 histories, in the last at step \d+"):
         symlow.learn(d, sigma, 1e6, 50, module=module)
+
+
+def test_overlaps_are_left_alone_between_records_when_all_have_stopped(monkeypatch):
+    copies = []
+
+    class Watched(np.ndarray):
+        def copy(self, order="C"):
+            copies.append(order)
+            return super().copy(order)
+
+    def checkpoint(self, progress):
+        progress.sigma = progress.sigma.view(Watched)
+
+    d = derived({**EXPONENTIAL, "horizon": 5.0})
+    module = d.compile()
+    sigma = states(module, 2)
+    monkeypatch.setattr(InMemory, "checkpoint", checkpoint)
+    run = symlow.learn(d, sigma, 0.01, 40, module=module, every=8, stop={"loss": 1e9})
+    assert run.stopped.tolist() == [0, 0]
+    assert np.array_equal(run.sigma, np.broadcast_to(sigma, (6, *sigma.shape)))
+    assert len(copies) == 5
 
 
 def test_histories_whose_loss_is_infinite_do_not_begin():
