@@ -22,7 +22,7 @@ import xarray
 import symlow
 from symlow.errors import DependencyError, FileError, SweepError, SymlowError
 from symlow.initial import overlaps_of_weights, sample_weights
-from symlow.sweep.histories import Histories
+from symlow.sweep.histories import Grid
 from symlow.sweep.parts import IDENTITY, Parts
 from symlow.sweep.pool import MOST_ATTEMPTS, Failure, completed, processes
 from symlow.sweep.result import partial_folder, read_identity
@@ -245,7 +245,7 @@ def test_results_of_other_programs_are_refused(tmp_path, monkeypatch):
     Parts.open(tmp_path / "result.zarr", {"versions": {"numpy": "1"}, "format": 1})
     with pytest.raises(SweepError, match=r"format: 1 there, 2 here; versions.numpy: 1 there, 3 here|numpy: 1 there"):
         Parts.open(tmp_path / "result.zarr", {"versions": {"numpy": "3"}, "format": 2})
-    (task,) = make_tasks(sweep, Histories(sweep.axes), [0])
+    (task,) = make_tasks(sweep, Grid(sweep.axes), [0])
     monkeypatch.setattr("symlow.sweep.task.versions", lambda *programs: {**task.versions, "numpy": "0.1"})
     with pytest.raises(SweepError, match=r"a worker runs other programs than this process \(numpy: .* there, 0.1 here"):
         run_task(task)

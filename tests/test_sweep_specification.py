@@ -24,7 +24,7 @@ from symlow.sweep.axes import (
     UniformAxis,
     ValuesAxis,
 )
-from symlow.sweep.histories import Histories, Starts, check_sweep, problems
+from symlow.sweep.histories import Grid, Starts, check_sweep, problems
 from symlow.sweep.specification import Axis, Sweep, SweepTables
 from tests.conftest import derived
 from tests.sweeps import SWEEP, write_sweep
@@ -94,7 +94,7 @@ def test_histories_are_the_product_of_the_dimensions(shape, size):
         Axis(f"a{k}", f"task.a{k}", f"d{d}", tuple(range(100 * k, 100 * k + lengths.setdefault(d, n))))
         for k, (d, n) in enumerate(shape)
     )
-    histories = Histories(axes)
+    histories = Grid(axes)
     expected = [
         tuple(axis.values[place[list(lengths).index(int(axis.dimension[1:]))]] for axis in axes)
         for place in itertools.product(*map(range, lengths.values()))
@@ -109,7 +109,7 @@ def test_histories_are_the_product_of_the_dimensions(shape, size):
 def test_starts_are_sampled_but_for_what_is_given(tmp_path):
     text = SWEEP.replace("neurons = 40", "neurons = 40\noverlaps = { u_u = 2.5 }")
     sweep, d = Sweep.load(write_sweep(tmp_path, text)), derived()
-    histories = Histories(sweep.axes)
+    histories = Grid(sweep.axes)
     assert histories.dimensions == {"v_u": 2, "seed": 3}
     columns = histories.columns(range(6))
     sigma = Starts(d, sweep.tables).overlaps(columns, 6)

@@ -12,7 +12,7 @@ import symlow
 from symlow.errors import ArrayError, LearningError, SpecError
 from symlow.initial import overlaps_of_weights, sample_weights
 from symlow.programs import versions
-from symlow.sweep.histories import Histories, check_sweep
+from symlow.sweep.histories import Grid, check_sweep
 from symlow.sweep.specification import Sweep
 from symlow.sweep.task import make_tasks, run_task
 from tests.sweeps import SPEC, write_sweep
@@ -63,7 +63,7 @@ def swept(folder, spec, head, *axes):
 def results(sweep):
     """All histories of a sweep, as tasks in this process; by name with histories first."""
     check_sweep(sweep, symlow.derive(sweep.spec))
-    histories = Histories(sweep.axes)
+    histories = Grid(sweep.axes)
     numbers = range(len(histories.chunks(sweep.tables.chunk)))
     tasks = [run_task(task) for task in make_tasks(sweep, histories, numbers)]
     return {name: np.concatenate([task[name] for task in tasks]) for name in tasks[0]}

@@ -38,8 +38,8 @@ Columns = Mapping[str, tuple[Value, ...]]
 
 
 @dataclass(frozen=True)
-class Histories:
-    """The table of histories.
+class Grid:
+    """The histories of a sweep, in their order: the product of its dimensions.
 
     Attributes:
         axes: what is varied, in the order of the file.
@@ -136,7 +136,7 @@ def check_sweep(sweep: Sweep, derivation: Derivation) -> int:
     """
     _check_overlap_names(sweep, derivation)
     _check_task(sweep, derivation)
-    histories, starts = Histories(sweep.axes), Starts(derivation, sweep.tables)
+    histories, starts = Grid(sweep.axes), Starts(derivation, sweep.tables)
     checked: dict[tuple[Value, ...], None] = {}
     refused: list[str] = []
     count = 0
@@ -170,7 +170,7 @@ def parameters_of(columns: Columns) -> dict[str, tuple[Value, ...]]:
 
 
 def _check_together(
-    sweep: Sweep, histories: Histories, chunk: range, varied: Columns, checked: dict[tuple[Value, ...], None]
+    sweep: Sweep, histories: Grid, chunk: range, varied: Columns, checked: dict[tuple[Value, ...], None]
 ) -> None:
     if len(varied) < 2:  # each value by itself was checked with the file
         return

@@ -17,7 +17,7 @@ from pathlib import Path
 from symlow.course import Track
 from symlow.errors import SweepError
 from symlow.extras import optional
-from symlow.sweep.histories import Histories, check_sweep
+from symlow.sweep.histories import Grid, check_sweep
 from symlow.sweep.identity import identity
 from symlow.sweep.parts import Parts
 from symlow.sweep.pool import MOST_ATTEMPTS, Failure, Pool, completed, dask_cluster, processes
@@ -80,7 +80,7 @@ def run_sweep(
         raise SweepError(f"workers: found {workers}; accepted: an integer >= 1")
     derivation = derive(sweep.spec)
     belongs = identity(sweep, derivation.source(sweep.tables.backend))
-    histories = Histories(sweep.axes)
+    histories = Grid(sweep.axes)
     chunks = histories.chunks(sweep.tables.chunk)
     if is_complete(result, belongs, force):
         Parts.remove_left(result, belongs)
@@ -119,7 +119,7 @@ def _check_packages(dask: str | None) -> None:
     optional(*(("joblib",) if dask is None else ("distributed", "dask")))
 
 
-def _plan(histories: Histories, tasks: int, resumed: int, skipped: int) -> str:
+def _plan(histories: Grid, tasks: int, resumed: int, skipped: int) -> str:
     sizes = " x ".join(f"{name} {size}" for name, size in histories.dimensions.items())
     line = f"{len(histories)} histories ({sizes}) in {_count(tasks, 'task')}"
     if skipped:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from symlow.errors import FileError, SweepError
 from symlow.extras import optional
 from symlow.files import resolved, write_whole
-from symlow.sweep.histories import Histories
+from symlow.sweep.histories import Grid
 from symlow.sweep.identity import differences
 from symlow.sweep.parts import Parts
 from symlow.sweep.result import MEANINGS, read_identity
@@ -81,7 +81,7 @@ def write_store(
         SweepError: if a part is missing.
     """
     zarr = optional("zarr")
-    histories = Histories(sweep.axes)
+    histories = Grid(sweep.axes)
     place = parts.folder / "store"
     if place.exists():
         shutil.rmtree(place)  # what an interrupted sweep has left
@@ -111,7 +111,7 @@ def _attributes(sweep: Sweep, identity: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _coordinates(histories: Histories) -> list[str]:
+def _coordinates(histories: Grid) -> list[str]:
     return [*(axis.name for axis in histories.axes), "overlap", "visible"]
 
 
@@ -123,9 +123,7 @@ def _write_index(place: Path, names: list[str]) -> None:
     write_whole(place / ".zmetadata", text)
 
 
-def _write_coordinates(
-    group: Any, sweep: Sweep, histories: Histories, overlaps: tuple[str, ...], n_visible: int
-) -> None:
+def _write_coordinates(group: Any, sweep: Sweep, histories: Grid, overlaps: tuple[str, ...], n_visible: int) -> None:
     for axis in histories.axes:
         _write_array(group, axis.name, np.array(axis.values), (axis.dimension,), {"over": axis.over})
     _write_array(group, "overlap", np.array(overlaps), ("overlap",), {})
@@ -165,7 +163,7 @@ def _create(
 
 
 def _write_variable(
-    group: Any, name: str, parts: Parts, sweep: Sweep, histories: Histories, overlaps: tuple[str, ...]
+    group: Any, name: str, parts: Parts, sweep: Sweep, histories: Grid, overlaps: tuple[str, ...]
 ) -> None:
     course = sweep.tables.record == "course"
     inner = {"step": len(recorded_steps(sweep.tables))} if course and name in ("sigma", "loss") else {}

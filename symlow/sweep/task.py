@@ -28,7 +28,7 @@ from symlow.spec import Spec
 from symlow.spec_trials import GeneratedTask
 from symlow.stopping import DIVERGED
 from symlow.sweep.axes import Value
-from symlow.sweep.histories import Columns, Histories, Starts, parameters_of, problems
+from symlow.sweep.histories import Columns, Grid, Starts, parameters_of, problems
 from symlow.sweep.identity import WRITER, differences
 from symlow.sweep.result import FAILED, SKIPPED, STATUSES
 from symlow.sweep.specification import LR, SEED, TRIALS_SEED, Sweep, SweepTables
@@ -60,7 +60,7 @@ class Task:
     versions: Mapping[str, str]
 
 
-def make_tasks(sweep: Sweep, histories: Histories, numbers: Iterable[int]) -> list[Task]:
+def make_tasks(sweep: Sweep, histories: Grid, numbers: Iterable[int]) -> list[Task]:
     """Return the tasks of a sweep, of those that its histories are cut into, of these numbers."""
     chunks = histories.chunks(sweep.tables.chunk)
     tables, spec = sweep.tables.model_dump_json(), json.dumps(sweep.spec.model_dump(mode="python"))
