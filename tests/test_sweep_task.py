@@ -204,6 +204,14 @@ def test_numbers_of_the_task_beside_trials_from_a_file(method, tmp_path):
         results(swept(tmp_path, SPEC, head, axis("seed", [0, 1]), axis("task.decay", [0.1, 0.2])))
 
 
+def test_teachers_that_no_network_can_be_are_found_before_anything_runs(tmp_path):
+    spec = 'name = "t"\n[network]\nrank = 1\nnonlinearity = "erf"\n[task]\nkind = "teacher"\nbatch = 2\n'
+    axes = (axis("seed", [0, 1, 2]), axis("task.overlaps.m_u", [1.6, 9.0]))
+    sweep = swept(tmp_path, spec, "steps = 1\nchunk = 2\n", *axes)
+    with pytest.raises(SpecError, match=r"^history 1 \(seed = 0, m_u = 9\): task.overlaps: .* Gram matrix"):
+        check_sweep(sweep, symlow.derive(sweep.spec))
+
+
 def test_what_has_no_place_in_one_result(tmp_path):
     text = FLIP_FLOP.replace('rule = "momentum"\n', "")
     for over, values, message in (

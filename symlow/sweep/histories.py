@@ -16,10 +16,12 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from symlow.arrays import FloatArray
+from symlow.batches import spec_generator
 from symlow.derivation import Derivation
 from symlow.errors import GramMatrixError, SpecError, listing, nearest
 from symlow.histories import accepted_parameters, with_parameters
 from symlow.initial import check_finite_overlaps, infeasible, overlaps_of_weights, sample_weights
+from symlow.spec_trials import TeacherTask
 from symlow.sweep.axes import Value
 from symlow.sweep.specification import (
     NEURONS,
@@ -172,14 +174,19 @@ def parameters_of(columns: Columns) -> dict[str, tuple[Value, ...]]:
 def _check_together(
     sweep: Sweep, histories: Grid, chunk: range, varied: Columns, checked: dict[tuple[Value, ...], None]
 ) -> None:
-    if len(varied) < 2:  # each value by itself was checked with the file
+    # Whether a teacher is a network is seen when it is derived, which reading the file does not.
+    teacher = sweep.trials is None and isinstance(sweep.spec.task, TeacherTask)
+    if len(varied) < 2 and not teacher:  # each value by itself was checked with the file
         return
-    for number, values in zip(chunk, zip(*varied.values(), strict=True), strict=True):
+    rows = zip(*varied.values(), strict=True) if varied else [()] * len(chunk)
+    for number, values in zip(chunk, rows, strict=True):
         if values in checked:
             continue
         checked[values] = None
         try:
-            with_parameters(sweep.spec, dict(zip(varied, values, strict=True)))
+            spec = with_parameters(sweep.spec, dict(zip(varied, values, strict=True)))
+            if teacher:
+                spec_generator(spec)
         except SpecError as error:
             raise SpecError(f"{histories.describe(number)}: {error}") from None
 
