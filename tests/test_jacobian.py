@@ -187,7 +187,7 @@ def test_other_numbers():
     assert np.array_equal(module.jacobian(sigma), module.jacobian(sigma.astype(float)))
     whole = [0, 1, 1, 0, 0, 0, 2, 2, 2, 2]
     assert np.array_equal(module.jacobian(whole), module.jacobian(np.array(whole, dtype=float)))
-    with pytest.raises(ValueError, match="sigma: found complex64, expected real numbers"):
+    with pytest.raises(ValueError, match="sigma: found complex128, expected real numbers"):
         module.loss_hessian(sigma + 0j)
     with pytest.raises(ValueError, match=r"sigma: found shape \(9,\), expected \(\.\.\., 10\)"):
         module.jacobian(sigma[:-1])
