@@ -64,7 +64,12 @@ def test_reduced_and_infinitely_wide_network_agree_to_rounding_where_phi_is_smoo
 MUTATIONS = [
     ("the gain", "return 1 / np.sqrt(1.57", "return 1.001 / np.sqrt(1.57", {"output", "dSigma/dt", "50 digits"}),
     ("its derivative", "return -0.785", "return -0.786", {"dSigma/dt", "complex steps", "50 digits"}),
-    ("the variance", "multiply(form_1_1, kappa", "multiply(1.01 * form_1_1, kappa", {"output", "dSigma/dt", "50 digits"}),
+    (
+        "the variance",
+        "multiply(form_1_1, kappa",
+        "multiply(1.01 * form_1_1, kappa",
+        {"output", "dSigma/dt", "50 digits"},
+    ),
     ("a cotangent of the gain", "g_step = ALPHA", "g_step = 1.01 * ALPHA", {"dSigma/dt", "complex steps", "50 digits"}),
     ("the flow", "half = -2 * Sigma", "half = -2.01 * Sigma", {"dSigma/dt"}),
 ]
