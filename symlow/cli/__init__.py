@@ -39,7 +39,7 @@ app = typer.Typer(
     help="Derive how learning moves the overlaps of low-rank recurrent neural networks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
