@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def derive(spec: SpecFile, no_cache: NoCache = False) -> None:
     """Print the network, its reduction and every overlap's equation.
 
-    Example: `symlow derive derivations/ger_barak_2026/rank1_linear.toml`
+    Example: symlow derive derivations/ger_barak_2026/rank1_linear.toml
     """
     sys.stdout.write(f"{_artefacts(spec, no_cache).text()}\n")
 
@@ -37,7 +37,7 @@ def explain(
     Without OVERLAP also what follows: symmetries, what learning conserves and can reach. Takes
     seconds, or with many overlaps a minute or two, the first time.
 
-    Example: `symlow explain derivations/ger_barak_2026/rank1_linear.toml v_u`
+    Example: symlow explain derivations/ger_barak_2026/rank1_linear.toml v_u
     """
     artefacts = _artefacts(spec, no_cache)
     if invariants is not None:
@@ -90,7 +90,7 @@ def latex(
 ) -> None:
     """Write the derivation as a LaTeX document, or as a fragment for one's own.
 
-    Example: `symlow latex derivations/ger_barak_2026/rank1_linear.toml -o rank1.tex`
+    Example: symlow latex derivations/ger_barak_2026/rank1_linear.toml -o rank1.tex
     """
     check_outputs([output], [spec], force)
     text = _artefacts(spec, no_cache).latex(fragment, scalars)
@@ -120,7 +120,7 @@ def generate(
 
     Specifications below derivations/ go to the same subfolders of the output folder; others go to it directly.
 
-    Example: `symlow generate derivations/ger_barak_2026/rank1_linear.toml`
+    Example: symlow generate derivations/ger_barak_2026/rank1_linear.toml
     """
     from symlow.cache import Cache
     from symlow.generate import SOURCES, differences, generated_files, specifications, write

@@ -67,9 +67,9 @@ def learn(
 ) -> None:
     """Integrate learning from given or sampled initial overlaps, one history or many together; save and plot it.
 
-    Example: `symlow learn derivations/ger_barak_2026/rank1_linear.toml -o run.npz --plot run.png`
+    Example: symlow learn derivations/ger_barak_2026/rank1_linear.toml -o run.npz --plot run.png
 
-    Many: `symlow learn derivations/ger_barak_2026/rank1_linear.toml --states 100 --every 50 --stop loss=1e-6`
+    Many: symlow learn derivations/ger_barak_2026/rank1_linear.toml --states 100 --every 50 --stop loss=1e-6
     """
     import numpy as np
 

@@ -21,7 +21,7 @@ def new(
 ) -> None:
     """Write a commented specification to start from.
 
-    Example: `symlow new my_network --rank 2`, or `symlow new my_network --equations`
+    Example: symlow new my_network --rank 2, or symlow new my_network --equations
     """
     from symlow.scaffold import new_specification
 
@@ -35,7 +35,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of specifications, for editors that complete and check keys.
 
-    Example: `symlow schema > symlow.schema.json`
+    Example: symlow schema > symlow.schema.json
     """
     import json
 

@@ -27,9 +27,9 @@ def sweep(
 ) -> None:
     """Run the learning histories of a sweep, on all cores or a Dask cluster; write them as labelled arrays.
 
-    What was interrupted is continued by the same command. The result opens with `symlow.open_sweep`.
+    What was interrupted is continued by the same command. The result opens with symlow.open_sweep.
 
-    Example: `symlow sweep derivations/ger_barak_2026/invisible_start.toml -o sweep.zarr`
+    Example: symlow sweep derivations/ger_barak_2026/invisible_start.toml -o sweep.zarr
     """
     from symlow.sweep.run import run_sweep
     from symlow.sweep.specification import Sweep

@@ -32,7 +32,7 @@ def verify(
     Of a nonlinear network the flow is checked against networks of up to 16000 neurons and of infinite width, and the
     drift of the closure over a learning run is measured.
 
-    Example: `symlow verify derivations/ger_barak_2026/rank1_linear.toml -o certificate.json`
+    Example: symlow verify derivations/ger_barak_2026/rank1_linear.toml -o certificate.json
     """
     from symlow.verify import verify as run_verification
     from symlow.views import derive_file
@@ -93,7 +93,7 @@ def drift(
 ) -> None:
     """Train a network of N neurons beside the theory, on the same trials, and tell how far they drift apart.
 
-    Example: `symlow drift derivations/ger_barak_2026/rank1_erf_flip_flop.toml --batch 16 --plot drift.png`
+    Example: symlow drift derivations/ger_barak_2026/rank1_erf_flip_flop.toml --batch 16 --plot drift.png
     """
     from symlow.closure import drift_measurements
     from symlow.drift import drift as run_drift
