@@ -61,9 +61,9 @@ class DerivedSystem(Derivation):
         """Return the generated module, imported. All backends have the same surface and give the same numbers.
 
         Args:
-            backend: ``"numpy"``, which needs nothing more; ``"numba"`` (extra ``fast``), compiled, as fast as C written
-                by hand, on all cores; ``"jax"`` (extra ``jax``), to be differentiated and run on accelerators; or
-                ``"auto"``, the fastest of the first two that is installed. ``module.BACKEND`` says which it is.
+            backend: ``"numpy"``, which needs nothing more; ``"numba"`` (extra ``fast``), compiled, on all cores, the
+                fastest; ``"jax"`` (extra ``jax``), to be differentiated and run on accelerators; or ``"auto"``, the
+                fastest of the first two that is installed. ``module.BACKEND`` says which it is.
 
         Raises:
             UnknownNameError: for a backend that does not exist.

@@ -110,3 +110,13 @@ def test_axes_that_do_not_broadcast_are_named():
     message = r"trials: found leading axes \[\(3,\), \(\), \(\)\], expected ones that broadcast with .* sigma, \(2,\)"
     with pytest.raises(ValueError, match=message):
         module.loss(states(module, 2), (np.stack([x] * 3), y, mask))
+
+
+def test_the_numbers_of_a_state_are_those_that_it_has_alone():
+    module = compiled(task=TRIALS, rank=1, nonlinearity="erf")
+    rng = np.random.default_rng(3)
+    sigma = np.stack([module.overlaps_of(*rng.normal(size=(4, 50))) for _ in range(400)])
+    trials = rng.normal(size=(8, 64, 1)), rng.normal(size=(8, 64, 1))
+    together = module.loss_gradient(sigma, trials)
+    for k in range(0, 400, 57):
+        np.testing.assert_array_equal(module.loss_gradient(sigma[k], trials), together[k])

@@ -16,10 +16,10 @@ AUTO = "auto"
 """Stands for the fastest backend that is installed and gives the numbers of the others."""
 
 MOST_COMPILED = 400
-"""The most visible overlaps of a module of kernels: at 289 (rank 16) compiling takes about a minute."""
+"""The most visible overlaps of a module of kernels: at 289 (rank 16) compiling takes a minute and a half."""
 
 MOST_AT_ONCE = 130
-"""The most visible overlaps for which compiling is worth it unasked: rank 8, some 20 seconds the first time."""
+"""The most visible overlaps for which compiling is worth it unasked: rank 8, 18 seconds the first time."""
 
 
 @dataclass(frozen=True)

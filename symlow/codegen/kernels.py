@@ -108,7 +108,8 @@ class KernelLowering(TrialBackward):
         read = [(row, int(row.number < self._latent_rows) * self._ahead) for row in recorded]
         backward_rows = iter(range(len(recorded), 10**9))
         inputs = tuple(Row(name, next(backward_rows)) for name in self._input_names)
-        later = tuple(Row(f"later_{row.name}", next(backward_rows)) for row in recorded[: self._latent_rows])
+        latents = recorded[: self._latent_rows] if self._ahead else ()
+        later = tuple(Row(f"later_{row.name}", next(backward_rows)) for row in latents)
         targets = tuple(
             (Row(f"target_{k}", next(backward_rows)), Row(f"weight_{k}", next(backward_rows)))
             for k in range(1, self.derivation.loss.outputs + 1)
@@ -136,7 +137,7 @@ class KernelLowering(TrialBackward):
             forward=forward,
             output=output,
             output_reads=tuple((row, offset) for row, offset in read if mentioned(row.name, output)),
-            later=later if self._ahead else (),
+            later=later,
             targets=targets,
             cotangents=cotangents,
             sums=rows,

@@ -67,8 +67,7 @@ class TrialForward(TrialNames):
 
     def _numpy_loop(self) -> NumpyLoop:
         states = {self.latents[key]: int(self._sizes[self.latents[key]]) for key in self.backward.recurrent}
-        loop = NumpyLoop(*self._in_loop(), states=states)
-        return self._filled(loop) if states else loop
+        return self._filled(NumpyLoop(*self._in_loop(), states=states))
 
     def _in_loop(self) -> tuple[frozenset[str], Rows, Rows]:
         """Return what the loop of recurrent latents makes, and how to print in it and before it."""
@@ -85,8 +84,7 @@ class TrialForward(TrialNames):
     def _filled(self, loop: AnyLoop) -> AnyLoop:
         """Return a loop with the statements of a step."""
         recurrent = [self.latents[key] for key in self.backward.recurrent]
-        in_place = isinstance(loop, NumpyLoop)
-        if not in_place:
+        if not isinstance(loop, NumpyLoop):
             loop.body += [Statement(f"{name}_t", f"{name}[t]") for name in recurrent]
         forms = {function.name: function.form for function in gain_functions(self.reduction) if not function.at_zero}
         for node in self.reduction.nodes if recurrent else ():
