@@ -27,25 +27,30 @@ def assert_agrees(problem, sigma, found, tolerance=1e-12):
     assert np.all(np.abs(found[1] - gradient) <= tolerance * scale)
 
 
+def tuned_loop(problem, lanes, vector=4, threads=1):
+    return c_program.CLoop(problem, threads, c_program.TUNED, LANES=lanes, VECTOR=vector, BLOCK=c_program.BLOCK)
+
+
 @pytest.mark.parametrize("nonlinearity", ["linear", "erf"])
 @pytest.mark.parametrize(("rank", "inputs", "outputs"), [(1, 1, 1), (4, 2, 3)])
-def test_c_loop_agrees_with_the_module(rank, inputs, outputs, nonlinearity):
+def test_c_loops_agree_with_the_module(rank, inputs, outputs, nonlinearity):
     problem = given_trials(rank, nonlinearity, random_trials(inputs, outputs))
-    for lanes, vector, threads in ((4, 4, 1), (8, 8, 2)):
-        loop = c_program.CLoop(problem, lanes, vector, threads)
+    loops = [tuned_loop(problem, 4, 4, 1), tuned_loop(problem, 8, 8, 2), c_program.gradient_program(problem, 2)]
+    for loop in loops:
         for sigma in (problem.states(1)[0], problem.states(5)):
             assert_agrees(problem, sigma, loop(sigma))
 
 
-def test_c_loop_without_mask_agrees_with_the_module():
+def test_c_loops_without_mask_agree_with_the_module():
     x, y, _ = random_trials(1, 1)
     problem = given_trials(2, "erf", (x, y, None))
-    assert_agrees(problem, problem.states(3), c_program.CLoop(problem, 12)(problem.states(3)))
+    for loop in (tuned_loop(problem, 12), c_program.gradient_program(problem)):
+        assert_agrees(problem, problem.states(3), loop(problem.states(3)))
 
 
 def test_c_loop_leaves_subnormal_numbers_to_the_process():
     problem = given_trials(1, "linear", random_trials(1, 1))
-    c_program.CLoop(problem, 4)(problem.states(1))
+    tuned_loop(problem, 4)(problem.states(1))
     assert np.float64(1e-310) / 2 > 0
 
 
@@ -54,7 +59,11 @@ def test_jax_programs_agree_with_the_module(nonlinearity, rank, inputs, outputs)
     problem = given_trials(rank, nonlinearity, random_trials(inputs, outputs))
     with jax.enable_x64(True):
         tried = list(jax_program.programs(problem).values())
-        for program in (tried[0], tried[-1]):  # of both forms, where both are tried; outputs after and in the scan
+        for program in (
+            jax_program.gradient_program(problem),
+            tried[0],
+            tried[-1],
+        ):  # of both forms, where both are tried; outputs after and in the scan
             assert_agrees(problem, problem.states(3), program(problem.states(3)))
         assert_agrees(problem, problem.states(1)[0], tried[0](problem.states(1)[0]))
 

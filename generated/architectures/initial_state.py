@@ -261,6 +261,9 @@ _GAIN = 1
 # of one state, if they are more). A pass holds some ten such arrays at once, whatever the number of states.
 # With fewer bytes the interpreter takes most of the time of the loops; with more the cost of a state no longer falls.
 _CHUNK = 2**22
+# Backwards these are divided again, into parts whose latents have about this many bytes: what one leaves in the memory
+# near the processor the next uses again.
+_PART = 2**20
 # Rows of fewer numbers, of one state, are worked through in blocks of time: there operations cost more than arithmetic.
 _FEW = 2**11
 
@@ -285,8 +288,8 @@ def _in_chunks(function, Sigma, trials, *options):
     Sigma = np.broadcast_to(Sigma, lead + Sigma.shape[-2:])
     states, (batch, steps) = int(np.prod(lead)), trials[0].shape[-3:-1]
     chunk = max(1, _CHUNK // max(1, batch * (steps + 1) * N_LATENTS * Sigma.dtype.itemsize))
-    if states <= chunk:
-        return function(Sigma, *(_over_time(array, len(lead)) for array in trials), *options)
+    if not lead:
+        return function(Sigma, *(_over_time(array, 0) for array in trials), *options)
     found = []
     for start in range(0, states, chunk):
         at = np.unravel_index(np.arange(start, min(start + chunk, states)), lead)
@@ -413,6 +416,24 @@ def _trial_loss(Sigma, x, y, mask):
 def _trial_adjoint(Sigma, x, y, mask):
     """Return dL/dSigma with each visible block once, by backpropagation through the latents."""
     latents = _latents(Sigma, x)
+    if Sigma.ndim == 2:
+        return _adjoint(Sigma, x, y, mask, latents)
+    size = max(1, _PART // max(1, len(x) * x.shape[-2] * N_LATENTS * Sigma.dtype.itemsize))
+    found = []
+    for start in range(0, len(Sigma), size):
+        part = slice(start, start + size)
+        x_part, y_part, mask_part, *latents_part = (_of_states(array, part) for array in (x, y, mask, *latents))
+        found.append(_adjoint(Sigma[part], x_part, y_part, mask_part, latents_part))
+    return np.concatenate(found)
+
+
+def _of_states(array, part):
+    """Return an array over time, (time, states, batch, entries), of some states; as it is if all states share it."""
+    return array if array.shape[1] == 1 else np.ascontiguousarray(array[:, part])
+
+
+def _adjoint(Sigma, x, y, mask, latents):
+    """Return dL/dSigma with each visible block once, from the latents at all times."""
     kappa_m, kappa_s, kappa_u = latents
     steps = len(x)
     now = slice(0, steps)

@@ -22,10 +22,12 @@ INK, RULE = "#7d8590", "#7d859055"
 SYMLOW, BY_HAND = "#2f8fd6", "#d9822b"
 LABELS = {
     "C": "C loop by hand",
+    "C tuned": "C loop, tuned",
     "symlow numba": "symlow, Numba",
     "symlow jax": "symlow, JAX",
     "symlow numpy": "symlow, NumPy",
     "JAX program": "JAX by hand",
+    "JAX tuned": "JAX, tuned",
     "PyTorch program": "PyTorch by hand",
     "PyTorch stepwise": "PyTorch, step by step",
 }

@@ -1,8 +1,8 @@
 """The programs that stand side by side in tables, each checked before it is timed.
 
-    C                    the loop by hand (:mod:`tests.benchmarks.baselines.c_program`)
+    C                    the loop by hand (:mod:`tests.benchmarks.baselines.c_program`), and tuned
     symlow BACKEND       the generated modules
-    JAX program          jit of value_and_grad of a scan
+    JAX program          jit of value_and_grad of a scan, and the fastest of several ways to write it
     PyTorch program      a loop over time, and autograd
     PyTorch stepwise     the same as one writes it down: all in the loop, the outputs and the loss too
 
@@ -21,6 +21,7 @@ from symlow.arrays import FloatArray
 from tests.benchmarks.problems import Problem, backends
 
 C, JAX, TORCH, STEPWISE = "C", "JAX program", "PyTorch program", "PyTorch stepwise"
+TUNED_C, TUNED_JAX = "C tuned", "JAX tuned"
 AGREEMENT = 1e-10
 """The most by which a program may differ from the generated NumPy module, relative to the largest entry."""
 
@@ -36,7 +37,7 @@ class DisagreementError(Exception):
 
 def names() -> tuple[str, ...]:
     """Return the names of all programs, in the order of tables."""
-    return (C, *[f"symlow {backend}" for backend in backends()], JAX, TORCH, STEPWISE)
+    return (C, TUNED_C, *[f"symlow {backend}" for backend in backends()], JAX, TUNED_JAX, TORCH, STEPWISE)
 
 
 def program(name: str, problem: Problem, states: int | None = None) -> Program:
@@ -60,14 +61,16 @@ def calls(programs: Mapping[str, Program], sigma: FloatArray) -> dict[str, Call]
 def _program(name: str, problem: Problem, states: int | None) -> Program:
     # Each by hand needs what the others do without: imported where it is wanted.
     threads = 1 if states is None else CORES
-    if name == C:
+    if name in (C, TUNED_C):
         from tests.benchmarks.baselines import c_program
 
-        return c_program.gradient_program(problem, threads).prepared
-    if name == JAX:
+        compiled = c_program.gradient_program if name == C else c_program.tuned_program
+        return compiled(problem, threads).prepared
+    if name in (JAX, TUNED_JAX):
         from tests.benchmarks.baselines import jax_program
 
-        return _gradient(jax_program.gradient_program(problem, states))
+        plain = name == JAX
+        return _gradient(jax_program.gradient_program(problem) if plain else jax_program.tuned_program(problem, states))
     if name in (TORCH, STEPWISE):
         from tests.benchmarks.baselines import torch_program
 

@@ -26,8 +26,8 @@ Recorded {date} by `{command}`, which took {minutes:.0f} minutes.
 
 Programs that are compared alternate within one run. BLAS has one thread, so has PyTorch unless stated; JAX and Numba
 may use all cores. Times are of one machine and noisy; ratios and growth laws carry. The programs by hand are in
-[baselines/](baselines): [the loop in C](baselines/loop.c), [JAX](baselines/jax_program.py),
-[PyTorch](baselines/torch_program.py).
+[baselines/](baselines): loops in C, [plain](baselines/plain.c) and [tuned](baselines/loop.c),
+[JAX](baselines/jax_program.py), [PyTorch](baselines/torch_program.py).
 
 ![Time of loss and gradient by program, and cost for each state by the number of states.](speed.svg)
 """

@@ -1,8 +1,11 @@
-"""The loop of ``loop.c``, compiled for one problem and called without a wrapper's overhead.
+"""The loops of ``plain.c`` and ``loop.c``, compiled for one problem and called without a wrapper's overhead.
 
-Compiled by GCC with -O3 -march=native -ffast-math, linked without: the linker would set the processor to flush
-subnormal numbers to zero, for the whole process. How many trials stand side by side (LANES) and how wide a vector is
-(VECTOR) is tried out on the problem, and the fastest taken.
+The first is what one writes down and leaves to the compiler. The second has been tuned: vectors are written out, sums
+are matrix products in tiles; how many trials stand side by side (LANES) and how wide a vector is (VECTOR) is tried out
+on the problem, and the fastest taken.
+
+Both are compiled by GCC with -O3 -march=native -ffast-math, linked without: the linker would set the processor to
+flush subnormal numbers to zero, for the whole process.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from symlow.arrays import FloatArray
 from tests.benchmarks.problems import Problem
 from tests.benchmarks.timing import least_times
 
-SOURCE = Path(__file__).with_name("loop.c")
+PLAIN, TUNED = (Path(__file__).with_name(name) for name in ("plain.c", "loop.c"))
 FLAGS = ("-O3", "-march=native", "-ffast-math")
 BLOCK = 16
 ALIGNMENT = 64
@@ -34,26 +37,26 @@ class CLoop:
 
     Args:
         problem: what is computed.
-        lanes: trials that advance together, by default the fastest of some.
-        vector: doubles in a vector of the machine.
         threads: states are divided among so many.
+        source: the program.
+        constants: of its compilation, beside the sizes of the problem.
     """
 
-    def __init__(self, problem: Problem, lanes: int, vector: int = 4, threads: int = 1) -> None:
-        self.description = f"{lanes} trials side by side, vectors of {vector}"
+    def __init__(self, problem: Problem, threads: int, source: Path, **constants: int) -> None:
         module, (x, y, mask) = problem.module, problem.trials
-        self._library = _compiled(problem, lanes, vector)
+        self._library = _compiled(problem, source, constants)
         self._library.working_memory.restype = ctypes.c_size_t
         self._library.loss_gradient.restype = None
         batch, steps, _ = x.shape
         self._entries = module.N_VISIBLE
         rows, columns = (a[: self._entries].astype(ctypes.c_long) for a in (module._ROWS, module._COLUMNS))
-        arrays = [None if a is None else np.ascontiguousarray(a) for a in (x, y, mask)]
+        order = (1, 2, 0) if source == PLAIN else (0, 1, 2)
+        arrays = [None if a is None else np.ascontiguousarray(np.transpose(a, order)) for a in (x, y, mask)]
         self._kept = [*arrays, rows, columns]
         self._sizes = (ctypes.c_long(batch), ctypes.c_long(steps), ctypes.c_long(self._entries))
         self._numbers = (ctypes.c_double(problem.alpha), ctypes.c_double(problem.scale))
         self._pointers = tuple(map(_pointer, self._kept))
-        memory = self._library.working_memory(ctypes.c_long(steps)) + ALIGNMENT
+        memory = self._library.working_memory(ctypes.c_long(steps), ctypes.c_long(batch)) + ALIGNMENT
         self._memories = [np.zeros(memory, dtype=np.uint8) for _ in range(threads)]
         self._pool = ThreadPoolExecutor(threads)
         self._entry = problem.entry
@@ -95,29 +98,35 @@ class CLoop:
 
 
 def gradient_program(problem: Problem, threads: int = 1) -> CLoop:
-    """Return the fastest of the loops that are tried out on the problem."""
+    """Return the plain loop."""
+    return CLoop(problem, threads, PLAIN)
+
+
+def tuned_program(problem: Problem, threads: int = 1) -> CLoop:
+    """Return the fastest of the tuned loops that are tried out on the problem."""
     whole = -(-len(problem.trials[0]) // 4) * 4
-    candidates = [(lanes, 4) for lanes in sorted({4, min(whole, 8), min(whole, 12)})] + [(8, 8), (16, 8)]
-    loops = {str(shape): CLoop(problem, *shape, threads) for shape in candidates}
+    shapes = [(lanes, 4) for lanes in sorted({4, min(whole, 8), min(whole, 12)})] + [(8, 8), (16, 8)]
+    loops = {
+        str((lanes, vector)): CLoop(problem, threads, TUNED, LANES=lanes, VECTOR=vector, BLOCK=BLOCK)
+        for lanes, vector in shapes
+    }
     sigma = problem.states(1)[0]
     times = least_times({name: loop.prepared(sigma) for name, loop in loops.items()}, rounds=20)
     return loops[min(times, key=times.__getitem__)]
 
 
-def _compiled(problem: Problem, lanes: int, vector: int) -> ctypes.CDLL:
+def _compiled(problem: Problem, source: Path, constants: dict[str, int]) -> ctypes.CDLL:
     sizes = {
         "RANK": problem.rank,
         "INPUTS": problem.inputs,
         "OUTPUTS": problem.outputs,
         "NONLINEAR": int(not problem.is_linear),
-        "LANES": lanes,
-        "VECTOR": vector,
-        "BLOCK": BLOCK,
+        **constants,
     }
     with tempfile.TemporaryDirectory() as folder:
         program, library = os.path.join(folder, "loop.o"), os.path.join(folder, "loop.so")
         defined = [f"-D{name}={value}" for name, value in sizes.items()]
-        subprocess.run(["gcc", *FLAGS, "-fPIC", *defined, "-c", str(SOURCE), "-o", program], check=True)
+        subprocess.run(["gcc", *FLAGS, "-fPIC", *defined, "-c", str(source), "-o", program], check=True)
         subprocess.run(["gcc", "-shared", program, "-lm", "-o", library], check=True)
         return ctypes.CDLL(library)  # loaded, it needs its file no longer
 

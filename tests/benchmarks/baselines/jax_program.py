@@ -5,8 +5,9 @@
 
 It is written in several ways, for which of them is fast depends on the rank and the number of states: latents as arrays
 (batch, entries) with matrix products, or as a row (batch,) for each of them; outputs in the scan, or after it, at once;
-one time step in a turn of the loop, or several. All are tried out on the problem, and the fastest is taken. JAX must
-have been set to float64, as by JAX_ENABLE_X64=1.
+one time step in a turn of the loop, or several. What one writes down first has arrays, and outputs after the scan; the
+tuned program is the fastest of all, tried out on the problem. JAX must have been set to float64, as by
+JAX_ENABLE_X64=1.
 """
 
 from __future__ import annotations
@@ -36,7 +37,12 @@ Result = tuple[FloatArray, FloatArray]
 Program = Callable[[FloatArray], Result]
 
 
-def gradient_program(problem: Problem, states: int | None = None) -> Program:
+def gradient_program(problem: Problem) -> Program:
+    """Return what one writes down first: matrix products, and outputs after the scan."""
+    return _program(problem, _matrix_loss(problem, inside=False, unroll=1))
+
+
+def tuned_program(problem: Problem, states: int | None = None) -> Program:
     """Return the fastest of the programs of :func:`programs`, tried out on one state or on so many."""
     tried = programs(problem)
     sigma = problem.states(1)[0] if states is None else problem.states(min(states, CHUNK))

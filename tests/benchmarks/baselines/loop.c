@@ -53,8 +53,9 @@ typedef struct {
 
 typedef lanes outputs[OUTPUTS];
 
-/* Bytes of working memory for so many steps; the caller aligns it to 64 bytes. */
-size_t working_memory(long steps) {
+/* Bytes of working memory for so many steps, of any number of trials; the caller aligns it to 64 bytes. */
+size_t working_memory(long steps, long batch) {
+    (void)batch;
     return (steps + 1) * (sizeof(moment) + 2 * sizeof(outputs)) + BLOCK * LEFT * sizeof(lanes);
 }
 

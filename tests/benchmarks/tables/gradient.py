@@ -14,9 +14,14 @@ NUMBA, NUMPY = "symlow numba", "symlow numpy"
 TEXT = f"""
 One state, the flip-flop of one bit, {BATCH} trials of {STEPS} steps, float64; the C loop is in microseconds, the
 others in times of it. Times are the least of {{rounds}} rounds of alternating programs. What `loss_gradient` does
-from arrays to arrays, checks of arguments included; only the C loop is called with its pointers prepared. Every
-program agrees with the NumPy module to {programs.AGREEMENT:g} of the largest entry, which is checked before it is
-timed. The PyTorch program has in its loop what must be there; stepwise all is in it, filtered inputs, outputs and
+from arrays to arrays, checks of arguments included; only the C loops are called with pointers prepared, the plain one
+with trials in the order that it likes. Every program agrees with the NumPy module to {programs.AGREEMENT:g} of the
+largest entry, which is checked before it is timed.
+
+Programs by hand come in two forms: what one writes down, and the fastest that was found. The plain C loop is one over
+time and one over the batch, left to the compiler; the tuned one writes out vectors and sums in tiles. The plain JAX
+program scans over arrays of latents and reads the outputs after it; the tuned one is the fastest of up to eight ways
+to write it. The PyTorch program has in its loop what must be there; stepwise all is in it, filtered inputs, outputs and
 loss.
 """
 

@@ -19,8 +19,8 @@ NUMPY = "symlow numpy"
 
 TEXT = f"""
 Loss and gradient of many states at once, rank 1, erf, the flip-flop, {BATCH} trials of {STEPS} steps, float64;
-microseconds for each state. Every program may use the {CORES} cores; the C loop and PyTorch have {CORES} threads. The
-JAX program vmaps, and that of PyTorch takes, at most 256 states at once. Times are the least of {{rounds}} rounds of
+microseconds for each state. Every program may use the {CORES} cores; the C loops and PyTorch have {CORES} threads. The
+JAX programs vmap, and that of PyTorch takes, at most 256 states at once. Times are the least of {{rounds}} rounds of
 alternating programs, of one call from 10^4 states on; a call that would take more than {LONGEST:.0f} s is not made.
 Memory is the high-water mark of a process of its own, in MB: the first row is the process before its first state,
 with its libraries, trials and what it has compiled.
