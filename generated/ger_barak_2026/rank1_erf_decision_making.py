@@ -283,7 +283,7 @@ def _in_chunks(function, Sigma, trials, *options):
     if not lead:
         return function(Sigma, *(_over_time(array, 0) for array in trials), *options)
     found = []
-    for start in range(0, states, chunk):
+    for start in range(0, max(1, states), chunk):
         at = np.unravel_index(np.arange(start, min(start + chunk, states)), lead)
         found.append(function(Sigma[at], *(_over_time(_chosen(array, at), 1) for array in trials), *options))
     found = np.concatenate(found)
@@ -393,7 +393,7 @@ def _trial_adjoint(Sigma, x, y, mask):
         return _adjoint(Sigma, x, y, mask, latents)
     size = max(1, _PART // max(1, len(x) * x.shape[-2] * N_LATENTS * Sigma.dtype.itemsize))
     found = []
-    for start in range(0, len(Sigma), size):
+    for start in range(0, max(1, len(Sigma)), size):
         part = slice(start, start + size)
         x_part, y_part, mask_part, *latents_part = (_of_states(array, part) for array in (x, y, mask, *latents))
         found.append(_adjoint(Sigma[part], x_part, y_part, mask_part, latents_part))

@@ -36,21 +36,19 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class BlockMatrix:
-    """A block matrix of the reduced dynamics: a constant part, and a part that depends on overlaps.
+    """The constant part of a block matrix of the reduced dynamics.
 
     Attributes:
         name: "A", "B" or "C".
         rows: code for the number of rows.
         columns: code for the number of columns.
-        constant: the blocks of the constant part.
-        dependent: the blocks of the part that depends on overlaps; none if the whole matrix is constant.
+        blocks: its blocks.
     """
 
     name: str
     rows: str
     columns: str
-    constant: tuple[Statement, ...]
-    dependent: tuple[Statement, ...]
+    blocks: tuple[Statement, ...]
 
 
 @dataclass(frozen=True)
@@ -91,13 +89,15 @@ class FilterCode:
 
     Attributes:
         latents: which entries of the stacked latents each carrier has.
-        matrices: A, B and C.
-        adjoint: the cotangents of the blocks of Sigma in those of A, B and C.
+        matrices: the constant parts of A, B and C.
+        dependent: the parts of A and C that depend on overlaps, as blocks of the error system's E and G.
+        adjoint: the cotangents of the blocks of Sigma in those of E and G.
         target: the target filters.
     """
 
     latents: tuple[Slice, ...]
     matrices: tuple[BlockMatrix, ...]
+    dependent: tuple[Statement, ...]
     adjoint: tuple[Statement, ...]
     target: Target
 
@@ -274,13 +274,17 @@ def _filter(derivation: Derivation, loss: FilterLoss) -> FilterCode:
     blocks_a = [(latent[to], latent[source], block) for (to, source), block in space.A.items()]
     blocks_b = [(latent[to], ":", block) for to, block in space.B.items()]
     blocks_c = [(":", latent[source], block) for source, block in space.C.items()]
+    a, moving_a = _parts("_A", "E", blocks_a, names, blocks)
+    b, _ = _parts("_B", "F", blocks_b, names, blocks)
+    c, moving_c = _parts("_C", "G", blocks_c, names, blocks)
     return FilterCode(
         latents=tuple(_latent_slices(derivation)),
         matrices=(
-            _block_matrix("A", "N_LATENTS", "N_LATENTS", blocks_a, names, blocks),
-            _block_matrix("B", "N_LATENTS", "N_INPUTS", blocks_b, names, blocks),
-            _block_matrix("C", "N_OUTPUTS", "N_LATENTS", blocks_c, names, blocks),
+            BlockMatrix("A", "N_LATENTS", "N_LATENTS", a),
+            BlockMatrix("B", "N_LATENTS", "N_INPUTS", b),
+            BlockMatrix("C", "N_OUTPUTS", "N_LATENTS", c),
         ),
+        dependent=(*moving_a, *moving_c),
         adjoint=tuple(_adjoint(derivation, names, latent)),
         target=_target(loss),
     )
@@ -302,35 +306,33 @@ def _latent_slices(derivation: Derivation) -> Iterable[Slice]:
         start += latent.rows
 
 
-def _block_matrix(
-    name: str,
-    rows: str,
-    columns: str,
+def _parts(
+    constant: str,
+    dependent: str,
     blocks: list[tuple[str, str, MatrixExpr]],
     names: dict[str, str],
     overlaps: set[MatrixSymbol],
-) -> BlockMatrix:
+) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
+    """Return the statements of the blocks that are free of overlaps, in a matrix of one name, and of the others."""
     printer = NumpyMatrixPrinter(names)
-    constant, dependent = [], []
+    fixed, moving = [], []
     for row, column, block in blocks:
         terms = summands(block)
-        fixed = [term for term in terms if not term.atoms(MatrixSymbol) & overlaps]
-        moving = [term for term in terms if term.atoms(MatrixSymbol) & overlaps]
-        if fixed:
-            constant.append(Statement(f"_{name}", printer.doprint(MatAdd(*fixed).doit()), f"{row}, {column}"))
-        if moving:
-            value = printer.doprint(MatAdd(*moving).doit())
-            dependent.append(Statement(name, value, f"..., {row}, {column}", adds=True))
-    return BlockMatrix(name, rows, columns, tuple(constant), tuple(dependent))
+        without = [term for term in terms if not term.atoms(MatrixSymbol) & overlaps]
+        others = [term for term in terms if term.atoms(MatrixSymbol) & overlaps]
+        if without:
+            fixed.append(Statement(constant, printer.doprint(MatAdd(*without).doit()), f"{row}, {column}"))
+        if others:
+            value = printer.doprint(MatAdd(*others).doit())
+            moving.append(Statement(dependent, value, f"..., {row}, {column}", adds=bool(without)))
+    return tuple(fixed), tuple(moving)
 
 
 def _adjoint(derivation: Derivation, names: dict[str, str], latent: dict[str, str]) -> Iterable[Statement]:
     space = derivation.reduction.state_space
-    cotangents = (
-        {f"Abar_{to}_{source}": f"A_bar[..., {latent[to]}, {latent[source]}]" for to, source in space.A}
-        | {f"Bbar_{to}": f"B_bar[..., {latent[to]}, :]" for to in space.B}
-        | {f"Cbar_{source}": f"C_bar[..., :, {latent[source]}]" for source in space.C}
-    )
+    cotangents = {f"Abar_{to}_{source}": f"E_bar[..., {latent[to]}, {latent[source]}]" for to, source in space.A} | {
+        f"Cbar_{source}": f"G_bar[..., :, {latent[source]}]" for source in space.C
+    }
     printer = NumpyMatrixPrinter(names | cotangents)
     for (left, right), symbol in derivation.reduction.index.blocks.items():
         if symbol.name in derivation.loss_adjoint:
