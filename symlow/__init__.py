@@ -55,6 +55,8 @@ The modules in the order of the data, each stage reading the one before it:
     cone            Gram matrices: ranges of their entries, and the nearest one
     realise         weight vectors with exactly given overlaps
     twins           networks with equal visible overlaps and other invisible ones
+    torch_files     tensors that PyTorch saved, read without it
+    trained         networks that others trained, from files
     programs        the versions of programs that last digits depend on
     run_files       files of learning runs, .npz and .zarr
     stopping        why a history stops, and when it has converged
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
     from symlow.sweep.result import open_sweep
     from symlow.sweep.run import SweepReport, run_sweep
     from symlow.sweep.specification import Sweep
+    from symlow.trained import load_weights
     from symlow.twins import extreme_twins, feasible, feasible_ranges, nearest_twin, random_twin, twin
     from symlow.verify import verify
     from symlow.version import __version__
@@ -122,6 +125,7 @@ __all__ = [
     "feasible",
     "feasible_ranges",
     "learn",
+    "load_weights",
     "nearest_twin",
     "open_sweep",
     "phi",
@@ -153,6 +157,7 @@ _HOMES = {
     "feasible": "twins",
     "feasible_ranges": "twins",
     "learn": "learn",
+    "load_weights": "trained",
     "nearest_twin": "twins",
     "open_sweep": "sweep.result",
     "phi": "equations",
