@@ -95,7 +95,14 @@ def _rows(
     # Of unit columns, so that rounding is relative to the norms of the two columns of an overlap.
     sizes = np.sqrt(np.diag(gram))
     units = np.where(sizes > 0, sizes, 1.0)
-    mean, factor, rank = row_distribution(gram / np.outer(units, units), carriers, ones)
+    scaled = gram / np.outer(units, units)
+    if np.linalg.eigvalsh(scaled)[0] < 0:
+        # Rounding of overlaps that is small beside the largest can be large beside columns that almost vanish.
+        free = np.ones(scaled.shape, dtype=bool)
+        if ones is not None:
+            free[ones, ones] = False
+        scaled = nearest_gram(scaled, free)
+    mean, factor, rank = row_distribution(scaled, carriers, ones)
     others = [k for k in range(len(gram)) if k not in carriers and k != ones]
     loadings = np.zeros((len(gram), len(carriers) + len(others)))
     loadings[:, : len(carriers)] = factor[:, :rank] @ _to_symmetric(factor[carriers, :rank])

@@ -48,14 +48,14 @@ def feasible(derivation: Derivation, sigma: object, overlap: str) -> tuple[float
 
 
 def feasible_ranges(derivation: Derivation, sigma: object) -> dict[str, tuple[float, float]]:
-    """Return by name the range, as of :func:`feasible`, of each loss-invisible overlap, each with all others kept.
+    """Return by name the range, as of :func:`feasible`, of each overlap in which a twin can differ, all others kept.
 
     Raises:
         ArrayError: for a wrong shape, or values that are not finite numbers.
         GramMatrixError: if sigma is that of no network.
     """
     state = check_state(sigma, derivation)
-    return {name: feasible(derivation, state, name) for name in derivation.invisible}
+    return {name: feasible(derivation, state, name) for name in _free(derivation)}
 
 
 def twin(derivation: Derivation, sigma: object, changes: Mapping[str, float]) -> FloatArray:
@@ -177,7 +177,7 @@ def random_twin(
 
 def _invisible(derivation: Derivation, names: Iterable[str], what: str) -> list[Overlap]:
     """Return the overlaps of these names, checked to be ones in which a twin can differ."""
-    accepted = [name for name in derivation.invisible if name not in _known(derivation)]
+    accepted = _free(derivation)
     found = []
     for name in names:
         overlap = derivation.reduction.index[name]
@@ -187,6 +187,11 @@ def _invisible(derivation: Derivation, names: Iterable[str], what: str) -> list[
             raise UnknownNameError(f"{what}: found {overlap.name}, which is {why}{hint}; accepted: {listing(accepted)}")
         found.append(overlap)
     return found
+
+
+def _free(derivation: Derivation) -> list[str]:
+    """Return the overlaps in which a twin can differ: the loss-invisible ones, but for norms of ones."""
+    return [name for name in derivation.invisible if name not in _known(derivation)]
 
 
 def _known(derivation: Derivation) -> list[str]:

@@ -514,6 +514,11 @@ def test_arrays_that_do_not_fit(tmp_path, changes, options, error, message):
 # The command ------------------------------------------------------------------------------------------------------
 
 
+def test_help_has_an_example():
+    assert "overlaps" in works("--help")
+    assert "Example: symlow overlaps trained.pt" in works("overlaps", "--help")
+
+
 def test_learning_is_that_of_symlow_learn(folder):
     given = "--steps", 6, "--lr", 0.02, "--seed", 3
     text = works("overlaps", "trained.pt", "spec.toml", *given, "-o", "run.npz", "--plot", "run.svg")

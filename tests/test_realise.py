@@ -106,6 +106,17 @@ def test_degenerate_gram_matrices(rank, paired):
     assert np.allclose(weights["u"], 2 * weights["m"], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_columns_that_are_nearly_dependent(seed, paired):
+    d, module = system("beyond_the_papers/rank2_relu_two_bit_flip_flop")
+    random = np.random.default_rng(seed)
+    P = sample_weights(d, 40, 1.0, seed)
+    left, _, right = np.linalg.svd(random.standard_normal((9, 9)))
+    P[:, :-1] = P[:, :-1] @ (left * 10.0 ** random.uniform(-9, 0, 9)) @ right * 10.0 ** random.uniform(-5, 3, 9)
+    assert_realised(d, module, overlaps_of_weights(d, P), paired=paired, seed=seed)
+
+
 def test_rows_tend_to_gaussian_ones():
     d, _ = system("beyond_the_papers/rank2_relu_two_bit_flip_flop")
     P = stacked_weights(d, symlow.realise(d, sampled(d), neurons=20000))[:, :-1]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,11 +54,10 @@ def bisected(d, sigma, name, outside):
 )
 def test_ranges_end_where_the_smallest_eigenvalue_is_zero(options):
     d = derived(TRIALS, **options)
-    sigma, known = sampled(d, 2, 12), [f"{name}_{name}" for name in d.network.ones]
+    sigma, known = sampled(d, 2, 12), {f"{name}_{name}" for name in d.network.ones}
+    assert set(symlow.feasible_ranges(d, sigma)) == set(d.invisible) - known
+    assert all(symlow.feasible(d, sigma, name) == (1.0, 1.0) for name in known)
     for name, (low, high) in symlow.feasible_ranges(d, sigma).items():
-        if name in known:
-            assert (low, high) == (1.0, 1.0)
-            continue
         assert abs(low - bisected(d, sigma, name, -100.0)) < 1e-11
         if name in (f"{column.label}_{column.label}" for column in d.reduction.index.columns):
             assert high == np.inf
@@ -281,6 +283,15 @@ def test_refusals(call, error, message):
     d = derived()
     with pytest.raises(error, match=message):
         call(d, sampled(d))
+
+
+def test_the_readme_shows_what_is_so(monkeypatch):
+    root = Path(__file__).parents[1]
+    monkeypatch.chdir(root)
+    block = re.search(r"^## Twins$.*?^```pycon\n(.*?)^```$", (root / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    example = doctest.DocTestParser().get_doctest(block[1], {}, "README.md", None, 0)
+    assert len(example.examples) > 8
+    assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example).failed == 0
 
 
 def test_the_mean_square_of_ones_is_known():

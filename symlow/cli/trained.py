@@ -148,7 +148,8 @@ def _print_overlaps(derivation: DerivedSystem, sigma: FloatArray) -> None:
     for column, justify in (("overlap", "left"), ("value", "right"), ("", "left"), ("of twins, one by one", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for name, value in zip(derivation.overlaps, sigma, strict=True):
-        kind = "[bold magenta]loss-invisible[/]" if name in ranges else "[bold green]loss-visible[/]"
+        visible = name in derivation.visible
+        kind = "[bold green]loss-visible[/]" if visible else "[bold magenta]loss-invisible[/]"
         table.add_row(name, f"{value:.6g}", kind, _range(*ranges[name]) if name in ranges else "")
     console().print(table, highlight=False)
 
