@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -66,11 +66,11 @@ class Trained:
         sources: the name of the array that each vector was.
         factors: what each was multiplied by, besides the file's own scalings.
         neurons: N in the equations: the number of neurons in units of the populations' weights.
-        scalings: the file's own scalings that were multiplied in, by name.
+        scalings: names of the file's own scalings that were multiplied in, but for those that are one.
         left_out: names of the arrays that belong to no vector.
     """
 
-    weights: Mapping[str, FloatArray]
+    weights: Mapping[str, FloatArray] = field(repr=False)
     sources: Mapping[str, str]
     factors: Mapping[str, float]
     neurons: float
@@ -216,7 +216,7 @@ def trained_network(
         sources,
         factors,
         size,
-        tuple(scalings),
+        tuple(name for name in scalings if np.any(kept[name] != 1)),
         (*left_out, *(name for name in arrays if name not in kept)),
     )
 

@@ -416,6 +416,12 @@ def test_own_names_and_those_of_the_literature(tmp_path):
     trained = symlow.load_weights(tmp_path / "a.npz", erf(), names, ignore=["noise"])
     assert all(np.array_equal(trained.weights[vector], array) for vector, array in expected.items())
     assert trained.left_out == ("noise",)
+    assert len(repr(trained)) < 400
+    np.savez(tmp_path / "a.npz", **arrays, si=np.ones(1), so=np.array([3.0]))
+    trained = symlow.load_weights(tmp_path / "a.npz", erf())
+    assert (trained.scalings, trained.left_out) == (("so",), ())
+    assert np.array_equal(trained.weights["z"], 3 * arrays["wo"])
+    np.savez(tmp_path / "a.npz", w_in=arrays["wi"], m=arrays["m"], n=arrays["n"], out=arrays["wo"], noise=np.ones(3))
     swapped = symlow.load_weights(tmp_path / "a.npz", erf(), names | {"n": "U", "m": "V"}, ignore=["noise"])
     assert np.array_equal(swapped.weights["u"], arrays["n"])
 
