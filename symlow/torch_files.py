@@ -15,6 +15,7 @@ import io
 import math
 import os
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -104,7 +105,12 @@ class _Reader(pickle.Unpickler):
             raise _RefusedError(f"found {len(names)} members data.pkl, where a file of torch.save has one")
         self._archive, self._folder = archive, names[0].removesuffix("data.pkl")
         self._big_endian = self._member("byteorder", b"little") == b"big"
-        super().__init__(io.BytesIO(self._member("data.pkl")))
+        content = self._member("data.pkl")
+        for opcode, argument, _ in pickletools.genops(content):
+            # Python makes room for as many things as the largest number says, be it for gigabytes of them.
+            if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= len(content):
+                raise pickle.UnpicklingError("a number beyond the things that there are")
+        super().__init__(io.BytesIO(content))
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what stands for a name in the pickle."""

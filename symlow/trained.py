@@ -24,6 +24,7 @@ sums eta f^2: :meth:`Trained.rates`.
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,8 +120,6 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
 
 
 def _holds_arrays(path: Path) -> bool:
-    import zipfile
-
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith(".npy") for name in archive.namelist())
