@@ -52,6 +52,11 @@ The modules in the order of the data, each stage reading the one before it:
     unrolled        the passes of all time steps
     simulate        the full network of N neurons: the independent oracle
     infinite_width  the network of infinite width, on the nodes of a quadrature
+    cone            Gram matrices: ranges of their entries, and the nearest one
+    realise         weight vectors with exactly given overlaps
+    twins           networks with equal visible overlaps and other invisible ones
+    torch_files     tensors that PyTorch saved, read without it
+    trained         networks that others trained, from files
     programs        the versions of programs that last digits depend on
     run_files       files of learning runs, .npz and .zarr
     stopping        why a history stops, and when it has converged
@@ -89,11 +94,14 @@ if TYPE_CHECKING:
     from symlow.errors import SymlowError
     from symlow.learn import learn
     from symlow.learning_run import LearningRun
+    from symlow.realise import realise
     from symlow.spec import Spec
     from symlow.stability import Stability, stability
     from symlow.sweep.result import open_sweep
     from symlow.sweep.run import SweepReport, run_sweep
     from symlow.sweep.specification import Sweep
+    from symlow.trained import load_weights
+    from symlow.twins import extreme_twins, feasible, feasible_ranges, nearest_twin, random_twin, twin
     from symlow.verify import verify
     from symlow.version import __version__
     from symlow.views import DerivedSystem, derive
@@ -113,12 +121,20 @@ __all__ = [
     "derive",
     "drift",
     "dynamics",
+    "extreme_twins",
+    "feasible",
+    "feasible_ranges",
     "learn",
+    "load_weights",
+    "nearest_twin",
     "open_sweep",
     "phi",
+    "random_twin",
+    "realise",
     "run_sweep",
     "stability",
     "tasks",
+    "twin",
     "verify",
 ]
 
@@ -137,11 +153,19 @@ _HOMES = {
     "derive": "views",
     "drift": "drift",
     "dynamics": "dynamics",
+    "extreme_twins": "twins",
+    "feasible": "twins",
+    "feasible_ranges": "twins",
     "learn": "learn",
+    "load_weights": "trained",
+    "nearest_twin": "twins",
     "open_sweep": "sweep.result",
     "phi": "equations",
+    "random_twin": "twins",
+    "realise": "realise",
     "run_sweep": "sweep.run",
     "stability": "stability",
+    "twin": "twins",
     "verify": "verify",
 }
 """The module of each name of the surface, imported when the name is first asked for: SymPy and SciPy take a second."""

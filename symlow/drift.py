@@ -135,7 +135,7 @@ def drift(
             losses.append((float(module.loss(sigma, batch)), moment.loss))
             if not (np.isfinite(losses[-1]).all() and np.isfinite(simulated[-1]).all()):
                 raise LearningError(f"learning diverged at step {k} at lr = {lr}; lower the learning rate")
-            shapes.append(_shapes(derivation, moment.weights))
+            shapes.append(gaussianity(derivation, moment.weights))
             if k < steps:
                 sigma = module.step(sigma, lr, batch)
     theory_loss, network_loss = np.array(losses).T
@@ -189,8 +189,15 @@ def _relative(deviation: FloatArray, size: FloatArray) -> FloatArray:
     return deviation / np.where(size > 0, size, 1.0)
 
 
-def _shapes(derivation: Derivation, weights: FloatArray) -> FloatArray:
-    """Return excess kurtosis and correlation with normal quantiles of each column over its neurons, (2, columns)."""
+def gaussianity(derivation: Derivation, weights: FloatArray) -> FloatArray:
+    """Return how Gaussian each column of P is over its neurons: 0 and 1 if it is, shape (2, columns).
+
+    The first row is the excess kurtosis, the second the correlation of the ordered entries with normal quantiles.
+
+    Args:
+        derivation: whose weights they are.
+        weights: P, shape (neurons, columns).
+    """
     shapes = np.zeros((2, weights.shape[1]))
     for _, rows, columns in population_parts(derivation, len(weights)):
         part = weights[rows, columns]

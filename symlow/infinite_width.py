@@ -21,7 +21,6 @@ import numpy as np
 import scipy.special
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from symlow.arrays import FloatArray, check_array
 from symlow.errors import ArrayError, GramMatrixError
@@ -64,7 +63,7 @@ def gaussian_nodes(
             with itself is not one.
         GramMatrixError: if the Gram matrix is not positive semidefinite.
     """
-    mean, factor, rank = _distribution(gram, carriers, ones)
+    mean, factor, rank = row_distribution(gram, carriers, ones)
     counts = [nodes_per_carrier] * rank + [nodes_per_reader] * (factor.shape[1] - rank)
     for name, count in (("nodes_per_carrier", nodes_per_carrier), ("nodes_per_reader", nodes_per_reader)):
         if not 2 <= count <= MOST_NODES_PER_COMPONENT:
@@ -108,14 +107,16 @@ def sobol_nodes(
             above the number of columns, or a column of ones whose overlap with itself is not one.
         GramMatrixError: if the Gram matrix is not positive semidefinite.
     """
-    mean, factor, _ = _distribution(gram, carriers, ones)
+    from scipy.stats import qmc  # half a second, and nothing else here needs it
+
+    mean, factor, _ = row_distribution(gram, carriers, ones)
     if nodes <= len(factor) or nodes & (nodes - 1):
         raise ArrayError(f"nodes: found {nodes}; accepted: a power of two above the {len(factor)} columns")
     components = np.zeros((nodes, 0))
     if factor.shape[1]:
         sampler = qmc.Sobol(factor.shape[1], scramble=True, seed=seed)
         components = scipy.special.ndtri(sampler.random_base2(nodes.bit_length() - 1))
-    components = _orthonormal(components - components.mean(axis=0))
+    components = orthonormal(components - components.mean(axis=0))
     return _rows(mean, factor, components, ones), np.full(nodes, 1 / nodes)
 
 
@@ -136,16 +137,16 @@ def realise_weights(gram: FloatArray, neurons: int, seed: int, ones: int | None 
             whose overlap with itself is not one.
         GramMatrixError: if the Gram matrix is not positive semidefinite.
     """
-    mean, factor, _ = _distribution(gram, [], ones)
+    mean, factor, _ = row_distribution(gram, [], ones)
     if neurons < len(factor):
         raise ArrayError(f"neurons: found {neurons}; accepted: at least the number of columns, {len(factor)}")
     components = np.random.default_rng(seed).standard_normal((neurons, factor.shape[1]))
     if ones is not None:
         components -= components.mean(axis=0)
-    return _rows(mean, factor, _orthonormal(components), ones)
+    return _rows(mean, factor, orthonormal(components), ones)
 
 
-def _distribution(gram: FloatArray, carriers: Sequence[int], ones: int | None) -> tuple[FloatArray, FloatArray, int]:
+def row_distribution(gram: FloatArray, carriers: Sequence[int], ones: int | None) -> tuple[FloatArray, FloatArray, int]:
     """Return the mean of a row of P, shape (columns,), a factor F of its covariance, and the rank of the carriers.
 
     F has shape (columns, components), F F^T = covariance, and carriers depend on the first ``rank`` components only,
@@ -190,7 +191,7 @@ def _rotated(root: FloatArray, rows: NDArray[np.int_], start: int) -> tuple[Floa
     return root, end
 
 
-def _orthonormal(components: FloatArray) -> FloatArray:
+def orthonormal(components: FloatArray) -> FloatArray:
     """Return the nearest matrix Z with Z^T Z / N = 1: rotations of the components rotate it with them."""
     if components.shape[1] == 0:
         return components

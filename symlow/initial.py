@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -91,7 +91,62 @@ def overlaps_of_weights(derivation: Derivation, weights: FloatArray) -> FloatArr
     """Return the overlaps of P, shape (neurons, columns), in the order of sigma; shape (n_overlaps,)."""
     with np.errstate(over="ignore", invalid="ignore"):  # overlaps that are not finite are reported by who uses them
         gram = gram_of_weights(derivation, weights)
+    return overlaps_of_gram(derivation, gram)
+
+
+def overlaps_of_gram(derivation: Derivation, gram: FloatArray) -> FloatArray:
+    """Return the overlaps in a Gram matrix, shape (columns, columns), in the order of sigma; shape (n_overlaps,)."""
     return np.array([gram[overlap.row, overlap.column] for overlap in derivation.ordered])
+
+
+def gram_of_overlaps(derivation: Derivation, sigma: FloatArray) -> FloatArray:
+    """Return the Gram matrix, shape (..., columns, columns), of overlaps, shape (..., n_overlaps).
+
+    It is zero between populations.
+    """
+    size = len(derivation.reduction.index.columns)
+    rows, columns = ([getattr(overlap, side) for overlap in derivation.ordered] for side in ("row", "column"))
+    gram = np.zeros((*sigma.shape[:-1], size, size))
+    gram[..., rows, columns] = gram[..., columns, rows] = sigma
+    return gram
+
+
+def weights_by_vector(derivation: Derivation, weights: FloatArray) -> dict[str, FloatArray]:
+    """Return P, shape (neurons, columns), as arrays by vector, each of its own population's neurons, without ones."""
+    parts = list(population_parts(derivation, len(weights)))
+    rows = {population.name: rows for population, rows, _ in parts}
+    index, network = derivation.reduction.index, derivation.network
+    return {
+        vector.name: weights[rows[vector.population], index.slice(vector.name)].copy()
+        for vector in network.vectors
+        if vector.name not in network.ones
+    }
+
+
+def stacked_weights(derivation: Derivation, weights: Mapping[str, FloatArray]) -> FloatArray:
+    """Return P, shape (neurons, columns), of arrays by vector as :func:`weights_by_vector` has them.
+
+    What is missing is zero, but for ones.
+
+    Raises:
+        ArrayError: for a wrong shape, or numbers of neurons that are not those of the populations.
+        LearningError: if the populations' weights do not divide the neurons into whole numbers.
+    """
+    network, index = derivation.network, derivation.reduction.index
+    population = {vector.name: vector.population for vector in network.vectors}
+    sizes = {population[name]: len(value) for name, value in weights.items()}
+    stacked = np.zeros((sum(sizes.values()), len(index.columns)))
+    for part, rows, _ in population_parts(derivation, len(stacked)):
+        for vector in network.vectors:
+            if vector.population != part.name:
+                continue
+            shape = (rows.stop - rows.start, vector.columns)
+            if vector.name in weights:
+                meaning = f"(N{f' of population {part.name}' if part.name else ''}, columns)"
+                stacked[rows, index.slice(vector.name)] = check_array(weights[vector.name], vector.name, shape, meaning)
+            elif vector.name == part.ones:
+                stacked[rows, index.slice(vector.name)] = 1.0
+    return stacked
 
 
 def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: ModuleType) -> FloatArray:
@@ -180,10 +235,7 @@ def check_finite_overlaps(sigma: object, derivation: Derivation) -> FloatArray:
 def infeasible(sigma: FloatArray, derivation: Derivation) -> Iterator[tuple[int, str]]:
     """Give the states, of shape (states, n_overlaps), that are those of no network, each with what is wrong with it."""
     columns = derivation.reduction.index.columns
-    rows, others = ([getattr(overlap, side) for overlap in derivation.ordered] for side in ("row", "column"))
-    gram = np.zeros((len(sigma), len(columns), len(columns)))
-    gram[:, rows, others] = gram[:, others, rows] = sigma
-    values, vectors = np.linalg.eigh(gram)
+    values, vectors = np.linalg.eigh(gram_of_overlaps(derivation, sigma))
     # Rounding of a Gram matrix of rank < p leaves eigenvalues of either sign of this size.
     for k in np.flatnonzero(values[:, 0] < -1e-10 * np.maximum(1.0, values[:, -1])):
         worst = columns[int(np.argmax(np.abs(vectors[k, :, 0])))].label

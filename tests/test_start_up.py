@@ -90,7 +90,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error():
     assert not hasattr(symlow, "not a name")
 
 
-HIDING = ("drift", "dynamics", "learn", "stability", "verify")
+HIDING = ("drift", "dynamics", "learn", "realise", "stability", "verify")
 """Functions of the surface that stand in a module of the same name."""
 
 

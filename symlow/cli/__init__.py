@@ -1,4 +1,4 @@
-"""The command line: ``symlow new | schema | derive | explain | latex | generate | verify | learn | sweep | drift``.
+"""The command line: ``symlow new | schema | derive | explain | latex | generate | verify | learn | sweep | ...``.
 
     terminal        what commands share: options, lines, progress bars
     specifications  new, schema
@@ -6,6 +6,7 @@
     verification    verify, drift
     learning        learn
     sweeping        sweep
+    trained         overlaps
 
 Every error that a user can cause is one line on standard error, with exit code 2; a failed verification or drift of
 generated files exits with 1.
@@ -29,10 +30,11 @@ from symlow.cli.learning import learn
 from symlow.cli.specifications import new, schema
 from symlow.cli.sweeping import sweep
 from symlow.cli.terminal import console
+from symlow.cli.trained import overlaps
 from symlow.cli.verification import drift, verify
 from symlow.errors import SymlowError
 
-COMMANDS = (new, schema, derive, explain, latex, generate, verify, learn, sweep, drift)
+COMMANDS = (new, schema, derive, explain, latex, generate, verify, learn, sweep, drift, overlaps)
 """Every command, in the order of the overview."""
 
 app = typer.Typer(

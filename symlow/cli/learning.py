@@ -132,8 +132,8 @@ def learn(
             sys.stderr.write("interrupted; the same command with --resume goes on from the last block\n")
         raise
     drawn = arrays is None and method == "step" and getattr(derivation.spec.task, "data", "fixed") == "fresh"
-    _print_losses(run, steps, ", each loss on its own trials" if drawn else "")
-    _print_drift(run)
+    print_losses(run, steps, ", each loss on its own trials" if drawn else "")
+    print_drift(run)
     if output is not None:
         say(f"wrote {output}")
     if plot is not None:
@@ -162,7 +162,7 @@ def _one(option: str, name: str, values: float | list[float]) -> float | int:
     return int(values) if name == "patience" and values.is_integer() else values
 
 
-def _print_losses(run: LearningRun, steps: int, fresh: str) -> None:
+def print_losses(run: LearningRun, steps: int, fresh: str) -> None:
     """Say how the loss has changed, of many histories their mean, and why these stopped."""
     import numpy as np
 
@@ -183,7 +183,7 @@ def _print_losses(run: LearningRun, steps: int, fresh: str) -> None:
         say(f"{run.reason} at step {run.stopped}")
 
 
-def _print_drift(run: LearningRun) -> None:
+def print_drift(run: LearningRun) -> None:
     """Say in a line or two how far what gradient flow conserves has drifted."""
     import numpy as np
 

@@ -1,0 +1,354 @@
+"""Trained networks: the arrays of a file as the weight vectors of a derivation, in symlow's scaling.
+
+    symlow         J = U V^T / N,                y = Z^T phi(h) / N
+    a file's code  J = m n^T / N  or  m n^T,     y = wo^T phi(h) / N  or  wo^T phi(h)
+
+The low-rank networks of Dubreuil, Valente, Beiran, Mastrogiuseppe & Ostojic (2022), and of many who took up their code,
+have the parameters ``m``, ``n``, ``wi``, ``wo``, which are U, V, M, Z here, and scalings ``si``, ``so``, which multiply
+the columns of ``wi`` and ``wo``. Some of these codes divide by N and some do not. *The vectors that read take the
+factor*: with J = m n^T without 1/N, V = N n; with y = wo^T phi(h) without 1/N, Z = N wo. Carriers, m and wi, are kept,
+so that the state h, its variance over neurons and the latents are those of the file's own network, and so is the
+output:
+
+    (1/N) m (N n)^T phi(h) = m n^T phi(h),      (1/N) (N wo)^T phi(h) = wo^T phi(h)
+
+Then v_u is n . m and z_u is wo . m, N times the averages over neurons of the file's arrays; v_v is N n . n. Where a
+derivation's equations are sums over neurons without 1/N themselves it is the other way round: readers are divided by N
+if the file's code divides.
+
+*Learning.* With P' = f P, a step P - eta dL/dP of the file's own parameters is P' - eta f^2 dL/dP', and symlow's is
+P' - lr r N dL/dP' with r the vector's relative rate, ``[learning] rates``. They are one where lr r = eta f^2 / N, for
+sums eta f^2: :meth:`Trained.rates`.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+
+from symlow.arrays import FloatArray, check_array, load_arrays
+from symlow.derivation import Derivation
+from symlow.equations import Vector
+from symlow.errors import ArrayError, FileError, LearningError, SymlowError, UnknownNameError, listing, nearest
+from symlow.initial import stacked_weights
+from symlow.network import Network
+from symlow.rules import Velocity
+from symlow.torch_files import load_tensors
+
+CONVENTIONAL = MappingProxyType({"m": "u", "n": "v", "wi": "m", "wo": "z"})
+"""Names of parameters in the code of low-rank networks, with the vectors that they are here."""
+
+SCALINGS = MappingProxyType({"si": "wi", "so": "wo"})
+"""Parameters that multiply the columns of others."""
+
+MATRIX = "P"
+"""The name of an array that holds all vectors side by side."""
+
+RECURRENT = ("W/N", "W")
+READOUT = ("y/N", "y")
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A network from a file, in symlow's scaling.
+
+    Attributes:
+        weights: by vector, but for ones, an array of shape (N, columns), of its population's neurons.
+        sources: the name of the array that each vector was.
+        factors: what each was multiplied by, besides the file's own scalings.
+        neurons: N in the equations: the number of neurons in units of the populations' weights.
+        scalings: names of the file's own scalings that were multiplied in, but for those that are one.
+        left_out: names of the arrays that belong to no vector.
+    """
+
+    weights: Mapping[str, FloatArray] = field(repr=False)
+    sources: Mapping[str, str]
+    factors: Mapping[str, float]
+    neurons: float
+    scalings: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+    def rates(self, derivation: Derivation) -> dict[str, float]:
+        """Return by trained vector lr times its relative rate where the file's parameters have the learning rate 1."""
+        size = self.neurons if derivation.network.equations.averages else 1.0
+        trained = [vector.name for vector in derivation.network.vectors if vector.trainable]
+        return {name: self.factors[name] ** 2 / size for name in trained if name in self.factors}
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of an .npz, .npy or PyTorch file by name; the one of an .npy file is called ``P``.
+
+    What kind of file it is shows in its first bytes, whatever its suffix.
+
+    Raises:
+        FileError: if the file cannot be read, is damaged, or holds other than plain arrays and tensors.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(f"{path}: is a directory, expected an .npz, .npy or .pt file; name a file inside it")
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(8)
+    except FileNotFoundError:
+        raise FileError(f"{path}: no such file; expected an .npz, .npy or .pt file") from None
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    if start.startswith(b"\x93NUMPY"):
+        try:
+            return {MATRIX: np.load(path, allow_pickle=False)}
+        except (ValueError, OSError, EOFError, MemoryError, SyntaxError):
+            raise FileError(f"{path}: not an .npy file of plain numbers, or damaged; save it with numpy.save") from None
+    if start.startswith(b"PK"):
+        # Members of an .npz file are called NAME.npy; those of torch.save have no suffix, or .pkl.
+        return dict(load_arrays(path)) if _holds_arrays(path) else load_tensors(path)
+    if start.startswith(b"\x80"):
+        raise FileError(
+            f"{path}: a pickle, as of a PyTorch before 1.6 or of pickle.dump, which is not read, for it can run "
+            "anything; load it where it was made, and save it with a newer PyTorch or with numpy.savez"
+        )
+    raise FileError(f"{path}: not an .npz, .npy or PyTorch file; save arrays with numpy.savez or numpy.save")
+
+
+def _holds_arrays(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith(".npy") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        raise FileError(f"{path}: a zip archive that is damaged; save it again") from None
+
+
+def load_weights(
+    path: str | os.PathLike[str],
+    derivation: Derivation,
+    names: Mapping[str, str] | None = None,
+    ignore: Sequence[str] = (),
+    recurrent: str | None = None,
+    readout: str | None = None,
+    axes: Mapping[str, int] | None = None,
+) -> Trained:
+    """Return the network in a file as the vectors of a derivation.
+
+    Arrays are found by the names of the vectors, where all of these are there, or else by those of the literature
+    (``CONVENTIONAL``), or by ``names``. Which of their axes is that of neurons shows in their shapes. A single array P
+    is all vectors side by side, in the order of the derivation's columns, without ones and velocities. An array that
+    is zero everywhere, such as an initial state, can belong to no vector.
+
+    Args:
+        path: an .npz, .npy or PyTorch file.
+        derivation: whose vectors the arrays are.
+        names: by name of an array, or the last part of one such as ``rnn.m``, the vector that it is.
+        ignore: names of arrays to leave out.
+        recurrent: "W/N" if the file's code divides the recurrent connectivity by N, "W" if not; by default as the
+            derivation's equations do. It is about all vectors that read neurons, but for those that the output reads.
+        readout: "y/N" or "y", likewise for the vectors that the output reads.
+        axes: by name of an array the axis along which neurons run, 0 or 1, where shapes do not tell.
+
+    Raises:
+        ArrayError: for arrays of shapes that do not fit, or with values that are not finite numbers.
+        FileError: if the file cannot be read, or lacks an array, or has one that belongs to no vector.
+        LearningError: if the neurons do not divide into the populations, or a factor N has no vector to take it.
+        UnknownNameError: for a name in an argument that is none of the file's or the derivation's.
+    """
+    arrays = read_arrays(path)
+    try:
+        return trained_network(arrays, derivation, names or {}, ignore, recurrent, readout, axes or {})
+    except SymlowError as error:
+        raise type(error)(f"{Path(path)}: {error}") from None
+
+
+def trained_network(
+    arrays: Arrays,
+    derivation: Derivation,
+    names: Mapping[str, str],
+    ignore: Sequence[str],
+    recurrent: str | None,
+    readout: str | None,
+    axes: Mapping[str, int],
+) -> Trained:
+    """Return the network of arrays by name; arguments and errors are those of :func:`load_weights`."""
+    for what, given, choices in (("recurrent", recurrent, RECURRENT), ("readout", readout, READOUT)):
+        if given not in (None, *choices):
+            raise LearningError(f"{what}: found {given!r}; accepted: {choices[0]!r} or {choices[1]!r}")
+    wanted = {
+        vector.name: vector
+        for vector in derivation.network.vectors
+        if vector.name not in derivation.network.ones and not isinstance(vector, Velocity)
+    }
+    sides = {_array_named(name, arrays, "axis"): side for name, side in axes.items()}
+    kept = {name: array for name, array in arrays.items() if name not in _all_named(ignore, arrays, "ignore")}
+    if list(kept) == [MATRIX] and MATRIX not in names:
+        found = _split(kept[MATRIX], wanted, sides.get(MATRIX))
+        sources, scalings, left_out = dict.fromkeys(wanted, MATRIX), {}, []
+    else:
+        sources = _sources(kept, wanted, names)
+        taken = list(sources.values())
+        scalings = _scalings(kept, sources)
+        left_out = [name for name in kept if name not in taken and name not in scalings]
+        _check_left_out(kept, left_out, wanted)
+        shapes = {source: kept[source] for source in taken}
+        found = {
+            name: _upright(shapes[source], source, wanted[name].columns, sides.get(source))
+            for name, source in sources.items()
+        }
+        for scaling, source in scalings.items():
+            owner = next(name for name in sources if sources[name] == source)
+            columns = check_array(kept[scaling], scaling, (wanted[owner].columns,), f"one for each column of {source}")
+            found[owner] = found[owner] * columns
+    _check_neurons(found, sources, wanted)
+    P = stacked_weights(derivation, found)
+    if len(P) == 0:
+        raise ArrayError(f"{next(iter(sources.values()))}: found no neuron; accepted: at least one")
+    size = len(P) / float(sympy.Add(*(p.weight for p in derivation.network.equations.populations)))
+    factors = dict.fromkeys(wanted, 1.0) | _factors(derivation.network, size, recurrent, readout)
+    return Trained(
+        {name: factors[name] * array for name, array in found.items()},
+        sources,
+        factors,
+        size,
+        tuple(name for name in scalings if np.any(kept[name] != 1)),
+        (*left_out, *(name for name in arrays if name not in kept)),
+    )
+
+
+def _array_named(name: str, arrays: Arrays, option: str) -> str:
+    """Return the array of that name, or the only one of which it is the last part."""
+    if name in arrays:
+        return name
+    matching = [full for full in arrays if full.rpartition(".")[2] == name]
+    if len(matching) != 1:
+        found = f"found {name!r}, " + (f"which {listing(matching)} end in" if matching else "which is no array")
+        raise UnknownNameError(f"{option}: {found}{nearest(name, arrays)}; accepted: {listing(arrays)}")
+    return matching[0]
+
+
+def _all_named(names: Sequence[str], arrays: Arrays, option: str) -> list[str]:
+    return [_array_named(name, arrays, option) for name in names]
+
+
+def _sources(arrays: Arrays, wanted: Mapping[str, Vector], names: Mapping[str, str]) -> dict[str, str]:
+    """Return by vector the name of its array."""
+    sources: dict[str, str] = {}
+    letters = {name.lower(): name for name in wanted}
+    for array, vector in names.items():
+        if vector.lower() not in letters:
+            raise UnknownNameError(
+                f"map: found {array}={vector}, which is no vector{nearest(vector, wanted)}; accepted: {listing(wanted)}"
+            )
+        if letters[vector.lower()] in sources:
+            raise UnknownNameError(f"map: found two arrays for {vector}; accepted: one for each vector")
+        sources[letters[vector.lower()]] = _array_named(array, arrays, "map")
+    rest = [name for name in wanted if name not in sources]
+    own = {name: name for name in rest}
+    conventional = {vector: array for array, vector in CONVENTIONAL.items() if vector in rest}
+    free = {name: array for name, array in arrays.items() if name not in sources.values()}
+    lasts = {name.rpartition(".")[2] for name in free}
+    chosen = own if all(name in lasts for name in rest) else conventional
+    missing = [name for name in rest if chosen.get(name) not in lasts]
+    if missing:
+        known = " and ".join(
+            listing(sorted(candidates)) for candidates in (own.values(), conventional.values()) if candidates
+        )
+        raise FileError(
+            f"no array for the vector {missing[0]}: found {listing(free) or 'none'}; accepted: arrays {known}, or "
+            f"others with --map NAME={missing[0]}"
+        )
+    return {name: sources.get(name) or _array_named(chosen[name], free, "map") for name in wanted}
+
+
+def _scalings(arrays: Arrays, sources: Mapping[str, str]) -> dict[str, str]:
+    """Return the file's own scalings by name, with the array whose columns each multiplies."""
+    found = {}
+    for scaling, scaled in SCALINGS.items():
+        for source in sources.values():
+            prefix, dot, last = source.rpartition(".")
+            if (
+                last == scaled
+                and f"{prefix}{dot}{scaling}" in arrays
+                and f"{prefix}{dot}{scaling}" not in sources.values()
+            ):
+                found[f"{prefix}{dot}{scaling}"] = source
+    return found
+
+
+def _check_left_out(arrays: Arrays, left_out: Sequence[str], wanted: Mapping[str, Vector]) -> None:
+    """Check that what belongs to no vector is zero: an initial state, or biases, that the equations do not have."""
+    for name in left_out:
+        if np.any(arrays[name] != 0):
+            raise FileError(
+                f"found an array {name}, of shape {arrays[name].shape} and not zero, that belongs to no vector; "
+                f"accepted: --map {name}=VECTOR, one of {listing(wanted)}, or --ignore {name}"
+            )
+
+
+def _upright(array: NDArray[np.generic], name: str, columns: int, side: int | None) -> FloatArray:
+    """Return an array with its neurons along the first axis, shape (N, columns)."""
+    if array.ndim == 1 and columns == 1:
+        return check_array(array[:, None], name, (None, 1), "(N, 1)")
+    shape = f"(N, {columns}) or ({columns}, N)"
+    sides = [axis for axis in (0, 1) if array.ndim == 2 and array.shape[1 - axis] == columns]
+    if not sides or (side is not None and side not in sides):
+        given = "" if side is None else f" with axis {side} for neurons"
+        raise ArrayError(f"{name}: found shape {array.shape}{given}; accepted: {shape}")
+    if side is None and len(sides) > 1:
+        raise ArrayError(
+            f"{name}: found shape {array.shape}, of which either axis can be that of neurons; accepted: "
+            f"--axis {name}=0 or --axis {name}=1 says which"
+        )
+    return check_array(array if (side or sides[0]) == 0 else array.T, name, (None, columns), shape)
+
+
+def _split(matrix: NDArray[np.generic], wanted: Mapping[str, Vector], side: int | None) -> dict[str, FloatArray]:
+    """Return the vectors that stand side by side in a matrix."""
+    populations = {vector.population for vector in wanted.values()}
+    if len(populations) > 1:
+        raise ArrayError(
+            f"{MATRIX}: found one array for {len(populations)} populations; accepted: an .npz file with one by vector"
+        )
+    upright = _upright(matrix, MATRIX, sum(vector.columns for vector in wanted.values()), side)
+    ends = np.cumsum([vector.columns for vector in wanted.values()])[:-1]
+    return dict(zip(wanted, np.split(upright, ends, axis=1), strict=True))
+
+
+def _check_neurons(found: Mapping[str, FloatArray], sources: Mapping[str, str], wanted: Mapping[str, Vector]) -> None:
+    """Check that all vectors of a population have as many neurons."""
+    first: dict[str, str] = {}
+    for name, array in found.items():
+        other = first.setdefault(wanted[name].population, name)
+        if len(array) != len(found[other]):
+            raise ArrayError(
+                f"{sources[name]}: found {len(array)} neurons, where {sources[other]} has {len(found[other])}; "
+                "accepted: as many in both"
+            )
+
+
+def _factors(network: Network, neurons: float, recurrent: str | None, readout: str | None) -> dict[str, float]:
+    """Return what vectors that read are multiplied by, for the equations' 1/N in place of the file's."""
+    own = network.equations.averages
+    symbols = {p.symbol: p.reader for p in network.projections} | {
+        latent.symbol: latent.vector for latent in network.latents if latent.reading
+    }
+    of_output = {reader for symbol, reader in symbols.items() if symbol in network.read}
+    factors: dict[str, float] = {}
+    for name in dict.fromkeys(symbols.values()):
+        what, given, choices = (
+            ("readout", readout, READOUT) if name in of_output else ("recurrent", recurrent, RECURRENT)
+        )
+        divided = own if given is None else given == choices[0]
+        factors[name] = neurons ** (own - divided)
+        if factors[name] != 1 and (name in network.carriers or name in network.ones):
+            raise LearningError(
+                f"{what}: found {given!r} where {name}, which reads neurons, "
+                f"{'is a vector of ones' if name in network.ones else 'carries activity too'} and cannot take the "
+                f"factor N; accepted: {choices[not own]!r}, with arrays of the file that are scaled so"
+            )
+    return factors
