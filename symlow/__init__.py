@@ -76,6 +76,7 @@ The modules in the order of the data, each stage reading the one before it:
     verify          the generated module against the full network, mpmath and complex steps
     sweep           many learning histories, along axes, as one result
     plot            pictures of them
+    explorer        learning in a page, live
     cli             the command line, a module for each group of commands
 """
 
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
     from symlow.dynamics import dynamics
     from symlow.equations import N, phi
     from symlow.errors import SymlowError
+    from symlow.explorer import explorer_fragment, explorer_page
     from symlow.learn import learn
     from symlow.learning_run import LearningRun
     from symlow.realise import realise
@@ -121,6 +123,8 @@ __all__ = [
     "derive",
     "drift",
     "dynamics",
+    "explorer_fragment",
+    "explorer_page",
     "extreme_twins",
     "feasible",
     "feasible_ranges",
@@ -153,6 +157,8 @@ _HOMES = {
     "derive": "views",
     "drift": "drift",
     "dynamics": "dynamics",
+    "explorer_fragment": "explorer",
+    "explorer_page": "explorer",
     "extreme_twins": "twins",
     "feasible": "twins",
     "feasible_ranges": "twins",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from symlow.architectures import build_network
 from symlow.codegen.emit import compile_module, source
+from symlow.codegen.javascript import module_source
 from symlow.derivation import Derivation
 from symlow.equation_text import written
 from symlow.errors import SpecError
@@ -46,16 +47,16 @@ class DerivedSystem(Derivation):
         return latex(self, fragment, scalars)
 
     def source(self, backend: str = "numpy") -> str:
-        """Return the text of the generated module, of the backend "numpy", "numba" or "jax".
+        """Return the text of the generated module, of the backend "numpy", "numba", "jax" or "javascript".
 
         Args:
-            backend: as for :meth:`compile`.
+            backend: as for :meth:`compile`; or "javascript", for browsers (:mod:`symlow.codegen.javascript`).
 
         Raises:
             UnknownNameError: for a backend that does not exist.
             SpecError: for more visible overlaps than the backend takes.
         """
-        return source(self, backend)
+        return module_source(self) if backend == "javascript" else source(self, backend)
 
     def compile(self, backend: str = "numpy") -> ModuleType:
         """Return the generated module, imported. All backends have the same surface and give the same numbers.

@@ -12,6 +12,7 @@ import pytest
 import sympy
 
 import symlow
+from tests.browser import browser  # noqa: F401 - a fixture, for all tests
 
 
 @pytest.fixture(autouse=True, scope="session")

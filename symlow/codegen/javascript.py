@@ -8,12 +8,15 @@ one after another; a filter task has its closed form. Matrices are Float64Arrays
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable
+
 import jinja2
 
 from symlow.codegen.backends import MOST_COMPILED
 from symlow.codegen.javascript_filter import filter_entries
 from symlow.codegen.javascript_syntax import declared, javascript, line
-from symlow.codegen.layout import wrapped
+from symlow.codegen.layout import WIDTH, wrapped
 from symlow.codegen.lowering import lower, number
 from symlow.codegen.statements import mentioned
 from symlow.derivation import Derivation
@@ -60,7 +63,7 @@ def module_source(derivation: Derivation) -> str:
     Raises:
         SpecError: for more visible overlaps than are written out entry by entry.
     """
-    return f"{_body(derivation)}\nexport {{\n  {', '.join(_names(derivation))},\n}};\n"
+    return f"{_body(derivation)}\nexport {{\n{_names(derivation)},\n}};\n"
 
 
 def closure_source(derivation: Derivation) -> str:
@@ -69,11 +72,17 @@ def closure_source(derivation: Derivation) -> str:
     Raises:
         SpecError: for more visible overlaps than are written out entry by entry.
     """
-    return f"(() => {{\n{_body(derivation)}\nreturn {{ {', '.join(_names(derivation))} }};\n}})()"
+    return f"(() => {{\n{_body(derivation)}\nreturn {{\n{_names(derivation)},\n}};\n}})()"
 
 
-def _names(derivation: Derivation) -> tuple[str, ...]:
-    return (*EXPORTS, "PARAMETERS", "task") if isinstance(derivation.loss, FilterLoss) else EXPORTS
+def _names(derivation: Derivation) -> str:
+    """Return the names of what is exported, in lines of bounded width."""
+    return _listed((*EXPORTS, "PARAMETERS", "task") if isinstance(derivation.loss, FilterLoss) else EXPORTS)
+
+
+def _listed(names: Iterable[str], indent: int = 2) -> str:
+    margin = " " * indent
+    return textwrap.fill(", ".join(names), WIDTH, initial_indent=margin, subsequent_indent=margin)
 
 
 def _body(derivation: Derivation) -> str:
@@ -96,8 +105,10 @@ def _body(derivation: Derivation) -> str:
         "declared": declared,
         "javascript": javascript,
         "line": line,
+        "listed": _listed,
         "number": number,
         "wrapped": wrapped,
+        "wrapped_comment": _wrapped_comment,
     }
     environment.tests["mentioned"] = mentioned
     return environment.get_template("module.js.jinja").render(
@@ -115,3 +126,9 @@ def _body(derivation: Derivation) -> str:
 def _in_comment(text: str) -> str:
     """Return a user's text so that it ends neither the comment that it stands in nor a script of a page."""
     return text.replace("*/", "* /").replace("</", "< /").replace("<!", "< !")
+
+
+def _wrapped_comment(text: str, indent: int) -> str:
+    """Return text of a comment in lines of bounded width, those after the first indented."""
+    later = " *".ljust(indent)
+    return textwrap.fill(text, WIDTH - indent, subsequent_indent=f"{later}    ", break_long_words=False)

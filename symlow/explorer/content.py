@@ -1,0 +1,157 @@
+"""What an explorer shows and starts from, as plain data for its script: overlaps, trials, parameters and their ranges.
+
+Numbers that learning depends on go into the page digit by digit: overlaps as shortest decimals, trials as their bits.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from symlow.arrays import FloatArray, Trials
+from symlow.batches import task_batches
+from symlow.derivation import Derivation
+from symlow.errors import LearningError, SpecError
+from symlow.initial import check_overlaps, least_neurons, overlaps_of_weights, sample_weights
+from symlow.overlaps import Overlap
+from symlow.rules import Velocity
+from symlow.spec_trials import GeneratedTask
+from symlow.tasks.filters import FilterLoss
+from symlow.tasks.trials import check_trials
+
+NEURONS = 500
+"""About how many neurons the network has whose overlaps learning starts from."""
+
+MOST_NUMBERS = 40_000
+"""The most numbers in the trials of a page: half a megabyte of text, and some milliseconds for a step."""
+
+MOST_TRIALS = 16
+"""The most trials of a page."""
+
+RESPONSE_STEPS = 400
+"""Steps of the response that is shown where the horizon is infinite."""
+
+DIGITS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def content(
+    derivation: Derivation, sigma: object | None, trials: tuple[object, ...] | None, lr: float, steps: int, seed: int
+) -> dict[str, Any]:
+    """Return what the script of an explorer is given; see :func:`symlow.explorer.explorer_fragment`."""
+    if not (math.isfinite(lr) and lr > 0):
+        raise LearningError(f"lr: found {lr}; accepted: a finite number > 0")
+    if steps < 1:
+        raise LearningError(f"steps: found {steps}; accepted: an integer >= 1")
+    start = check_overlaps(_sampled(derivation, seed) if sigma is None else sigma, derivation)
+    if start.ndim != 1:
+        raise LearningError(f"sigma: found {len(start)} states; accepted: one, for the page adds the twin")
+    given = _trials(derivation, trials, seed)
+    loss = derivation.loss
+    parameters = _parameters(loss) if given is None and isinstance(loss, FilterLoss) else {}
+    response = None
+    if isinstance(loss, FilterLoss):
+        response = {"time": loss.steps or RESPONSE_STEPS, "latency": loss.latency}
+    return {
+        "overlaps": [_overlap(derivation, overlap) for overlap in derivation.ordered],
+        "initial": start.tolist(),
+        "trials": None if given is None else _encoded(*given),
+        "lr": float(lr),
+        "steps": int(steps),
+        "parameters": {name: setting["value"] for name, setting in parameters.items()},
+        "response": response,
+        "settings": {
+            "lr": {"base": "learning rate", "sub": "", "meaning": "lr", "range": [lr / 1000, lr * 1000]},
+            "steps": {
+                "base": "steps",
+                "sub": "",
+                "meaning": "steps of learning",
+                "range": [10, max(100_000, 10 * int(steps))],
+            },
+            "parameters": parameters,
+        },
+    }
+
+
+def _sampled(derivation: Derivation, seed: int) -> FloatArray:
+    """Return the overlaps of a network with independent Gaussian weights."""
+    least = least_neurons(derivation.network.equations)
+    neurons = least * math.ceil(NEURONS / least)
+    return overlaps_of_weights(derivation, sample_weights(derivation, neurons, 1.0, seed))
+
+
+def _trials(derivation: Derivation, trials: tuple[object, ...] | None, seed: int) -> Trials | None:
+    """Return the trials given, or those that the task draws; None for the closed form of a filter task."""
+    loss, task = derivation.loss, derivation.spec.task
+    if trials is not None:
+        return check_trials(trials, loss.inputs, loss.outputs)
+    if isinstance(loss, FilterLoss):
+        return None
+    one = task_batches(derivation, seed, batch=1, data="fixed")
+    if one is None or not isinstance(task, GeneratedTask):
+        raise SpecError(
+            "task.kind: found 'trials', whose arrays are given when learning starts; accepted: trials=(x, y, mask) as "
+            "an argument, or a task that draws its trials"
+        )
+    size = sum(array.size for array in one(0) if array is not None)
+    batch = max(1, min(task.batch, MOST_TRIALS, MOST_NUMBERS // size))
+    drawn = task_batches(derivation, seed, batch=batch, data="fixed")
+    assert drawn is not None
+    return drawn(0)
+
+
+def _encoded(x: FloatArray, y: FloatArray, mask: FloatArray | None) -> dict[str, Any]:
+    batch, time = x.shape[:2]
+    arrays = {"x": x, "y": y, "mask": mask}
+    return {name: None if array is None else _bits(array) for name, array in arrays.items()} | {
+        "batch": batch,
+        "time": time,
+    }
+
+
+def _bits(array: FloatArray) -> str:
+    """Return an array as 64-bit numbers, least significant byte first, in base 64."""
+    return base64.b64encode(np.ascontiguousarray(array, dtype="<f8").tobytes()).decode("ascii")
+
+
+def _overlap(derivation: Derivation, overlap: Overlap) -> dict[str, Any]:
+    """Return how an overlap is written, and whether its start can be chosen."""
+    columns, network = derivation.reduction.index.columns, derivation.network
+    left, right = columns[overlap.row], columns[overlap.column]
+    velocities = [vector.name for vector in network.vectors if isinstance(vector, Velocity)]
+    fixed = overlap.is_norm and left.vector in network.ones
+    names = [column.label.translate(DIGITS) for column in (left, right)]
+    short = all(len(column.vector) == 1 for column in (left, right))
+    label = {"base": "σ", "sub": ("" if short else ",").join(names)}
+    return {
+        "name": overlap.name,
+        "label": {"base": f"‖{names[0]}‖²", "sub": ""} if overlap.is_norm else label,
+        "meaning": f"overlap {overlap.name}",
+        "movable": not fixed and left.vector not in velocities and right.vector not in velocities,
+    }
+
+
+def _parameters(loss: FilterLoss) -> Mapping[str, dict[str, Any]]:
+    """Return the parameters of target filters with the ranges of their sliders."""
+    found = {}
+    for symbol, number in loss.parameters.items():
+        name, value = loss.parameter_names[symbol], float(number)
+        key, *pair = name.split("_")
+        widest = {
+            "amplitude": (-3 * max(1.0, abs(value)), 3 * max(1.0, abs(value))),
+            # A target that does not decay has no finite loss over an infinite horizon.
+            "decay": (min(value, 0.01 if loss.steps is None else 0.0), max(2.0, 4 * value)),
+            "frequency": (min(value, 0.0), max(6.0, 2 * value)),
+            "phase": (min(value, -math.pi), max(value, math.pi)),
+        }
+        found[name] = {
+            "value": value,
+            "base": f"target {key}",
+            "sub": ",".join(pair),
+            "meaning": f"{key} of the target" + (f" of output {pair[0]}, input {pair[1]}" if pair else ""),
+            "range": list(widest[key]),
+        }
+    return found
