@@ -149,8 +149,10 @@ def test_the_error_function(browser):
 
 @pytest.mark.parametrize(
     "expression",
-    ["a - (b - c)", "a / (b * c)", "a / b * c", "-a**2", "(-a)**2", "-(a + b) * -c", "a**-2", "(a + b)**5", "2 * a**3"]
-    + ["1 / np.sqrt(c) + np.arctan(a) - np.log(b)", "c**0.25", "1e-100 + 1.0 * -2.5"],
+    [
+        *("a - (b - c)", "a / (b * c)", "a / b * c", "-a**2", "(-a)**2", "-(a + b) * -c", "a**-2", "(a + b)**5"),
+        *("2 * a**3", "1 / np.sqrt(c) + np.arctan(a) - np.log(b)", "c**0.25", "1e-100 + 1.0 * -2.5"),
+    ],
 )
 def test_expressions_keep_their_meaning(browser, expression):
     a, b, c = values = (0.7, 1.9, 2.3)

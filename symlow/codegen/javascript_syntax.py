@@ -77,7 +77,7 @@ def _written(node: ast.expr) -> tuple[str, int]:
             return repr(value), WHOLE
         case ast.Name(id=name):
             return name, WHOLE
-        case ast.Subscript(value=ast.Name(id=name), slice=ast.Tuple(elts=[ast.Constant(value=row), *_])):
+        case ast.Subscript(value=ast.Name(id=name), slice=ast.Tuple(elts=[ast.Constant(value=int() as row), *_])):
             return f"{name}[{row}]", WHOLE
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return f"-{_bracketed(operand, WHOLE)}", NEGATIVE
@@ -85,7 +85,7 @@ def _written(node: ast.expr) -> tuple[str, int]:
             return _power(base, exponent)
         case ast.BinOp(left=left, op=operation, right=right) if type(operation) in SIGNS:
             sign, strength = SIGNS[type(operation)]
-            # Sums and products group to the left: what stands to the right of a sign binds more strongly, or in brackets.
+            # Operations group to the left: what stands to the right of a sign binds more strongly, or in brackets.
             return f"{_bracketed(left, strength)} {sign} {_bracketed(right, strength + 1)}", strength
         case ast.Call(func=function, args=arguments, keywords=[]):
             name = ast.unparse(function)

@@ -1,0 +1,299 @@
+"""The live explorer in headless Chromium: real clicks and drags, numbers of the NumPy module, sliders that stay feasible."""
+
+import re
+import time
+
+import numpy as np
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+import symlow
+from symlow.batches import task_batches
+from symlow.errors import ArrayError, GramMatrixError, LearningError, SpecError
+from tests.conftest import compiled, derived, random_trials, states
+
+TRIALS = {"kind": "flip_flop", "batch": 4, "duration": 4.0}
+ERF = {"nonlinearity": "erf", "dt": 0.1}
+TIME_LIMIT = 60
+
+
+class Page:
+    """An explorer that is open in the browser."""
+
+    def __init__(self, browser, derivation, module, motion=False, **options):
+        self.browser, self.derivation, self.module = browser, derivation, module
+        browser.open(symlow.explorer_page(derivation, **options), motion=motion)
+
+    def part(self, name):
+        return self.browser.driver.find_element(By.CSS_SELECTOR, f"[data-part={name}]")
+
+    def slider(self, name):
+        return self.browser.driver.find_element(By.ID, f"explorer-{name}")
+
+    def drag(self, name, to):
+        """Drag a slider from where it is to a fraction of its width, with the mouse."""
+        slider = self.slider(name)
+        self.browser.script("arguments[0].scrollIntoView({ block: 'center' })", slider)
+        low, high, value = (float(slider.get_property(key)) for key in ("min", "max", "value"))
+        width = slider.size["width"]
+        places = (round((fraction - 0.5) * (width - 18)) for fraction in ((value - low) / (high - low), to))
+        start, stop = places
+        actions = ActionChains(self.browser.driver, duration=50)
+        actions.move_to_element_with_offset(slider, start, 0).click_and_hold()
+        actions.move_by_offset(stop - start, 0).release().perform()
+
+    def snapshot(self):
+        return self.browser.script("return document.querySelector('section').explorer.snapshot()")
+
+    def range(self, overlap, who="network"):
+        text = "return document.querySelector('section').explorer.range(arguments[0], arguments[1])"
+        return self.browser.script(text, overlap, who)
+
+    def run(self):
+        self.part("run").click()
+        return self.wait("finished")
+
+    def wait(self, state):
+        end = time.monotonic() + TIME_LIMIT
+        while (found := self.snapshot())["state"] != state:
+            assert time.monotonic() < end, found
+            time.sleep(0.05)
+        return found
+
+    def gram(self, network):
+        return self.module.gram(np.array(network["initial"]))
+
+
+@pytest.fixture
+def linear(browser):
+    page = Page(browser, derived(), compiled(), steps=120, lr=0.02)
+    yield page
+    assert browser.complaints() == []
+
+
+@pytest.fixture
+def nonlinear(browser):
+    page = Page(browser, derived(TRIALS, **ERF), compiled(TRIALS, **ERF), steps=40, seed=3)
+    yield page
+    assert browser.complaints() == []
+
+
+def assert_learned(page, found, trials=None):
+    """Compare both networks with the learning of the NumPy module."""
+    for network in found["networks"]:
+        sigma = np.array(network["initial"])
+        for _ in range(found["step"]):
+            sigma = page.module.step(sigma, found["lr"], trials)
+        np.testing.assert_allclose(network["sigma"], sigma, rtol=0, atol=1e-10 * np.max(np.abs(sigma)))
+        np.testing.assert_allclose(network["loss"], page.module.loss(sigma, trials), rtol=1e-10, atol=1e-14)
+
+
+def test_a_click_learns_what_numpy_learns(linear):
+    found = linear.run()
+    assert (found["step"], found["lr"]) == (120, 0.02)
+    assert_learned(linear, found)
+    learned = symlow.learn(linear.derivation, found["networks"][0]["initial"], 0.02, 120)
+    np.testing.assert_allclose(found["networks"][0]["sigma"], learned.sigma[-1], rtol=0, atol=1e-12)
+    assert "120 steps done" in linear.part("status").text
+    assert linear.part("run").text == "Run again"
+
+
+def test_trials_are_those_of_the_task(nonlinear):
+    trials = task_batches(nonlinear.derivation, 3, batch=4, data="fixed")(0)
+    assert_learned(nonlinear, nonlinear.run(), trials)
+
+
+def test_twins_differ_in_what_the_loss_does_not_see(linear):
+    first, twin = (np.array(network["initial"]) for network in linear.snapshot()["networks"])
+    visible = len(linear.derivation.visible)
+    np.testing.assert_array_equal(first[:visible], twin[:visible])
+    assert (np.abs(first - twin)[visible:] > 0.1).all()
+    found = linear.run()["networks"]
+    assert abs(found[0]["loss"] - found[1]["loss"]) > 0.01 * found[0]["loss"]
+
+
+def test_sliders_stay_feasible(nonlinear):
+    for name, to in [("both-z_m", 1.0), ("both-z_u", 0.9), ("twin-z_v", 0.0), ("both-u_u", 0.0), ("network-v_v", 0.0)]:
+        nonlinear.drag(name, to)
+        networks = nonlinear.snapshot()["networks"]
+        assert min(np.linalg.eigvalsh(nonlinear.gram(network))[0] for network in networks) > 0
+        who, overlap = name.split("-")
+        ranges = nonlinear.range(overlap, who)
+        values = [network["initial"][nonlinear.module.OVERLAPS.index(overlap)] for network in networks]
+        owner = values[1] if who == "twin" else values[0]
+        assert owner == pytest.approx(ranges[0] if to < 0.5 else ranges[1], rel=1e-9)
+        assert (values[0] == values[1]) == (who == "both")
+    assert nonlinear.slider("both-z_m").get_attribute("aria-valuetext").count(" to ") == 1
+
+
+def test_the_range_of_a_slider_ends_at_the_cone(linear):
+    linear.drag("both-z_m", 0.65)
+    linear.drag("network-m_u", 0.4)
+    module, found = linear.module, linear.snapshot()["networks"]
+    for name in ("z_m", "v_u", "m_u", "z_v", "m_m", "z_z"):
+        k = module.OVERLAPS.index(name)
+        owners = found if name in module.VISIBLE else found[:1]
+        low, high = linear.range(name)
+        for outside, inside in ((low, 1), (high, -1)):
+            if name[0] == name[2] and inside == -1:
+                continue  # norms have no upper bound but that of the slider
+            lowest = []
+            for beyond in (inside, -inside):  # a little to either side of the end, whose inset is 0.1 %
+                shifted = [np.array(network["initial"]) for network in owners]
+                for sigma in shifted:
+                    sigma[k] = outside + beyond * 0.002 * (high - low if name[0] != name[2] else low + 0.02)
+                lowest.append(min(np.linalg.eigvalsh(module.gram(sigma))[0] for sigma in shifted))
+            assert lowest[0] > 0 > lowest[1], name
+
+
+def test_parameters_of_the_task_have_sliders(linear):
+    linear.drag("decay", 0.5)
+    found = linear.run()
+    decay = found["parameters"]["decay"]
+    assert decay == pytest.approx(1.0, abs=0.02)
+    assert_learned(linear, found, linear.module.task(decay=decay))
+
+
+def test_dragging_after_a_run_learns_anew(linear):
+    before = linear.run()
+    linear.drag("both-v_u", 0.6)
+    found = linear.wait("finished")
+    assert found["networks"][0]["initial"] != before["networks"][0]["initial"]
+    assert_learned(linear, found)
+
+
+def test_pause_resume_reset_and_defaults(browser):
+    page = Page(browser, derived(), compiled(), motion=True, steps=100_000)
+    at_start = page.snapshot()
+    page.part("run").click()
+    time.sleep(0.3)
+    page.part("pause").click()
+    paused = page.snapshot()
+    assert 0 < paused["step"] < 100_000
+    assert page.part("status").text.startswith(f"Paused at step {paused['step']}.")
+    time.sleep(0.1)
+    assert page.snapshot() == paused
+    page.part("run").click()
+    page.wait("running")
+    page.part("reset").click()
+    assert page.snapshot() == at_start
+    page.drag("twin-m_m", 0.9)
+    assert page.snapshot() != at_start
+    page.part("defaults").click()
+    assert page.snapshot() == at_start
+    assert browser.complaints() == []
+
+
+def test_keys_move_sliders(linear):
+    linear.slider("both-z_m").send_keys(Keys.ARROW_RIGHT)
+    initial = linear.snapshot()["networks"][0]["initial"]
+    slider = linear.slider("both-z_m")
+    assert initial[linear.module.OVERLAPS.index("z_m")] == float(slider.get_property("value"))
+    slider.send_keys(Keys.ARROW_LEFT)
+    assert linear.snapshot()["networks"][0]["initial"] != initial
+    slider.send_keys(Keys.HOME)
+    low, _ = linear.range("z_m")
+    assert linear.snapshot()["networks"][0]["initial"][linear.module.OVERLAPS.index("z_m")] == pytest.approx(low)
+
+
+def test_divergence_is_said_in_words(linear):
+    linear.drag("lr", 1.0)
+    found = linear.run()
+    assert [network["loss"] for network in found["networks"]] == [None, None]
+    words = linear.part("status").text
+    assert re.search(r"The network diverged at step \d+: .* The twin diverged at step \d+: .* Lower the learning", words)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_phone_shows_it_whole_and_words_have_contrast(browser, dark):
+    browser.open(symlow.explorer_page(derived()), width=360, height=800, dark=dark)
+    assert browser.script("return document.documentElement.scrollWidth") == 360
+    unlabelled = "return [...document.querySelectorAll('input')].filter((each) => each.labels.length !== 1).length"
+    assert browser.script(unlabelled) == 0
+    colours = browser.script(
+        """
+        const style = getComputedStyle(document.querySelector(".symlow-explorer"));
+        const names = ["paper", "panel", "ink", "soft", "trouble", "visible", "invisible"];
+        return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+        """
+    )
+    for name in ("ink", "soft", "trouble", "visible", "invisible"):
+        for ground in ("paper", "panel"):
+            assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)  # WCAG 2, level AA
+
+
+def contrast(colour, other):
+    """The contrast of two colours, from 1 to 21, as WCAG 2 defines it."""
+    lights = []
+    for code in (colour, other):
+        parts = np.array([int(code[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        lights.append(linear @ [0.2126, 0.7152, 0.0722])
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+def test_nothing_comes_from_a_network(linear):
+    assert linear.browser.script("return performance.getEntriesByType('resource').length") == 0
+    text = symlow.explorer_page(linear.derivation)
+    assert set(re.findall(r"https?://[^\s\"']+", text)) == {"http://www.w3.org/2000/svg"}
+    assert text == symlow.explorer_page(linear.derivation)
+
+
+def test_several_stand_in_one_page(browser):
+    fragments = [symlow.explorer_fragment(derived(), identifier=name) for name in ("first", "second")]
+    browser.open("<!doctype html><title>two</title>" + "\n".join(fragments))
+    states = browser.script("return [...document.querySelectorAll('section')].map((s) => s.explorer.snapshot().state)")
+    assert states == ["ready", "ready"]
+    ids = browser.script("return [...document.querySelectorAll('[id]')].map((each) => each.id)")
+    assert len(ids) == len(set(ids))
+    assert browser.complaints() == []
+
+
+def test_velocities_and_ones_have_no_slider(browser):
+    network = {"rank": 1, "nonlinearity": "erf", "means": True}
+    tables = {"name": "example", "network": network, "task": TRIALS, "learning": {"rule": "momentum"}}
+    derivation = symlow.derive(symlow.Spec.model_validate(tables))
+    Page(browser, derivation, derivation.compile(), steps=10).run()
+    sliders = browser.script("return [...document.querySelectorAll('fieldset input')].map((each) => each.id)")
+    # Of m, u, v, z and one, all pairs and norms but that of one; what is invisible twice.
+    among = [f"{a}_{b}" for a in ("z", "v", "m", "u") for b in ("m", "u", "v", "z", "one")]
+    movable = [name for name in derivation.overlaps if name in among]
+    expected = [f"explorer-both-{name}" for name in movable if name in derivation.visible]
+    for name in (name for name in movable if name in derivation.invisible):
+        expected += [f"explorer-network-{name}", f"explorer-twin-{name}"]
+    assert len(movable) == 14
+    assert sorted(sliders) == sorted([*expected, "explorer-lr", "explorer-steps"])
+    assert browser.complaints() == []
+
+
+def test_given_trials_and_overlaps(browser):
+    derivation, module = derived({"kind": "trials"}), compiled({"kind": "trials"})
+    sigma, trials = states(module, 1)[0], random_trials(derivation, 2, 10)
+    page = Page(browser, derivation, module, sigma=sigma, trials=trials, steps=10)
+    found = page.run()
+    assert found["networks"][0]["initial"] == sigma.tolist()
+    assert_learned(page, found, trials)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"lr": 0.0}, LearningError, "lr: found 0.0; accepted: a finite number > 0"),
+        ({"steps": 0}, LearningError, "steps: found 0; accepted: an integer >= 1"),
+        ({"identifier": "1 2"}, SpecError, "identifier: found '1 2'; accepted: a letter"),
+        ({"level": 7}, SpecError, "level: found 7; accepted: 1 to 6"),
+        ({"sigma": np.ones((2, 10))}, LearningError, "sigma: found 2 states; accepted: one"),
+        ({"sigma": -np.ones(10)}, GramMatrixError, "the Gram matrix has the eigenvalue"),
+        ({"trials": (np.ones((1, 2, 3)), np.ones((1, 2, 1)))}, ArrayError, "x: found shape"),
+    ],
+)
+def test_what_is_not_accepted(options, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        symlow.explorer_fragment(derived(), **options)
+
+
+def test_a_task_without_trials_wants_them():
+    with pytest.raises(SpecError, match=r"task.kind: found 'trials', .* accepted: trials=\(x, y, mask\)"):
+        symlow.explorer_fragment(derived({"kind": "trials"}))
