@@ -42,9 +42,7 @@ class Browser:
         self.driver = driver
         self._folder = folder
 
-    def open(
-        self, text: str, width: int = 1200, height: int = 1600, dark: bool = False, motion: bool = False
-    ) -> None:
+    def open(self, text: str, width: int = 1200, height: int = 1600, dark: bool = False, motion: bool = False) -> None:
         """Open a page from disk in a window of that size, for a user who wants it dark or not, with motion or not."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         moving = {"name": "prefers-reduced-motion", "value": "no-preference" if motion else "reduce"}

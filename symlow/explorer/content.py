@@ -149,7 +149,7 @@ def _parameters(loss: FilterLoss) -> Mapping[str, dict[str, Any]]:
         }
         found[name] = {
             "value": value,
-            "base": f"target {key}",
+            "base": key,
             "sub": ",".join(pair),
             "meaning": f"{key} of the target" + (f" of output {pair[0]}, input {pair[1]}" if pair else ""),
             "range": list(widest[key]),

@@ -94,8 +94,9 @@ def _note(derivation: Derivation, given: dict[str, Any]) -> str:
         else "a closure, whose error falls with the number of neurons but need not vanish"
     )
     return (
-        f"Each step is one of {rule} in overlaps, {exact}. {data}{noise} The coloured part of a slider is what its "
-        "overlap can be with the others as they are: beyond it the Gram matrix is that of no network."
+        f"Each step is one of {rule} in overlaps, {exact}. {data}{noise} Sliders set what learning starts "
+        "from. The coloured part of a slider is what its overlap can be with the others as they are: beyond it the Gram "
+        "matrix is that of no network."
     )
 
 

@@ -131,21 +131,20 @@ function explore(section, system, content) {
   // Words ------------------------------------------------------------------------------------------------------------
 
   function announce() {
-    const losses = () => {
-      const { losses } = recorded[recorded.length - 1];
-      return networks.map(({ name }, k) => `${name} ${Number.isNaN(losses[k]) ? "diverged" : shortNumber(losses[k])}`).join(", ");
-    };
+    const { losses } = recorded[recorded.length - 1];
+    const sound = networks.map(({ name, diverged }, k) => (diverged === null ? `${name} ${shortNumber(losses[k])}` : ""));
+    const loss = sound.some(Boolean) ? ` Loss: ${sound.filter(Boolean).join(", ")}.` : "";
     const words = {
-      ready: () => `Ready. Loss: ${losses()}.`,
-      running: () => "Learning.",
-      paused: () => `Paused at step ${taken}. Loss: ${losses()}.`,
-      finished: () => `${taken} steps done. Loss: ${losses()}.`,
+      ready: `Ready.${loss}`,
+      running: "Learning.",
+      paused: `Paused at step ${taken}.${loss}`,
+      finished: `${taken} steps done.${loss}`,
     };
     const troubles = networks
       .filter(({ diverged }) => diverged !== null)
       .map(({ name, diverged }) => `The ${name} diverged at step ${diverged}: its overlaps grew beyond all bounds.`);
     if (troubles.length) troubles.push("Lower the learning rate or the norms.");
-    find("status").textContent = [words[state](), ...troubles].join(" ");
+    find("status").textContent = [words[state], ...troubles].join(" ");
     find("status").classList.toggle("trouble", troubles.length > 0);
     buttons.run.disabled = state === "running";
     buttons.run.textContent = state === "paused" ? "Resume" : state === "finished" ? "Run again" : "Run";
@@ -176,7 +175,11 @@ function explore(section, system, content) {
   function draw() {
     const reach = settings.steps;
     const x = recorded.map(({ step }) => step);
-    const lossCurves = networks.map(({ style }, n) => ({ x, y: recorded.map(({ losses }) => losses[n]), style: `ink ${style}` }));
+    // On the way to infinity a loss would leave no room for what came before.
+    const most = 1e6 * Math.max(...recorded[0].losses);
+    const lossCurves = networks.map(({ style }, n) => {
+      return { x, y: recorded.map(({ losses }) => (losses[n] < most ? losses[n] : NaN)), style: `ink ${style}` };
+    });
     plots.loss.draw({ curves: lossCurves, reach });
     const numbers = OVERLAPS.map((_, k) => k);
     plots.visible.draw({ curves: overlapCurves(numbers.filter(isVisible), "visible"), reach });
@@ -191,7 +194,7 @@ function explore(section, system, content) {
     const trials = given ? firstTrial(given, system) : impulses(system, content.response);
     const { batch, time } = trials;
     const target = given ? trials.y : targetResponse(goal, system, content.response);
-    const found = networks.map(({ sigma }) => system.outputs(sigma, trials));
+    const found = networks.map(({ sigma, diverged }) => (diverged === null ? system.outputs(sigma, trials) : []));
     const x = Array.from({ length: time }, (_, t) => t * system.DT);
     const curves = [];
     for (const [values, style] of [[target, "target"], [found[0], "ink solid"], [found[1], "ink dashed"]]) {
@@ -199,7 +202,7 @@ function explore(section, system, content) {
         for (let output = 0; output < system.N_OUTPUTS; output++) {
           const at = (t) => (trial * time + t) * system.N_OUTPUTS + output;
           const asked = (t) => style !== "target" || !trials.mask || trials.mask[at(t)] > 0;
-          curves.push({ x, y: x.map((_, t) => (asked(t) ? values[at(t)] : NaN)), style });
+          curves.push({ x, y: x.map((_, t) => (asked(t) && at(t) in values ? values[at(t)] : NaN)), style });
         }
       }
     }

@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = { left: 52, right: 46, top: 10, bottom: 34 };
-const LABEL_HEIGHT = 15;
+const LABEL_HEIGHT = 16;
 
 /** Return an SVG element. */
 function svg(name, attributes = {}, ...children) {
@@ -142,13 +142,19 @@ function logTicks(low, high) {
 function powerOfTen(value) {
   const power = Math.round(Math.log10(value));
   if (Math.abs(value / 10 ** power - 1) > 1e-9 || (power > -2 && power < 3)) return shortNumber(value);
-  return `10${[...String(power)].map((digit) => (digit === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit])).join("")}`;
+  return `10${raised(power)}`;
+}
+
+/** Return a whole number as an exponent. */
+function raised(power) {
+  return [...String(power)].map((digit) => (digit === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit])).join("");
 }
 
 /** Return a number in few digits, with a true minus sign. */
 function shortNumber(value, digits = 3) {
   const size = Math.abs(value);
-  const plain = size === 0 || (size >= 1e-3 && size < 1e6);
-  const text = plain ? String(Number(value.toPrecision(digits + (size >= 1000 ? 3 : 0)))) : value.toExponential(digits - 2);
-  return text.replaceAll("-", "−");
+  const plain = size === 0 || (size >= 1e-4 && size < 1e6);
+  const [front, power] = plain ? [value] : value.toExponential(digits - 2).split("e").map(Number);
+  const text = String(Number(front.toPrecision(digits + (size >= 1000 && plain ? 3 : 0)))).replace("-", "−");
+  return plain ? text : `${text}·10${raised(power)}`;
 }
