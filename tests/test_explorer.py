@@ -98,6 +98,8 @@ def test_a_click_learns_what_numpy_learns(linear):
     np.testing.assert_allclose(found["networks"][0]["sigma"], learned.sigma[-1], rtol=0, atol=1e-12)
     assert "120 steps done" in linear.part("status").text
     assert linear.part("run").text == "Run again"
+    alternative = linear.part("visible").find_element(By.TAG_NAME, "svg").get_attribute("aria-label")
+    assert alternative.startswith("Loss-visible overlaps. z_m: network from ")
 
 
 def test_trials_are_those_of_the_task(nonlinear):

@@ -68,14 +68,14 @@ def numpy_numbers(module, sigma, goal):
     return numbers if goal is None or isinstance(goal, dict) else [*numbers, module.outputs(sigma, trials[0])]
 
 
-def assert_numbers_of_numpy(browser, derivation, module, goals, tolerance=1e-13):
+def assert_numbers_of_numpy(browser, derivation, module, goals, tolerance=1e-13, node=False):
     """Compare all functions; the closed form's loss is a difference, whose digits are those of the responses."""
     sigma = states(module, 1)[0]
     given = {"sigma": flat(sigma), "goals": [as_given(goal) for goal in goals], "lr": LR}
     source = module_source(derivation)
     assert all(len(line) <= 120 for line in source.splitlines())
     text = f"{source}\nconst GIVEN = {json.dumps(given)};\n{PROGRAM}"
-    for found in (browser.default_export(text), in_node(text)):
+    for found in (browser.default_export(text), in_node(text) if node else None):
         for goal, numbers in zip(goals, found or [], strict=found is not None):
             for number, expected in zip(numbers, numpy_numbers(module, sigma, goal), strict=True):
                 values = np.array(number, dtype=float)
@@ -94,7 +94,7 @@ def test_every_derivation_has_the_numbers_of_the_numpy_module(browser, path):
         parameters = {symbol: float(value) for symbol, value in derivation.loss.parameters.items()}
         names = derivation.loss.parameter_names
         goals += [None, {names[symbol]: value + 0.1 for symbol, value in parameters.items()}]
-    assert_numbers_of_numpy(browser, derivation, module, goals)
+    assert_numbers_of_numpy(browser, derivation, module, goals, node=path.parent.name == "ger_barak_2026")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_reference_cannot_end_the_comment_that_it_stands_in(browser):
 
 
 def test_the_text_is_the_same_whatever_the_hash_seed():
-    path = DERIVATIONS / "beyond_the_papers" / "rank1_momentum.toml"
+    path = DERIVATIONS / "ger_barak_2026" / "rank2_damped_oscillation.toml"
     program = (
         "import sys, symlow; d = symlow.derive(symlow.Spec.load(sys.argv[1])); print(d.source('javascript'), end='')"
     )

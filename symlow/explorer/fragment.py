@@ -95,8 +95,8 @@ def _note(derivation: Derivation, given: dict[str, Any]) -> str:
     )
     return (
         f"Each step is one of {rule} in overlaps, {exact}. {data}{noise} Sliders set what learning starts "
-        "from. The coloured part of a slider is what its overlap can be with the others as they are: beyond it the Gram "
-        "matrix is that of no network."
+        "from. The coloured part of a slider is what its overlap can be with the others as they are: beyond it the "
+        "Gram matrix is that of no network."
     )
 
 

@@ -146,6 +146,7 @@ function explore(section, system, content) {
     if (troubles.length) troubles.push("Lower the learning rate or the norms.");
     find("status").textContent = [words[state], ...troubles].join(" ");
     find("status").classList.toggle("trouble", troubles.length > 0);
+    if (state !== "running") describe();
     buttons.run.disabled = state === "running";
     buttons.run.textContent = state === "paused" ? "Resume" : state === "finished" ? "Run again" : "Run";
     buttons.pause.disabled = state !== "running";
@@ -159,6 +160,26 @@ function explore(section, system, content) {
     visible: new Plot(find("visible"), { across: "step" }),
     invisible: find("invisible") && new Plot(find("invisible"), { across: "step" }),
   };
+
+  /** Say in words what the plots show: values at the start and now. */
+  function describe() {
+    const [begin, end] = [recorded[0], recorded[recorded.length - 1]];
+    const course = (pick) => {
+      const parts = networks.map(({ name }, n) => {
+        const [from, to] = [begin, end].map((point) => pick(point, n));
+        return `${name} from ${shortNumber(from)} to ${Number.isNaN(to) ? "infinity" : shortNumber(to)}`;
+      });
+      return `${parts.join(", ")}.`;
+    };
+    const overlaps = (wanted) => {
+      const numbers = OVERLAPS.map((_, k) => k).filter(wanted);
+      return numbers.map((k) => `${OVERLAPS[k]}: ${course(({ sigmas }, n) => sigmas[n][k])}`).join(" ");
+    };
+    plots.loss.describe(`In ${taken} steps: ${course(({ losses }, n) => losses[n])}`);
+    plots.output.describe(`Both networks and the target after ${taken} steps.`);
+    plots.visible.describe(overlaps(isVisible));
+    plots.invisible?.describe(overlaps((k) => !isVisible(k)));
+  }
 
   function overlapCurves(numbers, kind) {
     const x = recorded.map(({ step }) => step);

@@ -20,10 +20,16 @@ class Plot {
    */
   constructor(figure, { log = false, across }) {
     Object.assign(this, { log, across });
-    this.canvas = svg("svg", { role: "img", "aria-label": figure.querySelector("figcaption span").textContent });
+    this.title = figure.querySelector("figcaption span").textContent;
+    this.canvas = svg("svg", { role: "img", "aria-label": this.title });
     figure.append(this.canvas);
     this.last = { curves: [], reach: 1 };
     new ResizeObserver(() => this.draw(this.last)).observe(figure);
+  }
+
+  /** Say in words, for those who do not see it, what the plot shows. */
+  describe(words) {
+    this.canvas.setAttribute("aria-label", `${this.title}. ${words}`);
   }
 
   /**
