@@ -19,8 +19,11 @@ else it needs: SymPy, NumPy, SciPy, pydantic, rich, matplotlib, and the stages o
 
 from __future__ import annotations
 
+import inspect
 import io
+import re
 import sys
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
@@ -37,11 +40,13 @@ from symlow.errors import SymlowError
 COMMANDS = (new, schema, derive, explain, latex, generate, verify, learn, sweep, drift, overlaps)
 """Every command, in the order of the overview."""
 
+EXAMPLE = re.compile(r"\w+: symlow ")
+
 app = typer.Typer(
     help="Derive how learning moves the overlaps of low-rank recurrent neural networks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # importing what draws boxes takes longer than importing typer
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -83,5 +88,11 @@ def _options(
     pass
 
 
+def _help(command: Callable[..., None]) -> str:
+    """Return what a command says of itself, with its examples in lines that are not wrapped, to be copied."""
+    parts = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(f"\b\n{part}" if EXAMPLE.match(part) else part for part in parts)
+
+
 for command in COMMANDS:
-    app.command()(command)
+    app.command(help=_help(command))(command)

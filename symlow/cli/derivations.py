@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def derive(spec: SpecFile, no_cache: NoCache = False) -> None:
-    """Print the network, its reduction and every overlap's equation.
+    """Print the network, its reduction and all equations.
 
     Example: symlow derive derivations/ger_barak_2026/rank1_linear.toml
     """
@@ -32,10 +32,10 @@ def explain(
     ] = None,
     no_cache: NoCache = False,
 ) -> None:
-    """Say why each overlap is loss-visible or loss-invisible, and show its equation term by term.
+    """Say why overlaps are loss-visible or loss-invisible.
 
-    Without OVERLAP also what follows: symmetries, what learning conserves and can reach. Takes
-    seconds, or with many overlaps a minute or two, the first time.
+    Of an OVERLAP, with its equation term by term. Without OVERLAP also what follows: symmetries, what learning
+    conserves and can reach. Takes seconds, or with many overlaps a minute or two, the first time.
 
     Example: symlow explain derivations/ger_barak_2026/rank1_linear.toml v_u
     """
@@ -88,7 +88,7 @@ def latex(
     force: Force = False,
     no_cache: NoCache = False,
 ) -> None:
-    """Write the derivation as a LaTeX document, or as a fragment for one's own.
+    """Write the derivation as LaTeX: a document, or a fragment of one.
 
     Example: symlow latex derivations/ger_barak_2026/rank1_linear.toml -o rank1.tex
     """

@@ -65,7 +65,9 @@ def learn(
     ] = "numpy",
     force: Force = False,
 ) -> None:
-    """Integrate learning from given or sampled initial overlaps, one history or many together; save and plot it.
+    """Integrate learning, of one history or many.
+
+    Overlaps are given or sampled; many histories advance together. The course is saved and plotted.
 
     Example: symlow learn derivations/ger_barak_2026/rank1_linear.toml -o run.npz --plot run.png
 

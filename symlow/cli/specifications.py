@@ -33,7 +33,7 @@ def new(
 def schema(
     sweeps: Annotated[bool, typer.Option("--sweeps", help="That of sweeps, instead of specifications.")] = False,
 ) -> None:
-    """Print the JSON Schema of specifications, for editors that complete and check keys.
+    """Print the JSON Schema of specifications. Editors complete and check keys by it.
 
     Example: symlow schema > symlow.schema.json
     """

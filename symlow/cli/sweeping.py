@@ -25,9 +25,10 @@ def sweep(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Run the learning histories of a sweep, on all cores or a Dask cluster; write them as labelled arrays.
+    """Run the histories of a sweep, on all cores or a Dask cluster.
 
-    What was interrupted is continued by the same command. The result opens with symlow.open_sweep.
+    They are written as labelled arrays, which symlow.open_sweep opens. What was interrupted is continued by the same
+    command.
 
     Example: symlow sweep derivations/ger_barak_2026/invisible_start.toml -o sweep.zarr
     """

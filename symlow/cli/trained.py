@@ -60,9 +60,10 @@ def overlaps(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Read a trained network: its overlaps, how Gaussian it is, its loss, and the learning predicted from there.
+    """Read a trained network and report its overlaps.
 
-    A state_dict is read without PyTorch; nothing that a file says is run.
+    Also how Gaussian it is, its loss, and the learning that is predicted from there. A state_dict is read without
+    PyTorch; nothing that a file says is run.
 
     Example: symlow overlaps trained.pt derivations/ger_barak_2026/rank1_erf_flip_flop.toml --steps 0
     """

@@ -27,10 +27,10 @@ def verify(
     certificate: Annotated[Path | None, typer.Option("-o", "--certificate", help="JSON file to write.")] = None,
     force: Force = False,
 ) -> None:
-    """Check the generated module against the full network, trained with finite-difference gradients.
+    """Check the generated module against the full network of neurons.
 
-    Of a nonlinear network the flow is checked against networks of up to 16000 neurons and of infinite width, and the
-    drift of the closure over a learning run is measured.
+    The network is trained with finite-difference gradients. Of a nonlinear one the flow is checked against networks of
+    up to 16000 neurons and of infinite width, and the drift of the closure over a learning run is measured.
 
     Example: symlow verify derivations/ger_barak_2026/rank1_linear.toml -o certificate.json
     """
@@ -91,7 +91,7 @@ def drift(
     trials: Annotated[Path | None, typer.Option(help=".npz file with x, y and mask, for tasks of trials.")] = None,
     force: Force = False,
 ) -> None:
-    """Train a network of N neurons beside the theory, on the same trials, and tell how far they drift apart.
+    """Train a network of neurons beside the theory. Both have the same trials; tells how far they drift apart.
 
     Example: symlow drift derivations/ger_barak_2026/rank1_erf_flip_flop.toml --batch 16 --plot drift.png
     """
