@@ -77,6 +77,7 @@ The modules in the order of the data, each stage reading the one before it:
     sweep           many learning histories, along axes, as one result
     plot            pictures of them
     explorer        learning in a page, live
+    report          a derivation as one page of HTML
     cli             the command line, a module for each group of commands
 """
 
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
     from symlow.learn import learn
     from symlow.learning_run import LearningRun
     from symlow.realise import realise
+    from symlow.report import report
     from symlow.spec import Spec
     from symlow.stability import Stability, stability
     from symlow.sweep.result import open_sweep
@@ -135,6 +137,7 @@ __all__ = [
     "phi",
     "random_twin",
     "realise",
+    "report",
     "run_sweep",
     "stability",
     "tasks",
@@ -169,6 +172,7 @@ _HOMES = {
     "phi": "equations",
     "random_twin": "twins",
     "realise": "realise",
+    "report": "report",
     "run_sweep": "sweep.run",
     "stability": "stability",
     "twin": "twins",

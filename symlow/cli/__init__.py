@@ -1,10 +1,11 @@
-"""The command line: ``symlow new | schema | derive | explain | latex | generate | verify | learn | sweep | ...``.
+"""The command line: ``symlow new | schema | derive | explain | latex | generate | verify | learn | report | ...``.
 
     terminal        what commands share: options, lines, progress bars
     specifications  new, schema
     derivations     derive, explain, latex, generate
     verification    verify, drift
     learning        learn
+    reporting       report
     sweeping        sweep
     trained         overlaps
 
@@ -30,6 +31,7 @@ import typer
 
 from symlow.cli.derivations import derive, explain, generate, latex
 from symlow.cli.learning import learn
+from symlow.cli.reporting import report
 from symlow.cli.specifications import new, schema
 from symlow.cli.sweeping import sweep
 from symlow.cli.terminal import console
@@ -37,7 +39,7 @@ from symlow.cli.trained import overlaps
 from symlow.cli.verification import drift, verify
 from symlow.errors import SymlowError
 
-COMMANDS = (new, schema, derive, explain, latex, generate, verify, learn, sweep, drift, overlaps)
+COMMANDS = (new, schema, derive, explain, latex, generate, verify, learn, report, sweep, drift, overlaps)
 """Every command, in the order of the overview."""
 
 EXAMPLE = re.compile(r"\w+: symlow ")

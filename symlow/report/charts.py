@@ -1,0 +1,246 @@
+"""Line charts as SVG: curves with their names at their ends, in colours that the page's theme chooses.
+
+    x = left + (value - low) / (high - low) * (right - left)
+
+Small, without a program and without a package, the same bytes everywhere. (Rejected: matplotlib's SVG, whose colours
+do not follow the theme, whose identifiers clash between pictures of a page, and whose bytes change with its version.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from symlow.arrays import FloatArray, IntArray
+from symlow.report.labels import SIZE, label, width
+from symlow.report.markup import element
+
+WIDE, HIGH = 350.0, 262.0
+"""Size of a chart."""
+
+LEFT, TOP, BOTTOM = 50.0, 12.0, 42.0
+"""Margins; that at the right is as wide as the names of the curves."""
+
+COLOURS = 7
+"""How many colours the page has for curves; then they repeat, dashed and dotted."""
+
+MOST_POINTS = 400
+"""The most points of a curve."""
+
+MOST_NAMED = 14
+"""The most curves with names and colours; more are thin and grey."""
+
+APART = 14.5
+"""The least distance of names, in the unit of pictures."""
+
+DASHES = (None, "6 3", "2 2.5", "8 3 2 3")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A curve of a chart.
+
+    Attributes:
+        values: one for each position.
+        code: its name as LaTeX.
+        style: its class, which gives the colour; by default one after the other.
+        dash: whether it is dashed, if the class is given.
+    """
+
+    values: FloatArray
+    code: str
+    style: str = ""
+    dash: bool = False
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An axis.
+
+    Attributes:
+        low: the value at its beginning.
+        high: the value at its end.
+        start: the place of its beginning.
+        stop: the place of its end.
+        logarithmic: whether places are linear in logarithms.
+    """
+
+    low: float
+    high: float
+    start: float
+    stop: float
+    logarithmic: bool = False
+
+    def place(self, value: float) -> float:
+        """Return the place of a value."""
+        low, high, value = (
+            (math.log10(number) for number in (self.low, self.high, value))
+            if self.logarithmic
+            else (self.low, self.high, value)
+        )
+        return self.start + (value - low) / (high - low) * (self.stop - self.start)
+
+    def ticks(self, count: int) -> list[float]:
+        """Return about so many round values on the axis."""
+        if self.logarithmic:
+            first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+            step = max(1, round((last - first) / count))
+            powers = [10.0**k for k in range(first, last + 1, step)]
+            fine = [factor * 10.0**k for k in range(first, last) for factor in (1, 2, 5)]
+            inside = [tick for tick in powers if self._has(tick)]
+            return inside if len(inside) >= 3 else [tick for tick in fine if self._has(tick)] or [self.low, self.high]
+        rough = (self.high - self.low) / count
+        size = 10.0 ** math.floor(math.log10(rough))
+        step_ = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough * 0.999)
+        first, last = math.ceil(self.low / step_ - 1e-9), math.floor(self.high / step_ + 1e-9)
+        return [k * step_ for k in range(first, last + 1)]
+
+    def _has(self, value: float) -> bool:
+        return self.low * 0.999 <= value <= self.high * 1.001
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart.
+
+    Attributes:
+        name: unique on the page, for the identifiers of its elements.
+        title: what it shows, in a few words.
+        description: what is seen, for those who do not see it.
+        x: positions, increasing, shape (points,).
+        curves: what is drawn, values that are not finite left out.
+        x_title: what the horizontal axis shows.
+        logarithmic: whether the vertical axis is; values that are not positive then are left out.
+    """
+
+    name: str
+    title: str
+    description: str
+    x: FloatArray
+    curves: Sequence[Curve]
+    x_title: str
+    logarithmic: bool = False
+
+    def svg(self) -> Markup:
+        """Return the picture."""
+        named = self._named()
+        right = max((width(self.curves[k].code) for k in named), default=0.0) + 26
+        across = Scale(float(self.x[0]), float(max(self.x[-1], self.x[0] + 1e-12)), LEFT, WIDE - right)
+        up = self._vertical()
+        parts = [
+            element("title", self.title, id=f"{self.name}-title"),
+            element("desc", self.description, id=f"{self.name}-description"),
+            *self._axes(across, up),
+        ]
+        grey = (curve for k, curve in enumerate(self.curves) if k not in named)
+        parts += [self._line(curve, across, up, "rest", None) for curve in grey]
+        ends: list[tuple[float, int]] = []
+        styles: dict[int, str] = {}
+        for position, k in enumerate(named):
+            curve = self.curves[k]
+            styles[k] = curve.style or f"c{position % COLOURS}"
+            number = int(curve.dash) if curve.style else position // COLOURS
+            parts.append(self._line(curve, across, up, styles[k], DASHES[number % len(DASHES)]))
+            last = self._finite(curve.values)
+            if len(last):
+                ends.append((up.place(float(curve.values[last[-1]])), k))
+        parts += self._names(ends, styles, WIDE - right)
+        return element(
+            "svg",
+            *parts,
+            class_="chart",
+            role="img",
+            aria_labelledby=f"{self.name}-title {self.name}-description",
+            viewBox=f"0 0 {WIDE:.0f} {HIGH:.0f}",
+        )
+
+    def _named(self) -> list[int]:
+        """Return which curves have names: those that move most, in their order."""
+        kept = [curve.values[self._finite(curve.values)] for curve in self.curves]
+        spans = [float(np.ptp(values)) if len(values) else 0.0 for values in kept]
+        order = sorted(range(len(self.curves)), key=lambda k: (-round(spans[k], 9), k))
+        return sorted(order[:MOST_NAMED])
+
+    def _finite(self, values: FloatArray) -> IntArray:
+        good = np.isfinite(values) & ((values > 0) | (not self.logarithmic))
+        return np.flatnonzero(good)
+
+    def _vertical(self) -> Scale:
+        kept = [curve.values[self._finite(curve.values)] for curve in self.curves]
+        values = np.concatenate([*kept, np.zeros(0)])
+        low, high = (float(values.min()), float(values.max())) if len(values) else (0.5, 1.0)
+        if self.logarithmic:
+            low, high = low * 0.85, high * 1.15
+        else:
+            low, high = min(low, 0.0), max(high, 0.0)
+            margin = 0.05 * ((high - low) or 1.0)
+            low, high = low - margin * (low < 0), high + margin
+        return Scale(low, high, HIGH - BOTTOM, TOP, self.logarithmic)
+
+    def _axes(self, across: Scale, up: Scale) -> list[Markup]:
+        base = up.start
+        parts = []
+        for tick in up.ticks(5):
+            y = f"{up.place(tick):.1f}"
+            parts.append(element("line", x1=f"{LEFT:.1f}", y1=y, x2=f"{across.stop:.1f}", y2=y, class_="grid"))
+            parts.append(_text(written(tick, up.logarithmic), LEFT - 7, up.place(tick) + 4, "end"))
+        for tick in across.ticks(4):
+            x = f"{across.place(tick):.1f}"
+            parts.append(element("line", x1=x, y1=f"{base:.1f}", x2=x, y2=f"{base + 4:.1f}", class_="axis"))
+            parts.append(_text(written(tick), across.place(tick), base + 18, "middle"))
+        line = f"M{LEFT:.1f} {base:.1f}H{across.stop:.1f}"
+        parts.append(element("path", d=line, class_="axis"))
+        parts.append(_text(self.x_title, (across.start + across.stop) / 2, HIGH - 7, "middle"))
+        return parts
+
+    def _line(self, curve: Curve, across: Scale, up: Scale, style: str, dash: str | None) -> Markup:
+        kept = self._finite(curve.values)
+        if len(kept) > MOST_POINTS:
+            kept = kept[np.unique(np.linspace(0, len(kept) - 1, MOST_POINTS).round().astype(int))]
+        points = (f"{across.place(float(self.x[k])):.1f} {up.place(float(curve.values[k])):.1f}" for k in kept)
+        return element("path", d="M" + "L".join(points), class_=f"curve {style}", stroke_dasharray=dash)
+
+    def _names(self, ends: list[tuple[float, int]], styles: dict[int, str], right: float) -> list[Markup]:
+        """Return the names of curves at their ends, moved apart where these are close, each with a line to its end."""
+        ends = sorted(ends)
+        places = _apart([y for y, _ in ends], TOP + 4, HIGH - BOTTOM)
+        parts = []
+        for (y, k), place in zip(ends, places, strict=True):
+            leader = f"M{right + 1:.1f} {y:.1f}L{right + 12:.1f} {place:.1f}"
+            parts.append(element("path", d=leader, class_=f"leader {styles[k]}"))
+            content = label(self.curves[k].code)
+            parts.append(element("text", content, x=f"{right + 15:.1f}", y=f"{place + SIZE / 3:.1f}"))
+        return parts
+
+
+def _apart(places: Sequence[float], low: float, high: float) -> list[float]:
+    """Return increasing places moved so that neighbours are ``APART`` from one another, within bounds if they fit."""
+    distance = min(APART, (high - low) / max(len(places) - 1, 1))
+    moved: list[float] = []
+    for place in places:
+        moved.append(max(place, low, moved[-1] + distance if moved else low))
+    bound = high
+    for k in reversed(range(len(moved))):
+        moved[k] = min(moved[k], bound)
+        bound = moved[k] - distance
+    return moved
+
+
+def written(value: float, logarithmic: bool = False) -> str:
+    """Return a number as a tick shows it, with a true minus, powers of ten as such."""
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)) + 1e-9)
+    mantissa = value / 10.0**exponent
+    if not -3 <= exponent <= 4 or (logarithmic and not -2 <= exponent <= 3):
+        power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return f"10{power}" if abs(mantissa - 1) < 1e-9 else f"{mantissa:.3g}·10{power}".replace("-", "−")
+    return f"{value:.4g}".replace("-", "−")
+
+
+def _text(content: str, x: float, y: float, anchor: str) -> Markup:
+    return element("text", content, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor)

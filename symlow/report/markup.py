@@ -1,0 +1,31 @@
+"""Elements of HTML, MathML and SVG: ``<name attribute="value">content</name>``, all text in them escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from markupsafe import Markup, escape
+
+
+def element(name: str, *content: str, **attributes: object) -> Markup:
+    """Return an element with its content; text that is not markup yet is escaped.
+
+    Args:
+        name: its tag.
+        content: what stands in it.
+        attributes: by name, an underscore for a hyphen, and one at the end of a Python keyword left out; None is left
+            out too. The camel case of SVG stays.
+    """
+    given = joined(
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), value)
+        for key, value in attributes.items()
+        if value is not None
+    )
+    inside = joined(escape(part) for part in content)
+    tag = Markup(name)  # names are the program's own
+    return Markup("<{}{}>{}</{}>").format(tag, given, inside, tag)
+
+
+def joined(parts: Iterable[str]) -> Markup:
+    """Return the parts one behind the other; text that is not markup yet is escaped."""
+    return Markup("").join(parts)

@@ -1,0 +1,202 @@
+"""A learning run for the page: initial overlaps of sampled weights, the course of learning, and what the network does.
+
+sigma(0) = overlaps of P with Gaussian entries        sigma(k + 1) = step(sigma(k), lr)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from symlow.arrays import FloatArray, Trials
+from symlow.batches import task_batches
+from symlow.course import Track
+from symlow.derivation import Derivation
+from symlow.initial import least_neurons, overlaps_of_weights, sample_weights
+from symlow.learn import learn
+from symlow.learning_run import LearningRun
+from symlow.printing.notation import Notation
+from symlow.report.charts import Chart, Curve
+from symlow.spec_trials import TrialsTask
+from symlow.stopping import DIVERGED
+from symlow.tasks.filters import FilterLoss
+
+NEURONS = 500
+"""The number of neurons whose sampled weights have the initial overlaps, or the next that populations divide."""
+
+SHOWN_STEPS = 400
+"""How many time steps of an infinite horizon the output is shown for."""
+
+MOST_INPUTS = 2
+"""The most inputs that are drawn beside the output."""
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstration:
+    """A learning run, and the output before and after it.
+
+    Attributes:
+        run: the run.
+        lr: its learning rate.
+        steps: how many steps it was to take.
+        seed: seed of the initial weights and of trials.
+        neurons: the number of neurons that the initial weights were sampled for.
+        fresh: whether each step had trials of its own.
+        time: times of the output, shape (time,).
+        inputs: the inputs of the trial that is shown, shape (time, inputs); none for an impulse.
+        target: what the output should be, shape (time,).
+        before: the output at the initial overlaps, shape (time,).
+        after: the output at the last overlaps that are finite, shape (time,).
+        shown: which trial and output that is, in words.
+    """
+
+    run: LearningRun
+    lr: float
+    steps: int
+    seed: int
+    neurons: int
+    fresh: bool
+    time: FloatArray
+    inputs: FloatArray
+    target: FloatArray
+    before: FloatArray
+    after: FloatArray
+    shown: str
+
+    @property
+    def last(self) -> int:
+        """The position of the last recorded state that is finite."""
+        return int(np.flatnonzero(np.isfinite(self.run.sigma).all(axis=-1))[-1])
+
+    @property
+    def diverged(self) -> bool:
+        """Whether learning left the finite numbers."""
+        return str(self.run.reason) == DIVERGED
+
+
+def needs_trials(derivation: Derivation) -> bool:
+    """Whether there is no run without trials that the user gives."""
+    return isinstance(derivation.spec.task, TrialsTask)
+
+
+def demonstrate(
+    derivation: Derivation,
+    module: ModuleType,
+    lr: float,
+    steps: int,
+    seed: int = 0,
+    trials: Trials | None = None,
+    track: Track = iter,
+) -> Demonstration:
+    """Return a learning run from sampled weights, with the output of the network before and after.
+
+    Args:
+        derivation: what is learned.
+        module: its generated module.
+        lr: learning rate.
+        steps: number of steps.
+        seed: seed of the initial weights, of trials that are drawn, and of noise on targets.
+        trials: (x, y, mask) in place of the task's own.
+        track: wraps the iteration over steps, for a progress bar.
+
+    Raises:
+        LearningError: if lr or steps are out of range, or the task needs trials that are not given.
+        ArrayError: for trials of a wrong shape.
+        SpecError: if the task is a teacher that no network can be.
+    """
+    least = least_neurons(derivation.network.equations)
+    neurons = -(-NEURONS // least) * least
+    sigma = overlaps_of_weights(derivation, sample_weights(derivation, neurons, 1.0, seed))
+    run = learn(derivation, sigma, lr, steps, trials, module=module, track=track, seed=seed, every=1, may_diverge=True)
+    finite = np.flatnonzero(np.isfinite(run.sigma).all(axis=-1))
+    x, y, shown = _shown(derivation, seed, trials)
+    trial, output = np.unravel_index(np.argmax((y**2).sum(axis=1)), (len(y), y.shape[2]))
+    before, after = (module.outputs(run.sigma[k], x[trial : trial + 1])[0, :, output] for k in (0, finite[-1]))
+    impulse = trials is None and isinstance(derivation.loss, FilterLoss)
+    several = f", output {output + 1}" if y.shape[2] > 1 else ""
+    which = f"{shown} at input {trial + 1}" if impulse and len(y) > 1 else shown
+    # An impulse of every input is scaled with their number, to have the power of white noise.
+    scale = derivation.loss.inputs**-0.5 if impulse else 1.0
+    return Demonstration(
+        run,
+        float(lr),
+        int(steps),
+        seed,
+        neurons,
+        trials is None and getattr(derivation.spec.task, "data", "fixed") == "fresh",
+        np.arange(y.shape[1], dtype=float) * float(module.DT),
+        x[trial, :, : 0 if impulse or x.shape[2] > MOST_INPUTS else None],
+        y[trial, :, output] * scale,
+        before * scale,
+        after * scale,
+        f"{which}{several}",
+    )
+
+
+def _shown(derivation: Derivation, seed: int, trials: Trials | None) -> tuple[FloatArray, FloatArray, str]:
+    """Return the inputs and targets to choose from what is shown, and what they are."""
+    loss = derivation.loss
+    if trials is None and isinstance(loss, FilterLoss):
+        x, y, _ = loss.impulse_trials(SHOWN_STEPS if loss.steps is None else None)
+        return x, y, "the response to an impulse"
+    if trials is None:
+        batches = task_batches(derivation, seed)
+        assert batches is not None  # learn would have asked for trials
+        x, y, _ = batches(0)
+        return x[:1], y[:1], "the first trial drawn"
+    return trials[0][:1], trials[1][:1], "the first trial"
+
+
+def learning_charts(shown: Demonstration, derivation: Derivation, notation: Notation) -> tuple[Chart, ...]:
+    """Return the charts of a run: loss, output, loss-visible and loss-invisible overlaps."""
+    run = shown.run
+    steps = run.step.astype(float)
+    title = "step of learning"
+    words = f"in {shown.steps} steps"
+    loss = np.asarray(run.loss, dtype=float)
+    first, last = (float(loss[k]) for k in (0, shown.last))
+    output = notation.letter(derivation.network.output.name)
+    given = notation.letter(derivation.network.inputs.name)
+    number = [f"_{{{k + 1}}}" if shown.inputs.shape[1] > 1 else "" for k in range(shown.inputs.shape[1])]
+    charts = [
+        Chart(
+            "chart-loss",
+            "Loss during learning",
+            f"The loss goes from {first:.3g} to {last:.3g} {words}.",
+            steps,
+            [Curve(loss, "L", "loss")],
+            title,
+            logarithmic=True,
+        ),
+        Chart(
+            "chart-output",
+            "Output before and after learning",
+            f"Target and output of the reduced network, {shown.shown}; "
+            f"largest distance of the two {np.abs(shown.before - shown.target).max():.3g} before and "
+            f"{np.abs(shown.after - shown.target).max():.3g} after learning.",
+            shown.time,
+            [
+                *(Curve(shown.inputs[:, k], f"{given}{number[k]}", "input") for k in range(len(number))),
+                Curve(shown.before, r"\text{before}", "before"),
+                Curve(shown.after, r"\text{after}", "after"),
+                Curve(shown.target, f"{output}^*", "target", dash=True),
+            ],
+            "time",
+        ),
+    ]
+    moving = set(derivation.learning.weights)
+    parts = [
+        ("visible", slice(0, run.n_visible)),
+        ("invisible", slice(run.n_visible, None)),
+    ]
+    for kind, part in parts:
+        places = [k for k in range(len(derivation.ordered))[part] if derivation.ordered[k] in moving]
+        if not places:
+            continue
+        curves = [Curve(run.sigma[:, k], str(notation.doprint(derivation.ordered[k].symbol))) for k in places]
+        moved = [derivation.overlaps[k] for k in places if np.nanmax(np.abs(run.sigma[:, k] - run.sigma[0, k])) > 1e-9]
+        description = f"{len(places)} loss-{kind} overlaps against the step of learning; {len(moved)} of them move."
+        charts.append(Chart(f"chart-{kind}", f"Loss-{kind} overlaps", description, steps, curves, title))
+    return tuple(charts)

@@ -1,0 +1,227 @@
+"""The sections that are written for the page: each a function from a derivation, or what was done with it, to HTML."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from symlow.certificate import Certificate
+from symlow.derivation import Derivation
+from symlow.invariants.invariant import FROZEN
+from symlow.printing.notation import Notation
+from symlow.printing.tasks import task_name
+from symlow.report.charts import MOST_NAMED
+from symlow.report.markup import element, joined
+from symlow.report.matrices import Picture, gram_picture, metric_picture
+from symlow.report.prose import Passage
+from symlow.report.python_source import coloured, public_functions
+from symlow.report.runs import Demonstration, learning_charts
+from symlow.spec import FORMAT
+from symlow.spec_trials import GeneratedTask
+from symlow.version import __version__
+
+WITH_GRAM = "Loss-visible and loss-invisible overlaps"
+WITH_METRIC = ("Gradient flow of the overlaps", "Flow of the overlaps")
+"""Sections of the LaTeX document that get a picture."""
+
+ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+
+VALIDITY = {"Exact.": "exact", "Asymptotically exact.": "asymptotic", "Closure.": "closure"}
+"""Classes of the words that begin statements, for their colours."""
+
+LONGEST_VALUE = 72
+"""The longest value of a constant that is shown, in characters."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page.
+
+    Attributes:
+        name: its identifier, which links point to: letters, digits and hyphens.
+        title: its heading, plain text.
+        content: its HTML, below a heading of level 2.
+    """
+
+    name: str
+    title: str
+    content: Markup
+
+
+def environment() -> jinja2.Environment:
+    """Return the templates of the page; what they are given is escaped unless it is markup."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("symlow.report"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _rendered(template: str, **values: Any) -> Markup:
+    return Markup(environment().get_template(template).render(**values))
+
+
+def overview(derivation: Derivation, certificate: Certificate | None, shown: Demonstration | None) -> Section:
+    """Return what the derivation is about, in a table."""
+    network, task = derivation.network, derivation.spec.task
+    frozen = [vector.name for vector in network.vectors if not vector.rate]
+    conserved = [invariant for invariant in derivation.conserved if invariant.kind != FROZEN]
+    kind = task_name(task) if isinstance(task, GeneratedTask) else task.kind.replace("_", " ")
+    names = ", ".join(column.label for column in derivation.reduction.index.columns)
+    rows = [
+        ("Columns of P", f"{len(derivation.learning.rates)}: {names}"),
+        ("Frozen", ", ".join(frozen) or "none"),
+        ("Nonlinearity", _nonlinearity(derivation)),
+        ("Task", f"{kind}, {_count(derivation.loss.inputs, 'input')}, {_count(derivation.loss.outputs, 'output')}"),
+        ("Learning rule", derivation.rule.words),
+        ("Conserved, not counting frozen", f"{len(conserved)} in closed form"),
+    ]
+    if shown is not None:
+        rows.append(("Learning run", _loss_in_words(shown)))
+    if certificate is not None:
+        passed = sum(check.passed for check in certificate.checks)
+        rows.append(("Verification", f"{passed} of {len(certificate.checks)} checks passed"))
+    return Section("overview", "At a glance", _rendered("overview.html.jinja", d=derivation, rows=rows))
+
+
+def reference(text: str) -> Markup:
+    """Return a reference, identifiers of arXiv as links; a link asks nothing of a network until it is followed."""
+    parts = ARXIV.split(text)
+    links = [element("a", f"arXiv:{number}", href=f"https://arxiv.org/abs/{number}") for number in parts[1::2]]
+    return joined([part for pair in zip(parts[::2], [*links, ""], strict=True) for part in pair])
+
+
+def equations(passage: Passage, derivation: Derivation, notation: Notation) -> Section:
+    """Return a section of the LaTeX document, with its picture if it has one."""
+    content = str(passage.content)
+    for words, style in VALIDITY.items():
+        content = content.replace(f"<strong>{words}</strong>", f'<strong class="{style}">{words}</strong>')
+    pictures = []
+    if passage.title == WITH_GRAM:
+        pictures.append(_figure(gram_picture(derivation, notation), "The Gram matrix"))
+    if passage.title in WITH_METRIC:
+        pictures.append(_figure(metric_picture(derivation, notation), "The matrix G"))
+    content = joined([Markup(content), *pictures])
+    return Section(_identifier(passage.title), passage.title, content)
+
+
+def _figure(picture: Picture, name: str) -> Markup:
+    box = element("div", picture.svg, class_="wide", tabindex=0, role="group", aria_label=name)
+    return element("figure", box, element("figcaption", picture.caption))
+
+
+def learning(shown: Demonstration, derivation: Derivation, notation: Notation) -> Section:
+    """Return a learning run in charts, and how far conserved quantities have drifted in it."""
+    run = shown.run
+    drifts = [
+        (invariant.name, float(np.nanmax(np.abs(run.drift[:, k]))), invariant.is_kept_by_steps)
+        for k, invariant in enumerate(run.conserved)
+    ]
+    charts = [(chart, len(chart.curves)) for chart in learning_charts(shown, derivation, notation)]
+    content = _rendered(
+        "learning.html.jinja",
+        d=derivation,
+        shown=shown,
+        charts=charts,
+        most=MOST_NAMED,
+        drifts=drifts,
+        sentence=_loss_in_words(shown),
+    )
+    return Section("learning", "A learning run", content)
+
+
+def no_learning(why: str) -> Section:
+    """Return the section of a learning run that there is none of."""
+    return Section("learning", "A learning run", element("p", why))
+
+
+def verification(certificate: Certificate) -> Section:
+    """Return a certificate: what was compared or measured, and the verdicts."""
+    return Section("verification", "Verification", _rendered("verification.html.jinja", certificate=certificate))
+
+
+def no_verification(why: str) -> Section:
+    """Return the section of a verification that there is none of."""
+    return Section("verification", "Verification", element("p", why))
+
+
+def module_reference(source: str, module: ModuleType, name: str) -> Section:
+    """Return what a generated module offers, and its text."""
+    constants = [
+        (key, _short(value))
+        for key, value in vars(module).items()
+        if key.isupper() and not key.startswith("_") and not key.startswith(("P_", "K_"))
+    ]
+    content = _rendered(
+        "module.html.jinja",
+        name=name,
+        functions=public_functions(source),
+        constants=constants,
+        source=coloured(source),
+        lines=source.count("\n"),
+    )
+    return Section("module", "The generated module", content)
+
+
+def latex_source(text: str, name: str) -> Section:
+    """Return the LaTeX document to copy."""
+    content = _rendered("latex.html.jinja", name=name, text=text, lines=text.count("\n"))
+    return Section("latex", "The LaTeX document", content)
+
+
+def specification(derivation: Derivation) -> Section:
+    """Return the specification in its canonical form, and what made the page."""
+    canonical = json.dumps(json.loads(derivation.spec.canonical()), indent=2, ensure_ascii=False)
+    content = _rendered(
+        "specification.html.jinja",
+        canonical=canonical,
+        digest=derivation.spec.digest,
+        version=__version__,
+        format=FORMAT,
+    )
+    return Section("specification", "The specification", content)
+
+
+def _loss_in_words(shown: Demonstration) -> str:
+    loss = shown.run.loss
+    if shown.diverged and shown.last == 0:
+        return f"learning leaves the finite numbers at once, at a learning rate of {shown.lr:g}"
+    fresh = ", each on its own trials" if shown.fresh else ""
+    course = f"the loss goes from {float(loss[0]):.3g} to {float(loss[shown.last]):.3g}{fresh}"
+    if shown.diverged:
+        return f"{course} in {shown.last} steps, then learning diverges"
+    return f"{course}, in {shown.steps} steps"
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 2]} …"
+
+
+def _nonlinearity(derivation: Derivation) -> str:
+    nonlinearity = derivation.network.nonlinearity
+    return "none: linear" if nonlinearity.is_linear else f"phi(x) = {nonlinearity.phi}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _identifier(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def contents(sections: Sequence[Section]) -> list[tuple[str, str]]:
+    """Return identifiers and titles, for the table of contents."""
+    return [(section.name, section.title) for section in sections]
