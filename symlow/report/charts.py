@@ -31,10 +31,10 @@ COLOURS = 7
 MOST_POINTS = 400
 """The most points of a curve."""
 
-MOST_NAMED = 14
+MOST_NAMED = 12
 """The most curves with names and colours; more are thin and grey."""
 
-APART = 14.5
+APART = 16.5
 """The least distance of names, in the unit of pictures."""
 
 DASHES = (None, "6 3", "2 2.5", "8 3 2 3")
@@ -213,7 +213,8 @@ class Chart:
             leader = f"M{right + 1:.1f} {y:.1f}L{right + 12:.1f} {place:.1f}"
             parts.append(element("path", d=leader, class_=f"leader {styles[k]}"))
             content = label(self.curves[k].code)
-            parts.append(element("text", content, x=f"{right + 15:.1f}", y=f"{place + SIZE / 3:.1f}"))
+            base = f"{place + SIZE / 3:.1f}"
+            parts.append(element("text", content, x=f"{right + 15:.1f}", y=base, font_size=f"{SIZE:g}"))
         return parts
 
 

@@ -19,7 +19,7 @@ SIGNS = {"lVert": "‖", "rVert": "‖", "langle": "⟨", "rangle": "⟩"}
 FACES = ("mathrm", "mathbf", "operatorname", "text")
 
 SIZE = 13.0
-"""Font size of labels, in the unit of pictures."""
+"""Font size of labels unless another is given, in the unit of pictures."""
 
 SMALLER = 0.74
 """Size of an index relative to that of what it stands at."""
@@ -36,7 +36,7 @@ class Run:
         text: the letters.
         italic: whether they are set in italics.
         depth: how many levels of indices they stand at.
-        shift: how far below the line, in the unit of pictures.
+        shift: how far below the line, relative to the label's font size.
     """
 
     text: str
@@ -45,9 +45,9 @@ class Run:
     shift: float
 
     @property
-    def size(self) -> float:
-        """The font size."""
-        return SIZE * SMALLER**self.depth
+    def scale(self) -> float:
+        """The font size, relative to that of the label."""
+        return SMALLER**self.depth
 
 
 def runs(code: str) -> list[Run]:
@@ -65,8 +65,8 @@ def _runs(tokens: Iterator[tuple[str | None, ...]], depth: int, shift: float, si
         if character == "}":
             return
         if character in ("_", "^"):
-            lower = 0.3 if character == "_" else -0.42
-            yield from _runs(tokens, depth + 1, shift + lower * SIZE * SMALLER**depth, single=True)
+            lower = 0.22 if character == "_" else -0.4
+            yield from _runs(tokens, depth + 1, shift + lower * SMALLER**depth, single=True)
         elif character == "{":
             yield from _in_face(face, _runs(tokens, depth, shift))
             face = None
@@ -95,19 +95,19 @@ def _run(command: str | None, character: str | None, depth: int, shift: float) -
     return Run(text, text.isalpha(), depth, shift)
 
 
-def width(code: str) -> float:
+def width(code: str, size: float = SIZE) -> float:
     """Return about how wide a label is, in the unit of pictures."""
-    return sum(run.size * sum(WIDE if c.isalnum() else NARROW for c in run.text) for run in runs(code))
+    return size * sum(run.scale * sum(WIDE if c.isalnum() else NARROW for c in run.text) for run in runs(code))
 
 
-def label(code: str) -> Markup:
-    """Return a formula as the content of a ``text`` element."""
+def label(code: str, size: float = SIZE) -> Markup:
+    """Return a formula as the content of a ``text`` element of that font size."""
     pieces: list[Markup] = []
     height = 0.0
     for run in runs(code):
         style = "letter" if run.italic else None
-        small = f"{run.size:.1f}" if run.depth else None
-        moved = f"{run.shift - height:.1f}" if run.shift != height else None
+        small = f"{size * run.scale:.1f}" if run.depth else None
+        moved = f"{size * (run.shift - height):.1f}" if run.shift != height else None
         pieces.append(element("tspan", run.text, class_=style, font_size=small, dy=moved))
         height = run.shift
     return joined(pieces)

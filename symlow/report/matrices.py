@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import sympy
 from markupsafe import Markup
 
 from symlow.derivation import Derivation
 from symlow.printing.notation import Notation
-from symlow.report.labels import label, width
+from symlow.report.labels import SIZE, label, width
 from symlow.report.markup import element, joined
 
 WIDEST, LARGEST, SMALLEST = 620.0, 44.0, 9.0
@@ -67,35 +68,41 @@ class Grid:
     cells: dict[tuple[int, int], tuple[str, str, str]]
     split: int = 0
 
-    @property
+    @cached_property
     def cell(self) -> float:
         """The size of a cell."""
         return max(SMALLEST, min(LARGEST, (WIDEST - self.left) / len(self.columns)))
 
-    @property
+    @cached_property
     def left(self) -> float:
         """The width of the labels of rows."""
         return max(width(code) for code in self.rows) + 14
 
+    @cached_property
+    def font(self) -> float:
+        """The font size of labels, smaller where cells are."""
+        return max(8.5, min(SIZE, self.cell * 0.72))
+
     def svg(self) -> Markup:
         """Return the picture."""
         turned = self.cell < UPRIGHT
-        top = max(width(code) for code in self.columns) + 12 if turned else 26.0
+        top = max(width(code, self.font) for code in self.columns) + 12 if turned else 26.0
         wide, high = self.left + len(self.columns) * self.cell + 2, top + len(self.rows) * self.cell + 2
         parts = [
             element("title", self.title, id=f"{self.name}-title"),
             element("desc", self.description, id=f"{self.name}-description"),
         ]
+        lower = self.font * 0.3
         for k, code in enumerate(self.columns):
             x, y = self.left + (k + 0.5) * self.cell, top - 8
-            turn = f"rotate(-90 {x:.1f} {y:.1f})" if turned else None
-            anchor = "start" if turned else "middle"
-            x, y = (x + 4, y + 4) if turned else (x, y)
-            parts.append(element("text", label(code), x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor, transform=turn))
+            if turned:
+                place = f"translate({x + lower:.1f} {y + 4:.1f}) rotate(-90)"
+                parts.append(self._label(code, transform=place))
+            else:
+                parts.append(self._label(code, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor="middle"))
         for k, code in enumerate(self.rows):
-            if self.cell >= 13 or k % 2 == 0:
-                base = f"{top + (k + 0.5) * self.cell + 4:.1f}"
-                parts.append(element("text", label(code), x=f"{self.left - 8:.1f}", y=base, text_anchor="end"))
+            base = f"{top + (k + 0.5) * self.cell + lower:.1f}"
+            parts.append(self._label(code, x=f"{self.left - 8:.1f}", y=base, text_anchor="end"))
         parts += [self._cell(place, top, *content) for place, content in self.cells.items()]
         if 0 < self.split < len(self.rows):
             level = f"{top + self.split * self.cell:.1f}"
@@ -110,6 +117,9 @@ class Grid:
             width=f"{wide:.0f}",
             height=f"{high:.0f}",
         )
+
+    def _label(self, code: str, **attributes: str) -> Markup:
+        return element("text", label(code, self.font), **attributes, font_size=f"{self.font:.1f}")
 
     def _cell(self, place: tuple[int, int], top: float, kind: str, code: str, name: str) -> Markup:
         row, column = place
@@ -166,12 +176,13 @@ def metric_picture(derivation: Derivation, notation: Notation) -> Picture:
     constant = {f"{name}_{name}" for name in derivation.network.ones}
     rows = [overlap for overlap in derivation.ordered if overlap in weights and overlap.name not in constant]
     seen = {overlap.symbol for overlap in derivation.reduction.visible}
+    unseen = {overlap.symbol for overlap in derivation.reduction.invisible if overlap.name not in constant}
     places = {overlap: k for k, overlap in enumerate(derivation.reduction.visible)}
     cells: dict[tuple[int, int], tuple[str, str, str]] = {}
     found: dict[bool, list[str]] = {True: [], False: []}
     for k, overlap in enumerate(rows):
         for gradient, value in learning.by_gradient(overlap).items():
-            kind = _holds(-value, seen)
+            kind = _holds(-value, seen, unseen)
             written = str(-value).replace("sigma_", "")
             cells[k, places[gradient]] = kind, "", f"{overlap.name}, {gradient.name}: {written}"
             found[overlap in places].append(kind)
@@ -195,18 +206,19 @@ def metric_picture(derivation: Derivation, notation: Notation) -> Picture:
             element("span", "loss-visible", class_="mark visible"),
             " or ",
             element("span", "loss-invisible", class_="mark invisible"),
-            "; two colours stand for both, an empty place for zero. ",
+            "; two colours stand for both, grey for numbers, an empty place for zero. "
+            if any(content[0] == CONSTANT for content in cells.values())
+            else "; two colours stand for both, an empty place for zero. ",
             description,
         ]
     )
     return Picture(grid.svg(), caption)
 
 
-def _holds(entry: sympy.Expr, visible: set[sympy.Symbol]) -> str:
-    """Return which overlaps an entry holds."""
-    symbols = entry.free_symbols
-    kinds = {symbol in visible for symbol in symbols}
-    return BOTH if len(kinds) == 2 else CONSTANT if not kinds else VISIBLE if True in kinds else INVISIBLE
+def _holds(entry: sympy.Expr, visible: set[sympy.Symbol], invisible: set[sympy.Symbol]) -> str:
+    """Return which overlaps that learning can move an entry holds."""
+    sees, hides = (bool(entry.free_symbols & symbols) for symbols in (visible, invisible))
+    return BOTH if sees and hides else VISIBLE if sees else INVISIBLE if hides else CONSTANT
 
 
 def _in_words(kinds: Sequence[str], visible: bool) -> str:

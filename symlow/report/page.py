@@ -65,7 +65,7 @@ def report(
     """
     notation = Notation(derivation.reduction.index)
     name = derivation.spec.name
-    module, source = derivation.compile(), derivation.source()
+    module, source, document = derivation.compile(), derivation.source(), derivation.latex()
     shown: Demonstration | None = None
     if needs_trials(derivation) and trials is None:
         run = sections.no_learning("The trials of this task are given when the module is called: none were given here.")
@@ -83,12 +83,12 @@ def report(
             check = sections.no_verification(f"There is no verification: {error}.")
     body = [
         sections.overview(derivation, certificate, shown),
-        *(sections.equations(passage, derivation, notation) for passage in passages(derivation.latex(fragment=True))),
+        *(sections.equations(passage, derivation, notation) for passage in passages(document)),
         run,
         check,
         *extra_sections,
         sections.module_reference(source, module, name),
-        sections.latex_source(derivation.latex(), name),
+        sections.latex_source(document, name),
         sections.specification(derivation),
     ]
     return (

@@ -26,7 +26,7 @@ BLOCK = re.compile(
     re.DOTALL,
 )
 PHRASE = re.compile(
-    r"\$(?P<formula>[^$]*)\$"
+    r"(?P<before>[(\[]*)\$(?P<formula>[^$]*)\$(?P<after>[)\],.;:]*)"
     r"|\\(?P<face>textbf|textit|emph|texttt)\{(?P<words>(?:[^{}]|\\[{}])*)\}"
     r"|\\(?P<named>textbackslash|textasciitilde|textasciicircum|ldots)(?:\{\}|\b)"
     r"|\\(?P<escaped>[&%$#_{} ])"
@@ -49,9 +49,9 @@ class Passage:
     content: Markup
 
 
-def passages(fragment: str) -> tuple[Passage, ...]:
-    """Return the sections of a LaTeX fragment, in their order."""
-    parts = SECTION.split(COMMENT.sub("", fragment))
+def passages(document: str) -> tuple[Passage, ...]:
+    """Return the sections of a LaTeX document, in their order, without what stands before the first."""
+    parts = SECTION.split(COMMENT.sub("", document.partition(r"\end{document}")[0]))
     return tuple(Passage(_plain(title), _section(body)) for title, body in zip(parts[1::2], parts[2::2], strict=True))
 
 
@@ -63,7 +63,10 @@ def phrase(code: str) -> Markup:
         pieces.append(_dashes(code[place : match.start()]))
         place = match.end()
         if match["formula"] is not None:
-            pieces.append(mathml(match["formula"]))
+            formula = mathml(match["formula"])
+            around = match["before"], match["after"]
+            # A bracket or comma does not leave its formula at the end of a line.
+            pieces.append(element("span", around[0], formula, around[1], class_="one") if any(around) else formula)
         elif match["face"]:
             pieces.append(element(FACES[match["face"]], phrase(match["words"])))
         elif match["named"]:

@@ -154,7 +154,6 @@ def learning_charts(shown: Demonstration, derivation: Derivation, notation: Nota
     run = shown.run
     steps = run.step.astype(float)
     title = "step of learning"
-    words = f"in {shown.steps} steps"
     loss = np.asarray(run.loss, dtype=float)
     first, last = (float(loss[k]) for k in (0, shown.last))
     output = notation.letter(derivation.network.output.name)
@@ -164,7 +163,7 @@ def learning_charts(shown: Demonstration, derivation: Derivation, notation: Nota
         Chart(
             "chart-loss",
             "Loss during learning",
-            f"The loss goes from {first:.3g} to {last:.3g} {words}.",
+            f"The loss against the step of learning, from {first:.3g} to {last:.3g}.",
             steps,
             [Curve(loss, "L", "loss")],
             title,
@@ -174,8 +173,8 @@ def learning_charts(shown: Demonstration, derivation: Derivation, notation: Nota
             "chart-output",
             "Output before and after learning",
             f"Target and output of the reduced network, {shown.shown}; "
-            f"largest distance of the two {np.abs(shown.before - shown.target).max():.3g} before and "
-            f"{np.abs(shown.after - shown.target).max():.3g} after learning.",
+            f"root mean square of their difference {_distance(shown.before, shown.target):.3g} before and "
+            f"{_distance(shown.after, shown.target):.3g} after learning.",
             shown.time,
             [
                 *(Curve(shown.inputs[:, k], f"{given}{number[k]}", "input") for k in range(len(number))),
@@ -186,17 +185,23 @@ def learning_charts(shown: Demonstration, derivation: Derivation, notation: Nota
             "time",
         ),
     ]
-    moving = set(derivation.learning.weights)
+    constant = [f"{name}_{name}" for name in derivation.network.ones]
+    drawn = {overlap for overlap in derivation.learning.weights if overlap.name not in constant}
     parts = [
         ("visible", slice(0, run.n_visible)),
         ("invisible", slice(run.n_visible, None)),
     ]
     for kind, part in parts:
-        places = [k for k in range(len(derivation.ordered))[part] if derivation.ordered[k] in moving]
+        places = [k for k in range(len(derivation.ordered))[part] if derivation.ordered[k] in drawn]
         if not places:
             continue
         curves = [Curve(run.sigma[:, k], str(notation.doprint(derivation.ordered[k].symbol))) for k in places]
         moved = [derivation.overlaps[k] for k in places if np.nanmax(np.abs(run.sigma[:, k] - run.sigma[0, k])) > 1e-9]
-        description = f"{len(places)} loss-{kind} overlaps against the step of learning; {len(moved)} of them move."
+        count = "all" if len(moved) == len(places) else str(len(moved))
+        description = f"{len(places)} loss-{kind} overlaps against the step of learning; {count} of them move."
         charts.append(Chart(f"chart-{kind}", f"Loss-{kind} overlaps", description, steps, curves, title))
     return tuple(charts)
+
+
+def _distance(output: FloatArray, target: FloatArray) -> float:
+    return float(np.sqrt(np.mean((output - target) ** 2)))

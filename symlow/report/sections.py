@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from symlow.report.matrices import Picture, gram_picture, metric_picture
 from symlow.report.prose import Passage
 from symlow.report.python_source import coloured, public_functions
 from symlow.report.runs import Demonstration, learning_charts
+from symlow.rules import Velocity
 from symlow.spec import FORMAT
 from symlow.spec_trials import GeneratedTask
 from symlow.version import __version__
@@ -36,6 +38,8 @@ ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
 VALIDITY = {"Exact.": "exact", "Asymptotically exact.": "asymptotic", "Closure.": "closure"}
 """Classes of the words that begin statements, for their colours."""
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 LONGEST_VALUE = 72
 """The longest value of a constant that is shown, in characters."""
@@ -58,7 +62,7 @@ class Section:
 
 def environment() -> jinja2.Environment:
     """Return the templates of the page; what they are given is escaped unless it is markup."""
-    return jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader("symlow.report"),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
@@ -66,6 +70,8 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    templates.filters["figure"] = figure
+    return templates
 
 
 def _rendered(template: str, **values: Any) -> Markup:
@@ -75,7 +81,8 @@ def _rendered(template: str, **values: Any) -> Markup:
 def overview(derivation: Derivation, certificate: Certificate | None, shown: Demonstration | None) -> Section:
     """Return what the derivation is about, in a table."""
     network, task = derivation.network, derivation.spec.task
-    frozen = [vector.name for vector in network.vectors if not vector.rate]
+    standing = [vector for vector in network.vectors if not vector.rate and not isinstance(vector, Velocity)]
+    frozen = [vector.name for vector in standing if vector.name not in network.ones]
     conserved = [invariant for invariant in derivation.conserved if invariant.kind != FROZEN]
     kind = task_name(task) if isinstance(task, GeneratedTask) else task.kind.replace("_", " ")
     names = ", ".join(column.label for column in derivation.reduction.index.columns)
@@ -85,7 +92,7 @@ def overview(derivation: Derivation, certificate: Certificate | None, shown: Dem
         ("Nonlinearity", _nonlinearity(derivation)),
         ("Task", f"{kind}, {_count(derivation.loss.inputs, 'input')}, {_count(derivation.loss.outputs, 'output')}"),
         ("Learning rule", derivation.rule.words),
-        ("Conserved, not counting frozen", f"{len(conserved)} in closed form"),
+        ("Conserved quantities", _conserved(derivation, len(conserved))),
     ]
     if shown is not None:
         rows.append(("Learning run", _loss_in_words(shown)))
@@ -197,16 +204,34 @@ def _loss_in_words(shown: Demonstration) -> str:
     loss = shown.run.loss
     if shown.diverged and shown.last == 0:
         return f"learning leaves the finite numbers at once, at a learning rate of {shown.lr:g}"
-    fresh = ", each on its own trials" if shown.fresh else ""
-    course = f"the loss goes from {float(loss[0]):.3g} to {float(loss[shown.last]):.3g}{fresh}"
-    if shown.diverged:
-        return f"{course} in {shown.last} steps, then learning diverges"
-    return f"{course}, in {shown.steps} steps"
+    course = f"the loss goes from {figure(loss[0])} to {figure(loss[shown.last])} in {shown.last} steps"
+    own = ", each loss on its own trials" if shown.fresh else ""
+    return f"{course}{own}{'; then learning diverges' if shown.diverged else ''}"
+
+
+def figure(value: float, digits: int = 3) -> str:
+    """Return a number with so many significant digits, a true minus, and powers of ten where it is small or large."""
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.{digits}g}".replace("-", "−")
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+    power = str(int(exponent)).translate(SUPERSCRIPTS)
+    return f"{mantissa}·10{power}".replace("-", "−")
 
 
 def _short(value: Any) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 2]} …"
+
+
+def _conserved(derivation: Derivation, count: int) -> str:
+    """Return how many conserved quantities there are, besides overlaps that nothing moves."""
+    if derivation.moved_besides:
+        return f"none claimed, for {derivation.moved_besides}"
+    if derivation.conserves_nothing_else:
+        return str(count) if count else "none"
+    return f"{count} in closed form, perhaps more"
 
 
 def _nonlinearity(derivation: Derivation) -> str:
