@@ -16,6 +16,7 @@ import numpy as np
 from markupsafe import Markup
 
 from symlow.arrays import FloatArray, IntArray
+from symlow.report.figures import tick_label
 from symlow.report.labels import SIZE, label, width
 from symlow.report.markup import element
 
@@ -95,7 +96,7 @@ class Scale:
             return inside if len(inside) >= 3 else [tick for tick in fine if self._has(tick)] or [self.low, self.high]
         rough = (self.high - self.low) / count
         size = 10.0 ** math.floor(math.log10(rough))
-        step_ = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough * 0.999)
+        step_ = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= 0.75 * rough)
         first, last = math.ceil(self.low / step_ - 1e-9), math.floor(self.high / step_ + 1e-9)
         return [k * step_ for k in range(first, last + 1)]
 
@@ -187,11 +188,11 @@ class Chart:
         for tick in up.ticks(5):
             y = f"{up.place(tick):.1f}"
             parts.append(element("line", x1=f"{LEFT:.1f}", y1=y, x2=f"{across.stop:.1f}", y2=y, class_="grid"))
-            parts.append(_text(written(tick, up.logarithmic), LEFT - 7, up.place(tick) + 4, "end"))
+            parts.append(_text(tick_label(tick, up.logarithmic), LEFT - 7, up.place(tick) + 4, "end"))
         for tick in across.ticks(4):
             x = f"{across.place(tick):.1f}"
             parts.append(element("line", x1=x, y1=f"{base:.1f}", x2=x, y2=f"{base + 4:.1f}", class_="axis"))
-            parts.append(_text(written(tick), across.place(tick), base + 18, "middle"))
+            parts.append(_text(tick_label(tick), across.place(tick), base + 18, "middle"))
         line = f"M{LEFT:.1f} {base:.1f}H{across.stop:.1f}"
         parts.append(element("path", d=line, class_="axis"))
         parts.append(_text(self.x_title, (across.start + across.stop) / 2, HIGH - 7, "middle"))
@@ -229,18 +230,6 @@ def _apart(places: Sequence[float], low: float, high: float) -> list[float]:
         moved[k] = min(moved[k], bound)
         bound = moved[k] - distance
     return moved
-
-
-def written(value: float, logarithmic: bool = False) -> str:
-    """Return a number as a tick shows it, with a true minus, powers of ten as such."""
-    if value == 0:
-        return "0"
-    exponent = math.floor(math.log10(abs(value)) + 1e-9)
-    mantissa = value / 10.0**exponent
-    if not -3 <= exponent <= 4 or (logarithmic and not -2 <= exponent <= 3):
-        power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        return f"10{power}" if abs(mantissa - 1) < 1e-9 else f"{mantissa:.3g}·10{power}".replace("-", "−")
-    return f"{value:.4g}".replace("-", "−")
 
 
 def _text(content: str, x: float, y: float, anchor: str) -> Markup:

@@ -31,6 +31,7 @@ PHRASE = re.compile(
     r"|\\(?P<named>textbackslash|textasciitilde|textasciicircum|ldots)(?:\{\}|\b)"
     r"|\\(?P<escaped>[&%$#_{} ])"
     r"|(?P<tie>~)"
+    r"|\\(?P<thin>[,;])"
 )
 FACES = {"textbf": "strong", "textit": "em", "emph": "em", "texttt": "code"}
 NAMED = {"textbackslash": "\\", "textasciitilde": "~", "textasciicircum": "^", "ldots": "…"}
@@ -72,7 +73,7 @@ def phrase(code: str) -> Markup:
         elif match["named"]:
             pieces.append(NAMED[match["named"]])
         else:
-            pieces.append("\u00a0" if match["tie"] else match["escaped"])
+            pieces.append("\u00a0" if match["tie"] else "\u2009" if match["thin"] else match["escaped"])
     return joined([*pieces, _dashes(code[place:])])
 
 

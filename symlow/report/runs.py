@@ -19,6 +19,7 @@ from symlow.learn import learn
 from symlow.learning_run import LearningRun
 from symlow.printing.notation import Notation
 from symlow.report.charts import Chart, Curve
+from symlow.report.figures import figure
 from symlow.spec_trials import TrialsTask
 from symlow.stopping import DIVERGED
 from symlow.tasks.filters import FilterLoss
@@ -113,7 +114,8 @@ def demonstrate(
     finite = np.flatnonzero(np.isfinite(run.sigma).all(axis=-1))
     x, y, shown = _shown(derivation, seed, trials)
     trial, output = np.unravel_index(np.argmax((y**2).sum(axis=1)), (len(y), y.shape[2]))
-    before, after = (module.outputs(run.sigma[k], x[trial : trial + 1])[0, :, output] for k in (0, finite[-1]))
+    with np.errstate(over="ignore", invalid="ignore"):  # of a state close to divergence outputs can be infinite
+        before, after = (module.outputs(run.sigma[k], x[trial : trial + 1])[0, :, output] for k in (0, finite[-1]))
     impulse = trials is None and isinstance(derivation.loss, FilterLoss)
     several = f", output {output + 1}" if y.shape[2] > 1 else ""
     which = f"{shown} at input {trial + 1}" if impulse and len(y) > 1 else shown
@@ -163,7 +165,7 @@ def learning_charts(shown: Demonstration, derivation: Derivation, notation: Nota
         Chart(
             "chart-loss",
             "Loss during learning",
-            f"The loss against the step of learning, from {first:.3g} to {last:.3g}.",
+            f"The loss against the step of learning, from {figure(first)} to {figure(last)}.",
             steps,
             [Curve(loss, "L", "loss")],
             title,
@@ -173,8 +175,8 @@ def learning_charts(shown: Demonstration, derivation: Derivation, notation: Nota
             "chart-output",
             "Output before and after learning",
             f"Target and output of the reduced network, {shown.shown}; "
-            f"root mean square of their difference {_distance(shown.before, shown.target):.3g} before and "
-            f"{_distance(shown.after, shown.target):.3g} after learning.",
+            f"root mean square of their difference {figure(_distance(shown.before, shown.target))} before and "
+            f"{figure(_distance(shown.after, shown.target))} after learning.",
             shown.time,
             [
                 *(Curve(shown.inputs[:, k], f"{given}{number[k]}", "input") for k in range(len(number))),
@@ -204,4 +206,5 @@ def learning_charts(shown: Demonstration, derivation: Derivation, notation: Nota
 
 
 def _distance(output: FloatArray, target: FloatArray) -> float:
-    return float(np.sqrt(np.mean((output - target) ** 2)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.sqrt(np.mean((output - target) ** 2)))

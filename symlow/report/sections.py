@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from symlow.invariants.invariant import FROZEN
 from symlow.printing.notation import Notation
 from symlow.printing.tasks import task_name
 from symlow.report.charts import MOST_NAMED
+from symlow.report.figures import figure
 from symlow.report.markup import element, joined
 from symlow.report.matrices import Picture, gram_picture, metric_picture
 from symlow.report.prose import Passage
@@ -38,8 +38,6 @@ ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
 VALIDITY = {"Exact.": "exact", "Asymptotically exact.": "asymptotic", "Closure.": "closure"}
 """Classes of the words that begin statements, for their colours."""
-
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 LONGEST_VALUE = 72
 """The longest value of a constant that is shown, in characters."""
@@ -207,17 +205,6 @@ def _loss_in_words(shown: Demonstration) -> str:
     course = f"the loss goes from {figure(loss[0])} to {figure(loss[shown.last])} in {shown.last} steps"
     own = ", each loss on its own trials" if shown.fresh else ""
     return f"{course}{own}{'; then learning diverges' if shown.diverged else ''}"
-
-
-def figure(value: float, digits: int = 3) -> str:
-    """Return a number with so many significant digits, a true minus, and powers of ten where it is small or large."""
-    if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.{digits}g}".replace("-", "−")
-    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
-    power = str(int(exponent)).translate(SUPERSCRIPTS)
-    return f"{mantissa}·10{power}".replace("-", "−")
 
 
 def _short(value: Any) -> str:

@@ -1,0 +1,312 @@
+"""The report: every derivation on a page that is whole, well-formed, reachable and asks nothing of any network."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from markupsafe import Markup
+
+import symlow
+from symlow.errors import ArrayError, LearningError
+from symlow.generate import specifications
+from symlow.initial import overlaps_of_weights, sample_weights
+from symlow.report import Section
+from symlow.report.prose import passages
+from symlow.views import derive_file
+from tests.conftest import EXPONENTIAL, INTEGRATOR, derived
+from tests.test_cli import SMALL, fails, folder, works
+
+__all__ = ["folder"]
+
+ROOT = Path(__file__).parents[1]
+SPECIFICATIONS = {path.stem: path for path in specifications(ROOT / "derivations")}
+PAGES = (  # of each kind one: the equations of all are those of the committed LaTeX, which is read below
+    "rank1_linear",
+    "rank1_erf_flip_flop",
+    "rank2_tanh_context_integration",
+    "two_populations",
+    "gated_drive",
+    "closed_loop_double_integrator",
+    "rank1_momentum",
+    "rank1_feedback_alignment",
+)
+VOID = ("meta", "br", "hr", "img", "input", "link", "wbr")
+STYLE = (Path(symlow.__file__).parent / "report" / "templates" / "style.css").read_text()
+
+
+class Page(HTMLParser):
+    """A page read strictly: every element closed in order; what is in it, as lists."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.text = text
+        self.open, self.elements, self.headings = [], [], []
+        pieces = self.pieces = {}
+        self.feed(text)
+        self.close()
+        assert self.open == []
+        self.content = {key: "".join(texts) for key, texts in pieces.items()}
+
+    def handle_starttag(self, tag, attributes):
+        names = [name for name, _ in attributes]
+        assert len(set(names)) == len(names), f"{tag} has an attribute twice"
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append((tag, dict(attributes).get("id")))
+
+    def handle_startendtag(self, tag, attributes):
+        raise AssertionError(f"{tag} closes itself, which HTML ignores")
+
+    def handle_endtag(self, tag):
+        assert self.open, f"{tag} closes nothing"
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        for tag, name in self.open:
+            for key in (tag, f"#{name}"):
+                self.pieces.setdefault(key, []).append(data)
+        if self.open and re.fullmatch("h[1-6]", self.open[-1][0]):
+            self.headings.append((int(self.open[-1][0][1]), data))
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@functools.cache
+def small(**options):
+    return symlow.report(derived({**EXPONENTIAL, "horizon": 5.0}), verify=False, steps=3, **options)
+
+
+def assert_well_formed(page):
+    levels = [level for level, _ in page.headings]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    names = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(set(names)) == len(names)
+    for _, attributes in page.elements:
+        assert set(attributes.get("aria-labelledby", "").split()) <= set(names)
+        if attributes.get("href", "").startswith("#"):
+            assert attributes["href"][1:] in names
+        if "data-copies" in attributes:
+            assert attributes["data-copies"] in names
+    for tag in ("svg", "math"):
+        for piece in re.findall(rf"<{tag}[ >].*?</{tag}>", page.text, re.DOTALL):
+            ElementTree.fromstring(piece)
+    assert 'class="unknown"' not in page.text
+
+
+def assert_accessible(page):
+    assert page.all("html") == [{"lang": "en"}]
+    for picture in re.findall(r"<svg[ >].*?</svg>", page.text, re.DOTALL):
+        root = ElementTree.fromstring(picture)
+        assert root.get("role") == "img"
+        title, description = root[0], root[1]
+        assert (title.tag, description.tag) == ("title", "desc")
+        assert title.text
+        assert description.text
+        assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
+    assert all(cell.get("scope") in ("row", "col") for cell in page.all("th"))
+    assert all(button.get("type") == "button" for button in page.all("button"))
+
+
+def assert_asks_nothing(page):
+    """No element loads anything: links are followed by people alone, and the page forbids the rest."""
+    for tag, attributes in page.elements:
+        assert not {"src", "srcset", "poster", "data", "background", "action", "formaction", "ping"} & set(attributes)
+        assert not any(name.startswith("on") for name in attributes)
+        if "href" in attributes:
+            assert tag == "a"
+            assert re.match(r"#|https://arxiv\.org/abs/\d", attributes["href"])
+    assert not {"link", "img", "iframe", "object", "embed", "video", "audio", "base"} & {
+        tag for tag, _ in page.elements
+    }
+    assert not re.search(r"url\(|@import", page.content["style"])
+    policy = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policy[0].startswith("default-src 'none';")
+    assert "http" not in policy[0]
+
+
+def displayed(latex):
+    """The displayed equations of a LaTeX document, by a reading of their own."""
+    lines = "\n".join(line for line in latex.splitlines() if not line.startswith("%"))
+    found = re.findall(r"\\\[(.*?)\\\]|(\\begin\{(?:align|gather)\*\}.*?\\end\{(?:align|gather)\*\})", lines, re.DOTALL)
+    return [" ".join((short or long).split()) for short, long in found]
+
+
+def equations_of(html):
+    """The LaTeX that displayed formulas carry."""
+    found = re.findall(r'x-tex">(.*?)</annotation>', html, re.DOTALL)
+    return [Markup(" ".join(code.split())).unescape() for code in found]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_derivations_have_their_pages(name):
+    d = derive_file(SPECIFICATIONS[name])
+    page = Page(symlow.report(d, verify=False, steps=1))
+    assert_well_formed(page)
+    assert_accessible(page)
+    assert_asks_nothing(page)
+    assert len(page.text.encode()) < 1_000_000
+    titles = [text for level, text in page.headings if level == 2]
+    latex = d.latex()
+    sections = re.findall(r"\\section\*\{([^}]*)\}", latex)
+    assert titles == [
+        "At a glance",
+        *sections,
+        "A learning run",
+        "Verification",
+        "The generated module",
+        "The LaTeX document",
+        "The specification",
+    ]
+    assert equations_of(page.text) == displayed(latex)
+    assert page.content["#module-source"] == d.source()
+    assert page.content["#latex-source"] == latex
+    for name in ("gram", "metric", "chart-loss", "chart-output", "chart-visible", "chart-invisible"):
+        assert f"#{name}-title" in page.content
+
+
+@pytest.mark.parametrize("path", SPECIFICATIONS.values(), ids=SPECIFICATIONS)
+def test_every_document_is_read_to_the_last_formula(path):
+    """No command of any derivation is unknown, no equation is lost, and no LaTeX is left in the text."""
+    latex = (ROOT / "generated" / path.parent.name / f"{path.stem}.tex").read_text()
+    found = passages(latex)
+    assert [passage.title for passage in found] == re.findall(r"\\section\*\{([^}]*)\}", latex)
+    html = "".join(passage.content for passage in found)
+    ElementTree.fromstring(f"<div>{html}</div>")
+    assert equations_of(html) == displayed(latex)
+    shown = re.sub(r"<annotation.*?</annotation>", "", html, flags=re.DOTALL)
+    assert "unknown" not in shown
+    assert not re.search(r"[\\$]|\{\}|<m[a-z]+[^>]*>\s*[{}&]", Markup(shown).unescape())
+
+
+def test_the_same_derivation_gives_the_same_bytes_in_any_process(folder):
+    (folder / "small.toml").write_text(SMALL)
+    here = symlow.report(symlow.derive(symlow.Spec.from_toml(SMALL)), steps=3)
+    command = [sys.executable, "-m", "symlow.cli", "report", "small.toml", "-o", "page.html", "--steps", "3"]
+    result = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "7"}, timeout=300, cwd=folder
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("wrote page.html (0.")
+    assert (folder / "page.html").read_text() == here
+    page = Page(here)
+    assert_well_formed(page)
+    certificate = symlow.verify(symlow.derive(symlow.Spec.from_toml(SMALL)))
+    assert f"{len(certificate.checks)} of {len(certificate.checks)} checks passed" in page.content["#verification"]
+    assert all(check.name in page.content["#verification"] for check in certificate.checks)
+
+
+def test_text_of_users_is_text():
+    reference = """</title><script>alert(1)</script>" onload='x' & \\end{document} $y$ <b> arXiv:2605.04115 <i>"""
+    spec = derived({**EXPONENTIAL, "horizon": 5.0}).spec.model_copy(update={"reference": reference})
+    extra = Section("own", "Own <em>", Markup("<p>kept <b>as it is</b></p>"))
+    text = symlow.report(symlow.derive(spec), verify=False, steps=1, extra_sections=[extra])
+    page = Page(text)
+    assert_well_formed(page)
+    assert_asks_nothing(page)
+    assert len(page.all("script")) == 1
+    assert "<i>" not in text.replace("<i>P</i>", "").replace("<i>G</i>", "")
+    assert reference in page.content["header"]
+    assert {"href": "https://arxiv.org/abs/2605.04115"} in page.all("a")
+    titles = [title for level, title in page.headings if level == 2]
+    assert titles[titles.index("Own <em>") + 1] == "The generated module"
+    assert "<p>kept <b>as it is</b></p>" in text
+
+
+def test_trials_that_are_given_are_learned_from():
+    d = derived({"kind": "trials"})
+    without = Page(symlow.report(d, verify=False))
+    assert "none were given here" in without.content["#learning"]
+    assert "svg" not in re.search(r'<section id="learning".*?</section>', without.text, re.DOTALL)[0]
+    x = np.random.default_rng(0).standard_normal((2, 30, 1))
+    page = Page(symlow.report(d, verify=False, steps=2, trials=(x, np.ones((2, 30, 1)), None)))
+    assert_well_formed(page)
+    assert "the first trial" in page.content["#chart-output-description"]
+    with pytest.raises(ArrayError, match=r"^y: found shape"):
+        symlow.report(d, verify=False, trials=(x, np.ones((2, 29, 1)), None))
+    with pytest.raises(LearningError, match=r"^steps: found 0"):
+        symlow.report(derived(), verify=False, steps=0)
+
+
+def test_what_is_infinite_has_a_page_too():
+    """An integrator has an infinite loss over all time: there is nothing to learn from, and nothing to simulate."""
+    page = Page(symlow.report(derived({**INTEGRATOR, "horizon": float("inf")}), steps=2))
+    assert_well_formed(page)
+    assert "earning leaves the finite numbers at once" in page.content["#learning"]
+    assert page.content["#verification"].strip().startswith("Verification")
+    assert "There is no verification: the loss is infinite at the initial weights" in page.content["#verification"]
+
+
+def test_learning_that_diverges_is_shown_as_far_as_it_goes():
+    page = Page(small(lr=40.0))
+    assert_well_formed(page)
+    assert "then learning diverges" in page.content["#learning"]
+
+
+def test_the_drift_of_conserved_quantities_is_that_of_the_run():
+    text = re.search(r"<h3>What gradient flow conserves</h3>.*?</table>", small(lr=0.05, seed=3), re.DOTALL)[0]
+    rows = re.findall(r'<code>(.*?)</code></th><td class="number">(.*?)</td>', text)
+    d = derived({**EXPONENTIAL, "horizon": 5.0})
+    sigma = overlaps_of_weights(d, sample_weights(d, 500, 1.0, 3))
+    run = symlow.learn(d, sigma, 0.05, 3)
+    J = np.diag([1, 1, -1, -1])
+    gram = d.compile().gram(run.sigma)
+    assert [name for name, _ in rows] == ["tr J Sigma", "tr (J Sigma)^2", "tr (J Sigma)^3", "tr (J Sigma)^4"]
+    for power, (_, shown) in enumerate(rows, start=1):
+        trace = np.trace(np.linalg.matrix_power(J @ gram, power), axis1=1, axis2=2)
+        drift = np.abs(trace - trace[0]).max() / run.conserved[power - 1].scale(sigma)
+        mantissa, _, exponent = shown.partition("·10")
+        digits = exponent.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+        assert float(f"{mantissa}e{digits or 0}") == pytest.approx(drift, rel=0.06)
+
+
+def luminance(colour):
+    """Relative luminance as the Web Content Accessibility Guidelines define it."""
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_can_be_told_apart_in_both_themes():
+    light, dark = (
+        dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    )
+    assert light.keys() == dark.keys()
+    words = ("ink", "soft", "link", "exact", "asymptotic", "closure", "fail")
+    code = ("ink", "soft", "link", "comment", "string", "keyword", "number")
+    for theme in (light, dark):
+        assert all(contrast(theme[word], theme["paper"]) >= 4.5 for word in words)
+        assert all(contrast(theme[word], theme["panel"]) >= 4.5 for word in code)
+        assert all(contrast(theme[kind], theme[f"on-{kind}"]) >= 4.5 for kind in ("visible", "invisible", "constant"))
+        assert all(contrast(theme[f"c{k}"], theme["paper"]) >= 3 for k in range(7))
+        assert contrast(theme["visible"], theme["invisible"]) >= 3
+
+
+def test_mistakes_are_one_line(folder):
+    (folder / "small.toml").write_text(SMALL)
+    (folder / "page.html").write_text("mine")
+    assert fails("report", "none.toml") == "error: none.toml: no such file; expected a specification (TOML)\n"
+    assert "exists and was left as it is" in fails("report", "small.toml", "-o", "page.html", "--no-verify")
+    assert (folder / "page.html").read_text() == "mine"
+    assert "steps: found 0" in fails("report", "small.toml", "--steps", "0", "--no-verify")
+    assert not (folder / "small.html").exists()
+    said = works("report", "small.toml", "-o", "page.html", "--no-verify", "--steps", "2", "--force")
+    assert said.startswith("wrote page.html")
+    assert "was not verified" in (folder / "page.html").read_text()
