@@ -245,6 +245,10 @@ def test_ticks_are_round_and_within_the_axis():
         found = Scale(low, high, 0, 1).ticks(5)
         assert 3 <= len(found) <= 8
         assert all(low - 1e-9 <= tick <= high * (1 + 1e-9) for tick in found)
+    for low, high in ((0.9, 1.3), (0.11, 1.3), (1e-9, 3.0)):
+        found = Scale(low, high, 0, 1, logarithmic=True).ticks(5)
+        assert 3 <= len(found) <= 9
+        assert all(low <= tick <= high for tick in found)
     assert [tick_label(value) for value in (0, -1.5, 1000, 2e-7, 0.05)] == ["0", "−1.5", "1000", "2·10⁻⁷", "0.05"]
     assert tick_label(1e-4, logarithmic=True) == "10⁻⁴"
 

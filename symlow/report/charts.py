@@ -89,19 +89,17 @@ class Scale:
         """Return about so many round values on the axis."""
         if self.logarithmic:
             first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
-            step = max(1, round((last - first) / count))
-            powers = [10.0**k for k in range(first, last + 1, step)]
-            fine = [factor * 10.0**k for k in range(first, last) for factor in (1, 2, 5)]
-            inside = [tick for tick in powers if self._has(tick)]
-            return inside if len(inside) >= 3 else [tick for tick in fine if self._has(tick)] or [self.low, self.high]
+            powers = [10.0**k for k in range(first, last + 1, max(1, round((last - first) / count)))]
+            finer = [factor * 10.0**k for k in range(first, last) for factor in (1, 2, 5)]
+            for found in (powers, finer):
+                inside = [tick for tick in found if self.low <= tick <= self.high]
+                if len(inside) >= 3:
+                    return inside
         rough = (self.high - self.low) / count
         size = 10.0 ** math.floor(math.log10(rough))
         step_ = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= 0.75 * rough)
         first, last = math.ceil(self.low / step_ - 1e-9), math.floor(self.high / step_ + 1e-9)
         return [k * step_ for k in range(first, last + 1)]
-
-    def _has(self, value: float) -> bool:
-        return self.low * 0.999 <= value <= self.high * 1.001
 
 
 @dataclass(frozen=True)

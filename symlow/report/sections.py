@@ -223,7 +223,7 @@ def _conserved(derivation: Derivation, count: int) -> str:
 
 def _nonlinearity(derivation: Derivation) -> str:
     nonlinearity = derivation.network.nonlinearity
-    return "none: linear" if nonlinearity.is_linear else f"phi(x) = {nonlinearity.phi}"
+    return "none, phi(x) = x" if nonlinearity.is_linear else f"phi(x) = {nonlinearity.phi}"
 
 
 def _count(number: int, what: str) -> str:
