@@ -82,9 +82,12 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+QUICK = {"verify": False, "explorer": False, "steps": 1}
+
+
 @functools.cache
 def small(**options):
-    return symlow.report(derived({**EXPONENTIAL, "horizon": 5.0}), verify=False, steps=3, **options)
+    return symlow.report(derived({**EXPONENTIAL, "horizon": 5.0}), **{**QUICK, "steps": 3, **options})
 
 
 def assert_well_formed(page):
@@ -144,6 +147,14 @@ def displayed(latex):
     return [" ".join((short or long).split()) for short, long in found]
 
 
+STUB = '<section id="explorer"><h2>Learning, live</h2></section>\n'
+
+
+def explorer_of(text):
+    """The section of the live explorer, which has tests of its own."""
+    return re.search(r'<section class="symlow-explorer" id="explorer".*?</section>\n', text, re.DOTALL)[0]
+
+
 def equations_of(html):
     """The LaTeX that displayed formulas carry."""
     found = re.findall(r'x-tex">(.*?)</annotation>', html, re.DOTALL)
@@ -153,7 +164,7 @@ def equations_of(html):
 @pytest.mark.parametrize("name", PAGES)
 def test_derivations_have_their_pages(name):
     d = derive_file(SPECIFICATIONS[name])
-    page = Page(symlow.report(d, verify=False, steps=1))
+    page = Page(symlow.report(d, **QUICK))
     assert_well_formed(page)
     assert_accessible(page)
     assert_asks_nothing(page)
@@ -201,18 +212,30 @@ def test_the_same_derivation_gives_the_same_bytes_in_any_process(folder):
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("wrote page.html (0.")
     assert (folder / "page.html").read_text() == here
-    page = Page(here)
-    assert_well_formed(page)
     certificate = symlow.verify(symlow.derive(symlow.Spec.from_toml(SMALL)))
+    page = Page(here.replace(explorer_of(here), STUB))
+    assert_well_formed(page)
     assert f"{len(certificate.checks)} of {len(certificate.checks)} checks passed" in page.content["#verification"]
     assert all(check.name in page.content["#verification"] for check in certificate.checks)
+
+
+def test_the_explorer_stands_before_the_module():
+    text = small(explorer=True)
+    page = Page(text.replace(explorer_of(text), STUB))
+    assert_well_formed(page)
+    titles = [title for level, title in page.headings if level == 2]
+    assert titles[titles.index("Learning, live") + 1] == "The generated module"
+    assert {"href": "#explorer"} in page.all("a")
+    assert not re.search(r"""(?:src|href)=["']?(?!#)|fetch\(|XMLHttp|import\(""", explorer_of(text))
+    trials = symlow.report(derived({"kind": "trials"}), verify=False)
+    assert "none were given here" in re.search(r'<section id="explorer".*?</section>', trials, re.DOTALL)[0]
 
 
 def test_text_of_users_is_text():
     reference = """</title><script>alert(1)</script>" onload='x' & \\end{document} $y$ <b> arXiv:2605.04115 <i>"""
     spec = derived({**EXPONENTIAL, "horizon": 5.0}).spec.model_copy(update={"reference": reference})
     extra = Section("own", "Own <em>", Markup("<p>kept <b>as it is</b></p>"))
-    text = symlow.report(symlow.derive(spec), verify=False, steps=1, extra_sections=[extra])
+    text = symlow.report(symlow.derive(spec), **QUICK, extra_sections=[extra])
     page = Page(text)
     assert_well_formed(page)
     assert_asks_nothing(page)
@@ -227,22 +250,22 @@ def test_text_of_users_is_text():
 
 def test_trials_that_are_given_are_learned_from():
     d = derived({"kind": "trials"})
-    without = Page(symlow.report(d, verify=False))
+    without = Page(symlow.report(d, verify=False, explorer=False))
     assert "none were given here" in without.content["#learning"]
     assert "svg" not in re.search(r'<section id="learning".*?</section>', without.text, re.DOTALL)[0]
     x = np.random.default_rng(0).standard_normal((2, 30, 1))
-    page = Page(symlow.report(d, verify=False, steps=2, trials=(x, np.ones((2, 30, 1)), None)))
+    page = Page(symlow.report(d, **QUICK, trials=(x, np.ones((2, 30, 1)), None)))
     assert_well_formed(page)
     assert "the first trial" in page.content["#chart-output-description"]
     with pytest.raises(ArrayError, match=r"^y: found shape"):
-        symlow.report(d, verify=False, trials=(x, np.ones((2, 29, 1)), None))
+        symlow.report(d, **QUICK, trials=(x, np.ones((2, 29, 1)), None))
     with pytest.raises(LearningError, match=r"^steps: found 0"):
-        symlow.report(derived(), verify=False, steps=0)
+        symlow.report(derived(), **{**QUICK, "steps": 0})
 
 
 def test_what_is_infinite_has_a_page_too():
     """An integrator has an infinite loss over all time: there is nothing to learn from, and nothing to simulate."""
-    page = Page(symlow.report(derived({**INTEGRATOR, "horizon": float("inf")}), steps=2))
+    page = Page(symlow.report(derived({**INTEGRATOR, "horizon": float("inf")}), explorer=False, steps=2))
     assert_well_formed(page)
     assert "earning leaves the finite numbers at once" in page.content["#learning"]
     assert page.content["#verification"].strip().startswith("Verification")

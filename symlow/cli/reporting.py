@@ -25,6 +25,9 @@ def report(
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Compare the generated module with the full network.")
     ] = True,
+    explorer: Annotated[
+        bool, typer.Option("--explorer/--no-explorer", help="Put the live explorer in, which needs JavaScript.")
+    ] = True,
     force: Force = False,
 ) -> None:
     """Write a derivation as one page of HTML: equations, pictures, a learning run, the verified module.
@@ -41,5 +44,7 @@ def report(
     check_outputs([path], [spec, trials], force)
     derivation = derive_file(spec)
     arrays = None if trials is None else load_trials(trials, derivation.loss.inputs, derivation.loss.outputs)
-    page = write_report(derivation, verify=verify, lr=lr, steps=steps, seed=seed, trials=arrays, progress=progress)
+    page = write_report(
+        derivation, verify=verify, explorer=explorer, lr=lr, steps=steps, seed=seed, trials=arrays, progress=progress
+    )
     say(f"wrote {write_whole(path, page, force)} ({len(page.encode()) / 1e6:.2f} MB)")

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from symlow.arrays import Trials
+from symlow.codegen.backends import MOST_COMPILED
 from symlow.course import Track
 from symlow.errors import LearningError
+from symlow.explorer import explorer_fragment
 from symlow.printing.notation import Notation
 from symlow.report import sections
 from symlow.report.prose import passages
@@ -28,6 +30,9 @@ LR, STEPS = 0.01, 500
 """The learning rate and the number of steps of the learning run, unless others are asked for."""
 
 
+NO_TRIALS = "The trials of this task are given when the module is called: none were given here."
+
+
 def _quiet(_: str) -> Track:
     return iter
 
@@ -36,6 +41,7 @@ def report(
     derivation: DerivedSystem,
     *,
     verify: bool = True,
+    explorer: bool = True,
     lr: float = LR,
     steps: int = STEPS,
     seed: int = 0,
@@ -50,6 +56,7 @@ def report(
     Args:
         derivation: what the page is about.
         verify: whether to verify the generated module, which takes from seconds to minutes.
+        explorer: whether the page has the live explorer, which begins with the same learning rate.
         lr: learning rate of the learning run, > 0.
         steps: its number of steps, >= 1.
         seed: seed of its initial weights and of trials that the task draws, >= 0.
@@ -68,7 +75,7 @@ def report(
     module, source, document = derivation.compile(), derivation.source(), derivation.latex()
     shown: Demonstration | None = None
     if needs_trials(derivation) and trials is None:
-        run = sections.no_learning("The trials of this task are given when the module is called: none were given here.")
+        run = sections.no_learning(NO_TRIALS)
     else:
         shown = demonstrate(derivation, module, lr, steps, seed, trials, progress("learning"))
         run = sections.learning(shown, derivation, notation)
@@ -81,11 +88,13 @@ def report(
             check = sections.verification(certificate)
         except LearningError as error:  # what cannot be simulated has a page too
             check = sections.no_verification(f"There is no verification: {error}.")
+    live = [_explorer(derivation, lr, steps, seed, trials)] if explorer else []
     body = [
         sections.overview(derivation, certificate, shown),
         *(sections.equations(passage, derivation, notation) for passage in passages(document)),
         run,
         check,
+        *live,
         *extra_sections,
         sections.module_reference(source, module, name),
         sections.latex_source(document, name),
@@ -98,3 +107,15 @@ def report(
             d=derivation, sections=body, reference=sections.reference(derivation.spec.reference), version=__version__
         )
     )
+
+
+def _explorer(derivation: DerivedSystem, lr: float, steps: int, seed: int, trials: Trials | None) -> Section:
+    """Return the live explorer, or why there is none."""
+    if needs_trials(derivation) and trials is None:
+        return sections.no_explorer(NO_TRIALS)
+    if len(derivation.visible) > MOST_COMPILED:
+        return sections.no_explorer(
+            f"There is no explorer of more than {MOST_COMPILED} loss-visible overlaps: the generated module takes them."
+        )
+    fragment = explorer_fragment(derivation, trials=trials, lr=lr, steps=steps, seed=seed, identifier=sections.EXPLORER)
+    return sections.explorer(fragment)

@@ -34,6 +34,9 @@ WITH_GRAM = "Loss-visible and loss-invisible overlaps"
 WITH_METRIC = ("Gradient flow of the overlaps", "Flow of the overlaps")
 """Sections of the LaTeX document that get a picture."""
 
+EXPLORER = "explorer"
+"""Identifier of the live explorer."""
+
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
 VALIDITY = {"Exact.": "exact", "Asymptotically exact.": "asymptotic", "Closure.": "closure"}
@@ -51,11 +54,13 @@ class Section:
         name: its identifier, which links point to: letters, digits and hyphens.
         title: its heading, plain text.
         content: its HTML, below a heading of level 2.
+        is_whole: whether the content is an element of its own, with that identifier and such a heading in it.
     """
 
     name: str
     title: str
     content: Markup
+    is_whole: bool = False
 
 
 def environment() -> jinja2.Environment:
@@ -123,7 +128,7 @@ def equations(passage: Passage, derivation: Derivation, notation: Notation) -> S
 
 def _figure(picture: Picture, name: str) -> Markup:
     box = element("div", picture.svg, class_="wide", tabindex=0, role="group", aria_label=name)
-    return element("figure", box, element("figcaption", picture.caption))
+    return element("figure", box, element("figcaption", picture.caption), class_="picture")
 
 
 def learning(shown: Demonstration, derivation: Derivation, notation: Notation) -> Section:
@@ -159,6 +164,16 @@ def verification(certificate: Certificate) -> Section:
 def no_verification(why: str) -> Section:
     """Return the section of a verification that there is none of."""
     return Section("verification", "Verification", element("p", why))
+
+
+def explorer(fragment: str) -> Section:
+    """Return the live explorer, a section as :func:`symlow.explorer.explorer_fragment` makes it."""
+    return Section(EXPLORER, "Learning, live", Markup(fragment), is_whole=True)
+
+
+def no_explorer(why: str) -> Section:
+    """Return the section of an explorer that there is none of."""
+    return Section(EXPLORER, "Learning, live", element("p", why))
 
 
 def module_reference(source: str, module: ModuleType, name: str) -> Section:

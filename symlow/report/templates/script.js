@@ -1,29 +1,37 @@
 "use strict";
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // A browser may refuse the clipboard to a file: then a field with the text is copied, the old way.
+    const field = document.createElement("textarea");
+    field.value = text;
+    field.style.position = "fixed";
+    field.style.opacity = "0";
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    return done;
+  }
+}
+function select(element) {
+  const details = element.closest("details");
+  if (details) details.open = true;
+  window.getSelection().selectAllChildren(element);
+}
 for (const button of document.querySelectorAll("button.copy")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
     const source = document.getElementById(button.dataset.copies);
-    const text = source.textContent;
     const status = document.getElementById("status");
-    let copied = false;
-    try {
-      await navigator.clipboard.writeText(text);
-      copied = true;
-    } catch {
-      // A browser may refuse the clipboard to a file: then the text is selected, and copied the old way.
-      const details = source.closest("details");
-      if (details) details.open = true;
-      const range = document.createRange();
-      range.selectNodeContents(source);
-      const selection = window.getSelection();
-      selection.removeAllRanges();
-      selection.addRange(range);
-      copied = document.execCommand("copy");
-    }
-    const label = button.dataset.label;
-    button.textContent = copied ? "Copied" : "Selected: press Ctrl+C";
+    const done = await copied(source.textContent);
+    if (done) button.focus();
+    else select(source);
+    button.textContent = done ? "Copied" : "Selected: press Ctrl+C";
     status.textContent = button.textContent;
-    window.setTimeout(() => { button.textContent = label; status.textContent = ""; }, 2000);
+    window.setTimeout(() => { button.textContent = button.dataset.label; status.textContent = ""; }, 2000);
   });
 }
 // On a narrow screen the contents begin folded.

@@ -1,0 +1,79 @@
+"""The report in headless Chromium: it opens from disk without a complaint or a request, and fits wide and narrow."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+import symlow
+from symlow.views import derive_file
+
+DERIVATIONS = Path(__file__).parents[1] / "derivations"
+NAMES = ("ger_barak_2026/rank1_linear", "architectures/two_populations")
+
+
+@functools.cache
+def page(name):
+    return symlow.report(derive_file(DERIVATIONS / f"{name}.toml"), verify=False, steps=2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("width", "dark"), [(1400, False), (360, True)])
+def test_it_opens_in_silence_and_fits(browser, name, width, dark):
+    browser.open(page(name), width=width, height=900, dark=dark)
+    assert browser.complaints() == []
+    assert browser.script("return performance.getEntriesByType('resource').length") == 0
+    assert browser.script("return document.documentElement.scrollWidth") <= width
+    light = browser.script("return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+    assert (max(light) < 60) if dark else (min(light) > 200)
+    # Formulas are drawn: each has a size, and what is too wide scrolls in its own box.
+    sizes = browser.script(
+        "return [...document.querySelectorAll('.equation math')].map((m) => [m.clientWidth || "
+        "m.getBoundingClientRect().width, m.getBoundingClientRect().height])"
+    )
+    assert len(sizes) > 10
+    assert all(w > 20 and h > 12 for w, h in sizes)
+    outside = browser.script(
+        "return [...document.querySelectorAll('main p, main table, main svg, .equation, .source')].filter((e) => "
+        "!e.closest('.wide') && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).length"
+    )
+    assert outside == 0
+
+
+def test_sides_of_aligned_equations_meet(browser):
+    browser.open(page(NAMES[0]))
+    edges = browser.script(
+        "return [...document.querySelectorAll('mtable.aligned')].map((t) => [...t.querySelectorAll(':scope > mtr')]"
+        ".map((r) => r.children[0].firstElementChild?.lastElementChild?.getBoundingClientRect().right)"
+        ".filter((x) => x !== undefined))"
+    )
+    assert any(len(rights) > 5 for rights in edges)
+    assert all(max(rights) - min(rights) < 6 for rights in edges if rights)
+
+
+def test_links_lead_to_their_sections(browser):
+    browser.open(page(NAMES[0]), width=1400, height=900)
+    for name in ("overview", "learning", "explorer", "latex"):
+        browser.driver.find_element(By.CSS_SELECTOR, f"nav a[href='#{name}']").click()
+        top = browser.script("return document.getElementById(arguments[0]).getBoundingClientRect().top", name)
+        assert 0 <= top < 900
+
+
+def test_buttons_copy_what_they_say(browser):
+    browser.open(page(NAMES[0]), width=1400, height=900)
+    browser.driver.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite"]})
+    d = derive_file(DERIVATIONS / f"{NAMES[0]}.toml")
+    for name, expected in (("module-source", d.source()), ("latex-source", d.latex())):
+        button = browser.driver.find_element(By.CSS_SELECTOR, f"[data-copies={name}]")
+        browser.script("arguments[0].scrollIntoView({ block: 'center' })", button)
+        button.click()
+        WebDriverWait(browser.driver, 20).until(lambda _, button=button: button.text == "Copied")
+        copied = browser.driver.execute_async_script(
+            "const done = arguments[0]; navigator.clipboard.readText().then(done, (error) => done(String(error)))"
+        )
+        assert copied == expected
+    assert browser.complaints() == []
