@@ -33,12 +33,9 @@ SPECIFICATIONS = {path.stem: path for path in specifications(ROOT / "derivations
 PAGES = (  # of each kind one: the equations of all are those of the committed LaTeX, which is read below
     "rank1_linear",
     "rank1_erf_flip_flop",
-    "rank2_tanh_context_integration",
     "two_populations",
-    "gated_drive",
     "closed_loop_double_integrator",
     "rank1_momentum",
-    "rank1_feedback_alignment",
 )
 VOID = ("meta", "br", "hr", "img", "input", "link", "wbr")
 STYLE = (Path(symlow.__file__).parent / "report" / "templates" / "style.css").read_text()
@@ -203,7 +200,6 @@ def test_every_document_is_read_to_the_last_formula(path):
 
 
 def test_the_same_derivation_gives_the_same_bytes_in_any_process(folder):
-    (folder / "small.toml").write_text(SMALL)
     here = symlow.report(symlow.derive(symlow.Spec.from_toml(SMALL)), steps=3)
     command = [sys.executable, "-m", "symlow.cli", "report", "small.toml", "-o", "page.html", "--steps", "3"]
     result = subprocess.run(
@@ -212,11 +208,13 @@ def test_the_same_derivation_gives_the_same_bytes_in_any_process(folder):
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("wrote page.html (0.")
     assert (folder / "page.html").read_text() == here
-    certificate = symlow.verify(symlow.derive(symlow.Spec.from_toml(SMALL)))
     page = Page(here.replace(explorer_of(here), STUB))
     assert_well_formed(page)
-    assert f"{len(certificate.checks)} of {len(certificate.checks)} checks passed" in page.content["#verification"]
-    assert all(check.name in page.content["#verification"] for check in certificate.checks)
+    rows = re.findall(r'<th scope="row">([^<]*)</th>.*?<span class="verdict (\w+)">', page.text)
+    assert len(rows) == 11
+    assert {verdict for _, verdict in rows} == {"pass"}
+    assert "11 of 11 checks passed" in page.content["#verification"]
+    assert "11 of 11 checks passed" in page.content["#overview"]
 
 
 def test_the_explorer_stands_before_the_module():
@@ -323,7 +321,6 @@ def test_colours_can_be_told_apart_in_both_themes():
 
 
 def test_mistakes_are_one_line(folder):
-    (folder / "small.toml").write_text(SMALL)
     (folder / "page.html").write_text("mine")
     assert fails("report", "none.toml") == "error: none.toml: no such file; expected a specification (TOML)\n"
     assert "exists and was left as it is" in fails("report", "small.toml", "-o", "page.html", "--no-verify")
