@@ -31,6 +31,8 @@ The modules in the order of the data, each stage reading the one before it:
     invariants      conserved quantities: Lax pairs, and a search for polynomials
     derivation      the frozen result
     explain         the closure report
+    colours         what is visible is blue, what is invisible vermilion
+    latent_step     the time step of latents on arrays
     printing        text and LaTeX
     codegen         generated modules
     modular         exact linear algebra modulo a prime
