@@ -122,12 +122,15 @@ class LatentStep:
             LearningError: if they do not settle.
         """
         kappa = np.zeros(len(self.names))
-        for _ in range(steps):
-            following = self(kappa, x)
-            following[list(free)] = 0
-            if np.abs(following - kappa).max() <= SETTLED * (1 + np.abs(kappa).max()) * min(self.dt, 1.0):
-                return following
-            kappa = following
+        with np.errstate(over="ignore", invalid="ignore"):  # of latents that grow without bounds
+            for _ in range(steps):
+                following = self(kappa, x)
+                following[list(free)] = 0
+                if not np.isfinite(following).all():
+                    break
+                if np.abs(following - kappa).max() <= SETTLED * (1 + np.abs(kappa).max()) * min(self.dt, 1.0):
+                    return following
+                kappa = following
         raise LearningError("latents: those outside the plane do not settle; say in `held` at what values to hold them")
 
     def fixed_points(self, starts: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
