@@ -116,4 +116,4 @@ def test_what_is_wrong_is_said():
     linear = derived(rank=2)
     growing = np.array([{"v1_u1": 3.0, "v1_m": 1.0}.get(name, 1.0 * (name[0] == name[-1])) for name in linear.overlaps])
     with pytest.raises(LearningError, match="do not settle; say in `held`"):
-        LatentStep(linear, growing).at_rest(np.ones(1), free=[0])
+        LatentStep(linear, growing).at_rest(np.ones(1), free=[2])
