@@ -4,6 +4,8 @@
 
 The modules in the order of the data, each stage reading the one before it:
 
+    colours         what is visible is blue, what is invisible vermilion
+    markup          small tables in HTML, for notebooks
     nonlinearity    phi and its Gaussian gain
     equations       a network of neurons as its user writes it
     equation_text   equations as text
@@ -31,9 +33,8 @@ The modules in the order of the data, each stage reading the one before it:
     invariants      conserved quantities: Lax pairs, and a search for polynomials
     derivation      the frozen result
     explain         the closure report
-    colours         what is visible is blue, what is invisible vermilion
     latent_step     the time step of latents on arrays
-    printing        text and LaTeX
+    printing        text, LaTeX and tables
     codegen         generated modules
     modular         exact linear algebra modulo a prime
     gaps            numerical ranks

@@ -72,6 +72,18 @@ class Artefacts:
         """Return the derivation as plain text."""
         return self._artefact(str, "text")
 
+    def sections(self) -> tuple[str, list[tuple[str, list[tuple[str, str]]]], str]:
+        """Return the same text in the parts of :class:`symlow.printing.text.Sections`: before, overlaps, after."""
+
+        def encoded(derivation: DerivedSystem) -> str:
+            from symlow.printing.text import sections
+
+            return json.dumps(asdict(sections(derivation)))
+
+        found = json.loads(self._artefact(encoded, "sections"))
+        parts = [(title, [(name, equation) for name, equation in rows]) for title, rows in found["overlaps"]]
+        return found["before"], parts, found["after"]
+
     def latex(self, fragment: bool = False, scalars: bool | None = None) -> str:
         """Return the LaTeX of :meth:`symlow.DerivedSystem.latex`."""
         return self._artefact(lambda derivation: derivation.latex(fragment, scalars), "latex", fragment, scalars)

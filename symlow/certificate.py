@@ -12,6 +12,7 @@ import numpy as np
 from symlow.arrays import FloatArray
 from symlow.derivation import Statement
 from symlow.files import write_whole
+from symlow.markup import joined, table
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,21 @@ class Certificate:
     def passed(self) -> bool:
         """Whether every check passed."""
         return all(check.passed for check in self.checks)
+
+    def _repr_html_(self) -> str:
+        """Return the checks and measurements, for notebooks."""
+        passed = sum(check.passed for check in self.checks)
+        caption = f"{self.name}: {passed} of {len(self.checks)} checks passed"
+        checks = [
+            (one.name, f"{one.error:.1e}", f"{one.bound:.1e}", "pass" if one.passed else "FAIL", one.why)
+            for one in self.checks
+        ]
+        tables = [table(caption, ("compared", "found", "bound", "verdict", "where the bound comes from"), checks)]
+        if self.measurements:
+            rows = [(one.name, f"{one.value:.3g}", one.meaning) for one in self.measurements]
+            tables.append(table("measured", ("what", "figure", "how to read it"), rows))
+        claims = [(statement.validity, statement.text) for statement in self.statements]
+        return joined((*tables, table("what is claimed", ("validity", "statement"), claims)))
 
     def to_json(self) -> str:
         """Return the certificate as JSON."""

@@ -28,6 +28,7 @@ from symlow.errors import LearningError
 from symlow.files import write_whole
 from symlow.initial import overlaps_of_weights, population_parts
 from symlow.learn import check_run
+from symlow.markup import element, joined, kind, number, overlap, table
 from symlow.optimizers import rule_optimizer
 from symlow.simulate import FullNetwork
 from symlow.tasks.filters import FilterLoss
@@ -74,6 +75,30 @@ class Drift:
         arrays: dict[str, Any] = {name: np.asarray(value) for name, value in vars(self).items()}
         np.savez(stream, **arrays)
         return write_whole(path, stream.getvalue(), overwrite)
+
+    def _repr_html_(self) -> str:
+        """Return the ends of theory and network and how far they are apart, for notebooks."""
+        steps = len(self.theory) - 1
+        caption = (
+            f"Theory and network after {steps} steps: overlaps {self.deviation[-1]:.1%} of the largest apart, loss "
+            f"{self.loss_gap[-1]:.1%} of its largest; overlaps within {TRUSTED:.0%} for {self.trusted_steps} steps"
+        )
+        rows = [
+            (overlap(name), kind(k < self.n_visible), number(self.theory[-1, k]), number(self.network[-1, k]))
+            for k, name in enumerate(self.overlaps)
+        ]
+        shapes = [
+            (element("i", label), f"{self.kurtosis[-1, k]:+.2f}", f"{self.quantiles[-1, k]:.4f}")
+            for k, label in enumerate(self.columns)
+        ]
+        return joined(
+            (
+                table(caption, ("overlap", "kind", "theory", "network"), rows),
+                table(
+                    "Gaussianity at the end", ("vector", "excess kurtosis", "correlation with normal quantiles"), shapes
+                ),
+            )
+        )
 
     @property
     def deviation(self) -> FloatArray:

@@ -14,6 +14,7 @@ import sympy
 from symlow.derivation import Derivation
 from symlow.errors import listing
 from symlow.learning import Term
+from symlow.markup import code, joined, kind, overlap, table
 from symlow.network import Network
 from symlow.nonlinearity import MU
 from symlow.overlaps import Overlap
@@ -45,6 +46,14 @@ class Explanation:
     visible: bool
     reason: str
     terms: tuple[TermExplanation, ...]
+
+    def _repr_html_(self) -> str:
+        """Return the equation term by term, for notebooks."""
+        caption = joined((overlap(self.name), f" = {self.meaning}, ", kind(self.visible), f": {self.reason}"))
+        rows = [(code(str(term.expression).replace("sigma_", "")), term.reason) for term in self.terms]
+        return table(
+            caption, ("term of its rate of change", "where it comes from"), rows or [("0", "nothing moves it")]
+        )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from symlow.arrays import FloatArray, IntArray
 from symlow.files import written_whole
 from symlow.invariants.invariant import Invariant, evaluate
+from symlow.markup import joined, kind, number, overlap, table
 from symlow.run_files import check_suffix, check_target, move_into_place, write_npz, write_zarr
 from symlow.stopping import RAN_OUT
 
@@ -89,6 +90,29 @@ class LearningRun:
             "parameters": np.array(given, dtype=np.str_),
             "parameter_values": np.stack([self.parameters[name] for name in given]) if given else np.zeros((0, 0)),
         }
+
+    def _repr_html_(self) -> str:
+        """Return how the run went, for notebooks: losses and why histories stopped; of one history its overlaps."""
+        way = "gradient descent" if self.method == "step" else "gradient flow"
+        losses, lr = (
+            (np.asarray(self.loss[at]).reshape(-1) for at in (0, -1)),
+            np.broadcast_to(self.lr, self.stopped.shape),
+        )
+        columns = zip(*losses, np.ravel(lr), np.ravel(self.stopped), np.ravel(self.reason), strict=True)
+        rows = [
+            (str(k), number(first, 6), number(last, 6), number(rate), str(step), str(reason))
+            for k, (first, last, rate, step, reason) in enumerate(columns)
+        ]
+        heads = ("history", "loss at first", "loss at last", "learning rate", "last step", "why it ended")
+        runs = table(f"Learning by {way}", heads, rows)
+        if self.sigma.ndim > 2:
+            return runs
+        start, end = (np.asarray(self.sigma[at]) for at in (0, -1))
+        overlaps = [
+            (overlap(name), kind(k < self.n_visible), number(start[k]), number(end[k]))
+            for k, name in enumerate(self.overlaps)
+        ]
+        return joined((runs, table("Overlaps", ("overlap", "kind", "at first", "at last"), overlaps)))
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         """Write the run to an .npz file with an array for each attribute, or to a .zarr folder, and return the path.

@@ -21,6 +21,8 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 
 from symlow.errors import SpecError
 from symlow.files import read_text
+from symlow.markup import code, joined
+from symlow.markup import table as html_table
 from symlow.spec_learning import LearningSpec
 from symlow.spec_messages import refused, spec_error
 from symlow.spec_network import NetworkSpec
@@ -126,6 +128,17 @@ class Spec(Table):
     def digest(self) -> str:
         """SHA-256 of the canonical form, in hexadecimal."""
         return hashlib.sha256(self.canonical().encode("utf-8")).hexdigest()
+
+    def _repr_html_(self) -> str:
+        """Return what the specification says, for notebooks: a row for each key, defaults left out."""
+        said = self.model_dump(mode="python", exclude_defaults=True)
+        rows = [
+            (joined((name, key), "."), code(value))
+            for name in ("network", "task", "learning")
+            for key, value in said.get(name, {}).items()
+        ]
+        caption = f"{self.name}: {self.reference}" if self.reference else self.name
+        return html_table(caption, ("key", "value"), rows)
 
 
 def _without_infinities(value: Any) -> Any:

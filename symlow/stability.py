@@ -44,6 +44,7 @@ from symlow.codegen.emit import compile_module
 from symlow.derivation import Derivation
 from symlow.errors import LearningError
 from symlow.initial import check_overlaps
+from symlow.markup import number, table
 from symlow.tasks.filters import FilterLoss
 from symlow.tasks.trials import check_trials
 
@@ -118,6 +119,23 @@ class Stability:
     def __str__(self) -> str:
         """Return a line for each state."""
         return "\n".join(self._line(where) for where in np.ndindex(self.gradient_norm.shape))
+
+    def _repr_html_(self) -> str:
+        """Return a row for each state, for notebooks."""
+        heads = ("state", "gradient", "solution", "sharpness", "largest stable learning rate", "slowest rate")
+        return table(
+            f"Stability of learning: {self.overlaps} directions",
+            (*heads, "free directions", "growing"),
+            [self._row(where) for where in np.ndindex(self.gradient_norm.shape)],
+        )
+
+    def _row(self, where: tuple[int, ...]) -> tuple[str, ...]:
+        numbers = (self.gradient_norm, self.sharpness, self.largest_stable_lr, self.slowest_rate)
+        gradient, sharpness, lr, rate = (number(float(values[where])) for values in numbers)
+        solution = bool(self.at_solution[where])
+        # Where the flow moves on there are no rates of convergence.
+        rates = (rate, str(self.zero_modes[where]), str(self.growing_modes[where])) if solution else ("\u2013",) * 3
+        return (", ".join(map(str, where)) or "0", gradient, "yes" if solution else "no", sharpness, lr, *rates)
 
     def _line(self, where: tuple[int, ...]) -> str:
         norm = f"|grad L| = {self.gradient_norm[where]:.2e}"

@@ -6,21 +6,27 @@ The derivation itself knows no printer; this class stands to the right of both.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from sympy import MatrixExpr
+
 from symlow.architectures import build_network
 from symlow.codegen.emit import compile_module, source
 from symlow.codegen.javascript import module_source
-from symlow.derivation import Derivation
+from symlow.derivation import ByOverlap, Derivation
 from symlow.equation_text import written
 from symlow.errors import SpecError
 from symlow.explain import ClosureReport, Explanation, closure_report, explain
 from symlow.files import read_text
+from symlow.learning import Metric
+from symlow.printing.html import derivation_tables
 from symlow.printing.latex import latex
+from symlow.printing.shown import ShownBlocks, ShownFlow, ShownMetric, ShownSteps
 from symlow.printing.text import equations
 from symlow.rules import build_rule, with_companions
 from symlow.spec import Spec
@@ -34,6 +40,32 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class DerivedSystem(Derivation):
     """A derivation with its views: text, LaTeX, explanations and generated code."""
+
+    @cached_property
+    def flow(self) -> ByOverlap:
+        """d(overlap)/dt under gradient flow, by name, in overlaps ``sigma_*`` and loss gradients ``g_*``."""
+        return ShownFlow(self)
+
+    @cached_property
+    def finite_step(self) -> ByOverlap:
+        """The overlap after one step of the learning rule with learning rate ``eta``, by name; exact if linear."""
+        return ShownSteps(self)
+
+    @cached_property
+    def block_flow(self) -> Mapping[tuple[str, str], MatrixExpr]:
+        """D Sigma_ab/dt in blocks of Sigma and S, by pair of vectors: the same at every rank."""
+        return ShownBlocks(self, super().block_flow)
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The matrix G of dsigma/dt = -G(sigma) grad L, shape (n_overlaps, n_visible), with its two blocks."""
+        return ShownMetric.of(self)
+
+    def _repr_html_(self) -> str:
+        return derivation_tables(self)
+
+    def _repr_latex_(self) -> str | None:
+        return self.flow._repr_latex_() if isinstance(self.flow, ShownFlow) else None
 
     def __str__(self) -> str:
         """Return the derivation as plain text."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from symlow.cli.terminal import Force, NoCache, SpecFile, check_outputs, console, say
+from symlow.cli.terminal import Force, NoCache, SpecFile, check_outputs, colour_of, console, in_colours, say
 from symlow.errors import FileError, SpecError
 from symlow.files import write_whole
 
@@ -19,9 +19,36 @@ if TYPE_CHECKING:
 def derive(spec: SpecFile, no_cache: NoCache = False) -> None:
     """Print the network, its reduction and all equations.
 
+    In a terminal overlaps have the colours of their kinds, unless NO_COLOR is set.
+
     Example: symlow derive derivations/ger_barak_2026/rank1_linear.toml
     """
-    sys.stdout.write(f"{_artefacts(spec, no_cache).text()}\n")
+    artefacts = _artefacts(spec, no_cache)
+    if not in_colours():
+        sys.stdout.write(f"{artefacts.text()}\n")
+        return
+    before, parts, after = artefacts.sections()
+    say(before)
+    for (title, rows), visible in zip(parts, (True, False), strict=True):
+        say("")
+        _print_equations(title, rows, visible)
+    say("")
+    say(after)
+
+
+def _print_equations(title: str, rows: list[tuple[str, str]], visible: bool) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    colour = colour_of(visible)
+    console().print(f"[bold {colour}]{escape(title)}[/]", highlight=False)
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
+    table.add_column(style=f"bold {colour}", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, equation in rows:
+        rate = f"d {name}/dt" if name else ""
+        table.add_row(f"    {escape(rate)}", escape(equation.removeprefix(rate).lstrip()))
+    console().print(table, highlight=False)
 
 
 def explain(
@@ -65,7 +92,8 @@ def _print_explanation(explanation: ExplainedOverlap) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    kind = "[bold green]loss-visible[/]" if explanation.visible else "[bold magenta]loss-invisible[/]"
+    colour = colour_of(explanation.visible)
+    kind = f"[bold {colour}]{'loss-visible' if explanation.visible else 'loss-invisible'}[/]"
     console().print(f"[bold]{explanation.name}[/] = {escape(explanation.meaning)}: {kind}", highlight=False)
     say(f"  {explanation.reason}")
     if not explanation.terms:

@@ -34,6 +34,18 @@ def say(text: str) -> None:
     console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+def in_colours() -> bool:
+    """Whether what is printed goes to a terminal that shows colours, and NO_COLOR (no-color.org) is not set."""
+    return console().is_terminal and not console().no_color and console().color_system is not None
+
+
+def colour_of(visible: bool) -> str:
+    """Return the colour of what is loss-visible, or loss-invisible, to be read on light and dark terminals."""
+    from symlow.colours import INVISIBLE_ON_ANY, VISIBLE_ON_ANY
+
+    return VISIBLE_ON_ANY if visible else INVISIBLE_ON_ANY
+
+
 def check_outputs(outputs: list[Path | None], inputs: list[Path | None], force: bool) -> None:
     """Check, before any work, that results can be written, to different files, and not over what they come from."""
     taken = {resolved(path): "it is an input of this command" for path in inputs if path is not None}

@@ -95,6 +95,16 @@ def latex(derivation: Derivation, fragment: bool = False, scalars: bool | None =
     )
 
 
+def flow_equations(derivation: Derivation, names: Sequence[str]) -> str:
+    """Return the equations of some overlaps, an align* environment."""
+    return _Document(derivation, True).scalar_flow(names)
+
+
+def block_flow_equations(derivation: Derivation) -> str:
+    """Return the flow of the blocks of the Gram matrix, an align* environment."""
+    return _Document(derivation, False).block_flow
+
+
 class _Document:
     """The parts of the document, each a piece of LaTeX."""
 

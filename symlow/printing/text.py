@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from sympy import MatrixExpr, MatrixSymbol, Transpose
 
@@ -216,8 +217,36 @@ def equation(derivation: Derivation, name: str) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Sections:
+    """A derivation as text, in parts.
+
+    Attributes:
+        before: network and reduction.
+        overlaps: visible and invisible overlaps: a title, and their equations by name; what has no equation of its own
+            has a note in the place of one, under an empty name.
+        after: rule, loss, what is conserved, validity.
+    """
+
+    before: str
+    overlaps: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    after: str
+
+    def __str__(self) -> str:
+        """Return the whole as plain text."""
+        lines = [self.before]
+        for title, rows in self.overlaps:
+            lines += ["", title, *(f"    {line}" for _, line in rows)]
+        return "\n".join([*lines, "", self.after])
+
+
 def equations(derivation: Derivation) -> str:
     """Return the whole derivation as text: network, reduction, the two sets of overlaps and every equation."""
+    return str(sections(derivation))
+
+
+def sections(derivation: Derivation) -> Sections:
+    """Return the same in parts, for terminals that show them in colours."""
     network = derivation.network
     lines = [f"{derivation.spec.name}: {derivation.spec.reference or 'no reference given'}", "", "Network"]
     lines += [f"    {line}" for line in network_equations(network)]
@@ -229,16 +258,17 @@ def equations(derivation: Derivation) -> str:
     for one in (one for one in network.equations.populations if one.ones is not None):
         times = "" if one.weight == 1 else f" of {one.name}, times {one.weight}"
         lines += ["", f"x_{one.ones} is the mean of x over neurons{times}; {one.ones}_{one.ones} = {one.weight}"]
+    before = "\n".join(lines)
     weights = {overlap.name for overlap in derivation.learning.weights}
     aligned = derivation.rule.has_feedback
     gradients = f"g_x stands for {'the cotangent of x in the aligned backward pass' if aligned else 'dL/dx'}"
+    parts = []
     for title, overlaps in (("loss-visible", derivation.visible), ("loss-invisible", derivation.invisible)):
-        lines += ["", f"{len(overlaps)} {title} overlaps ({gradients})"]
-        moving = [name for name in overlaps if name in weights]
-        lines += [f"    {equation(derivation, name)}" for name in moving]
+        moving = [(name, equation(derivation, name)) for name in overlaps if name in weights]
         if len(moving) < len(overlaps):
-            lines.append(f"    and {len(overlaps) - len(moving)} with velocities, which only steps move")
-    lines += ["", *_rule(derivation), "", *_loss(derivation)]
+            moving.append(("", f"and {len(overlaps) - len(moving)} with velocities, which only steps move"))
+        parts.append((f"{len(overlaps)} {title} overlaps ({gradients})", tuple(moving)))
+    lines = [*_rule(derivation), "", *_loss(derivation)]
     lines += [
         "",
         f"Conserved by {'the' if aligned or derivation.moved_besides else 'gradient'} flow, whatever the loss",
@@ -246,7 +276,7 @@ def equations(derivation: Derivation) -> str:
     lines += [f"    {line}" for line in conserved(derivation)]
     lines += ["", "Validity"]
     lines += [f"    {statement.validity}: {statement.text}" for statement in derivation.statements]
-    return "\n".join(lines)
+    return Sections(before, tuple(parts), "\n".join(lines))
 
 
 def _rule(derivation: Derivation) -> Iterator[str]:
