@@ -21,7 +21,7 @@ from sympy import MatrixExpr, MatrixSymbol
 from symlow.backward import Backward
 from symlow.closed_form import PairFormula, loss_formula, pair_formulas
 from symlow.equation_text import written_start
-from symlow.errors import InvariantError, check_name
+from symlow.errors import InvariantError, check_name, listing
 from symlow.expressions import adjoint
 from symlow.invariants.invariant import Invariant
 from symlow.invariants.lax_pair import LaxPair, closed_forms, lax_pairs
@@ -78,6 +78,10 @@ class ByOverlap(Mapping[str, sympy.Expr]):
 
     def __len__(self) -> int:
         return len(self._overlaps)
+
+    def __repr__(self) -> str:
+        """Return the names: expressions are made when they are asked for."""
+        return f"<{type(self).__name__} of {listing(self)}>"
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,7 +45,7 @@ class LatentStep:
 
     Attributes:
         names: of all entries of the latents, such as ``("kappa_m", "kappa_u1", "kappa_u2")``.
-        driven: whether the equation of each contains an overlap: those of filtered inputs do not.
+        driven: whether the equation of each contains an overlap, or a gain or gate: those of filtered inputs do not.
     """
 
     def __init__(self, derivation: Derivation, sigma: FloatArray) -> None:
@@ -76,7 +76,8 @@ class LatentStep:
                 known += list(explicit_column(node.symbol))
         steps = [entry for expression in reduction.step.values() for entry in entries(expression)]
         self._step = _compiled(known, steps, overlaps)
-        self.driven = tuple(bool(entry.free_symbols & overlaps.keys()) for entry in steps)
+        own = {*latents, *explicit_column(network.inputs)}
+        self.driven = tuple(bool(entry.free_symbols - own) for entry in steps)
 
     def __call__(self, kappa: FloatArray, x: FloatArray) -> FloatArray:
         """Return the latents after a step.

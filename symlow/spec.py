@@ -21,7 +21,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 
 from symlow.errors import SpecError
 from symlow.files import read_text
-from symlow.markup import code, joined
+from symlow.markup import Html, code, joined
 from symlow.markup import table as html_table
 from symlow.spec_learning import LearningSpec
 from symlow.spec_messages import refused, spec_error
@@ -133,12 +133,23 @@ class Spec(Table):
         """Return what the specification says, for notebooks: a row for each key, defaults left out."""
         said = self.model_dump(mode="python", exclude_defaults=True)
         rows = [
-            (joined((name, key), "."), code(value))
+            (joined((name, key), "."), joined(map(code, _said(value)), Html("<br>")))
             for name in ("network", "task", "learning")
             for key, value in said.get(name, {}).items()
         ]
         caption = f"{self.name}: {self.reference}" if self.reference else self.name
         return html_table(caption, ("key", "value"), rows)
+
+
+def _said(value: Any) -> list[str]:
+    """Return a value in lines: of a list its items, of a table its keys and values on one."""
+    if isinstance(value, dict):
+        return [", ".join(f"{key} = {item}" for key, item in value.items())]
+    if isinstance(value, list | tuple):
+        nested = any(isinstance(item, list | tuple | dict) for item in value)
+        lines = [_said(item) for item in value]
+        return [", ".join(line) for line in lines] if nested else [line for item in lines for line in item]
+    return [str(value)]
 
 
 def _without_infinities(value: Any) -> Any:

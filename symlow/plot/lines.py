@@ -15,10 +15,13 @@ from symlow.plot.style import DASHES, GREY, shades
 MOST_LABELS = 14
 """The most curves of a panel that are named."""
 
+CROWD = 12
+"""The most curves of a panel that are thick."""
+
 LINE_HEIGHT = 1.35
 """The least distance of two names, in heights of their letters."""
 
-LEADER = {"arrowstyle": "-", "linewidth": 0.6, "alpha": 0.6, "shrinkA": 1, "shrinkB": 3}
+LEADER = {"arrowstyle": "-", "linewidth": 0.6, "alpha": 0.6, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)}
 """The thin line from a name to the end of its curve."""
 
 TITLES = {True: "loss-visible overlaps", False: "loss-invisible overlaps"}
@@ -38,15 +41,32 @@ def overlap_panel(panel: Any, steps: Any, values: FloatArray, names: Sequence[st
     """
     colours = shades(SHADES[visible], len(names))
     for k, colour in enumerate(colours):
-        panel.plot(steps, values[:, k], DASHES[k % len(DASHES)], color=colour)
+        thin = {"linewidth": 1.4} if len(names) > CROWD else {}
+        panel.plot(steps, values[:, k], DASHES[k % len(DASHES)], color=colour, **thin)
     zero_line(panel)
     panel.set_title(TITLES[visible])
     panel.margins(x=0.02)
-    ends = [[last_finite(steps, values[:, k])] for k in range(len(names))]
-    name_ends(panel, ends[:MOST_LABELS], [overlap_label(name) for name in names[:MOST_LABELS]], colours)
+    name_curves(panel, [(steps, values)], names, colours)
+
+
+def name_curves(
+    panel: Any, courses: Sequence[tuple[Any, FloatArray]], names: Sequence[str], colours: Sequence[Any]
+) -> None:
+    """Write the names of overlaps to the ends of their curves; of many, of those that move most.
+
+    Args:
+        panel: axes of matplotlib, whose limits are not to change any more.
+        courses: steps, shape (records,), and values, shape (records, overlaps), of one run or of several.
+        names: of the overlaps.
+        colours: theirs.
+    """
+    moved = np.max([np.nan_to_num(np.nanmax(v, axis=0) - np.nanmin(v, axis=0)) for _, v in courses], axis=0)
+    chosen = sorted(np.argsort(-moved, kind="stable")[:MOST_LABELS])
+    ends = [[last_finite(steps, values[:, k]) for steps, values in courses] for k in chosen]
+    name_ends(panel, ends, [overlap_label(names[k]) for k in chosen], [colours[k] for k in chosen])
     if len(names) > MOST_LABELS:
         more = f"and {len(names) - MOST_LABELS} more"
-        panel.annotate(more, (1.0, 0.0), (0, -8), "axes fraction", "offset points", ha="right", va="top", fontsize=10)
+        panel.annotate(more, (1.06, -0.04), xycoords="axes fraction", va="top", fontsize=10, annotation_clip=False)
 
 
 def zero_line(panel: Any, height: float = 0.0) -> None:
@@ -76,8 +96,8 @@ def name_ends(
     scale = panel.transLimits.transform
     wanted = [np.mean([scale(panel.transScale.transform(end))[1] for end in places]) for places in ends]
     height = panel.bbox.height / panel.figure.dpi * 72  # in points, as letters are
-    size = panel.xaxis.label.get_size()
-    heights = apart(np.array(wanted), LINE_HEIGHT * size / height)
+    size = min(panel.xaxis.label.get_size(), height / (LINE_HEIGHT * max(len(labels) - 1, 1)))
+    heights = apart(np.array(wanted), LINE_HEIGHT * size / height, (0.0, 1.0))
     for places, label, colour, at in zip(ends, labels, colours, heights, strict=False):
         for k, end in enumerate(places):
             panel.annotate(
@@ -86,6 +106,7 @@ def name_ends(
                 (1.06, at),
                 textcoords="axes fraction",
                 color=colour,
+                fontsize=size,
                 va="center",
                 ha="left",
                 annotation_clip=False,
@@ -93,11 +114,11 @@ def name_ends(
             )
 
 
-def apart(places: FloatArray, distance: float) -> FloatArray:
-    """Return places in the same order, none nearer to the next than a distance, moved as little as blocks allow.
+def apart(places: FloatArray, distance: float, bounds: tuple[float, float] = (-np.inf, np.inf)) -> FloatArray:
+    """Return places in the same order, none nearer to the next than a distance, moved as little as can be.
 
-    Names that touch form a block, which stands about the mean of where they would be; blocks that touch are joined
-    (the pooling of isotonic regression).
+    In least squares: names that touch form a block, which stands about the mean of where they would be; blocks that
+    touch are joined (the pooling of isotonic regression). All are between the bounds if there is room.
     """
     order = np.argsort(places, kind="stable")
     offsets = distance * np.arange(len(places))
@@ -110,5 +131,6 @@ def apart(places: FloatArray, distance: float) -> FloatArray:
             blocks[-1][1] += length
     level = np.concatenate([np.full(int(length), total / length) for total, length in blocks] or [np.zeros(0)])
     moved = np.empty(len(places))
-    moved[order] = level + offsets
+    low, high = bounds[0], max(bounds[1] - distance * (len(places) - 1), bounds[0])
+    moved[order] = np.clip(level, low, high) + offsets
     return moved

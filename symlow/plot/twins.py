@@ -14,9 +14,8 @@ from symlow.arrays import FloatArray
 from symlow.errors import ArrayError
 from symlow.learning_run import LearningRun
 from symlow.plot.figures import new_figure
-from symlow.plot.labels import overlap_label
 from symlow.plot.learning import course_of, parts, positive, steps_label
-from symlow.plot.lines import MOST_LABELS, SHADES, TITLES, last_finite, name_ends, zero_line
+from symlow.plot.lines import SHADES, TITLES, name_curves, zero_line
 from symlow.plot.style import shades, styled
 
 if TYPE_CHECKING:
@@ -83,6 +82,4 @@ def _overlaid(panel: Any, courses: list[tuple[Any, FloatArray]], names: tuple[st
     zero_line(panel)
     panel.set_title(TITLES[visible])
     panel.margins(x=0.02)
-    # Where the two end apart, the name stands between them.
-    ends = [[last_finite(steps, values[:, k]) for steps, values in courses] for k in range(len(names))]
-    name_ends(panel, ends[:MOST_LABELS], [overlap_label(name) for name in names[:MOST_LABELS]], colours)
+    name_curves(panel, courses, names, colours)  # where the two end apart, the name stands between them

@@ -86,6 +86,10 @@ class ShownBlocks(Mapping[K, V], Generic[K, V]):
     def __len__(self) -> int:
         return len(self._blocks)
 
+    def __repr__(self) -> str:
+        """Return the mapping as Python writes one."""
+        return f"{type(self).__name__}({dict(self._blocks)!r})"
+
     def _repr_latex_(self) -> str:
         return shown(block_flow_equations(self._derivation))
 
