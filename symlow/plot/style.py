@@ -30,6 +30,8 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
     # What svg files name their parts by is random unless it is salted.
     "svg.hashsalt": "symlow",
 }
