@@ -16,8 +16,9 @@ import sympy
 
 from symlow.arrays import FloatArray
 from symlow.derivation import Derivation
-from symlow.errors import ArrayError, LearningError, listing
+from symlow.errors import ArrayError, LearningError, SpecError, listing
 from symlow.nonlinearity import DELTA, MU
+from symlow.nonlinearity.mixture import mixed_forms
 from symlow.reduction import DT, TAU, Column, Statistics, explicit_column
 
 SMALLEST_VARIANCE = 1e-100
@@ -42,6 +43,9 @@ class LatentStep:
     Args:
         derivation: the model.
         sigma: overlaps, shape (n_overlaps,), of which the visible ones count.
+
+    Raises:
+        SpecError: for a nonlinearity of which no mean activity is known, where vectors have means.
 
     Attributes:
         names: of all entries of the latents, such as ``("kappa_m", "kappa_u1", "kappa_u2")``.
@@ -178,13 +182,21 @@ class _Gains:
 
     def __init__(self, derivation: Derivation, node: Statistics) -> None:
         nonlinearity = derivation.network.nonlinearity
-        self._series = None
-        closed = [nonlinearity.gain] if node.activity is None else [nonlinearity.gain_with_mean, nonlinearity.activity]
-        if None in closed:
-            self._series = nonlinearity.series.gain
-        else:
-            variables = [DELTA] if node.activity is None else [MU, DELTA]
-            self._closed = sympy.lambdify([variables], closed, ["scipy", "numpy"])
+        self._series = nonlinearity.series.gain if node.activity is None and nonlinearity.needs_series else None
+        if self._series is not None:
+            return
+        tables: dict[str, Callable[..., FloatArray]] = {}
+        variables = [DELTA] if node.activity is None else [MU, DELTA]
+        forms = [nonlinearity.gain] if node.activity is None else [nonlinearity.gain_with_mean, nonlinearity.activity]
+        if None in forms:
+            mixed = mixed_forms(nonlinearity.phi)
+            if mixed is None:
+                raise SpecError(
+                    f"network.nonlinearity: {nonlinearity.name!r} has no closed form or table where vectors have means"
+                )
+            forms = [mixed.gain, mixed.activity]
+            tables = {f"mixture_{table.name}": table for table in mixed.tables}
+        self._closed = sympy.lambdify([variables], forms, [tables, "scipy", "numpy"])
 
     def __call__(self, statistics: Sequence[FloatArray]) -> Sequence[Any]:
         *mean, variance = statistics

@@ -10,7 +10,10 @@ import scipy.special
 import symlow
 from symlow.errors import ArrayError, LearningError
 from symlow.latent_step import LatentStep
+from symlow.response import random_overlaps
 from tests.conftest import compiled, derived, states
+
+SLOPE = np.sqrt(np.pi) / 2  # of the erf nonlinearity, whose slope at 0 is 1
 
 TRIALS = {"kind": "trials"}
 
@@ -68,6 +71,25 @@ def test_outputs_are_those_of_the_module(name, rank):
     d, module = (make(task=TRIALS, rank=rank, nonlinearity=name) for make in (derived, compiled))
     sigma, x = states(module, 1)[0], np.random.default_rng(1).standard_normal((3, 30, 1))
     assert outputs_by_hand(d, module, sigma, x, name) == pytest.approx(module.outputs(sigma, x), abs=1e-11)
+
+
+@pytest.mark.parametrize(("name", "phi"), [("tanh", np.tanh), ("erf", lambda h: scipy.special.erf(SLOPE * h))])
+def test_means_and_mean_activities(name, phi):
+    d, module = (make(task=TRIALS, nonlinearity=name, means=True) for make in (derived, compiled))
+    sigma, x = random_overlaps(d, np.random.default_rng(3)), np.random.default_rng(1).standard_normal((3, 25, 1))
+    step, at = LatentStep(d, sigma), dict(zip(d.overlaps, sigma, strict=True))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(120)
+    kappa, read = np.zeros((3, 2)), []
+    for t in range(x.shape[1]):
+        kappa = step(kappa, x[:, t])
+        m, u = kappa.T
+        mean = at["m_one"] * m + at["u_one"] * u
+        variance = at["m_m"] * m**2 + 2 * at["m_u"] * m * u + at["u_u"] * u**2 - mean**2
+        h = mean[:, None] + np.sqrt(variance)[:, None] * nodes
+        gain, activity = (f(h) @ weights / weights.sum() for f in (slope_of(name), phi))
+        seen = at["z_m"] * m + at["z_u"] * u
+        read.append(gain * (seen - mean * at["z_one"]) + activity * at["z_one"])
+    assert np.array(read).T[..., None] == pytest.approx(module.outputs(sigma, x), abs=1e-9)
 
 
 def test_gates_and_environments_are_stepped():

@@ -89,6 +89,13 @@ def test_places_are_moved_apart_as_little_as_can_be(seed):
     assert np.sort(moved) == pytest.approx(best.x, abs=1e-5)
 
 
+def test_places_stay_within_bounds_if_there_is_room():
+    moved = apart(np.array([0.9, 0.95, 0.97]), 0.2, (0.0, 1.0))
+    assert moved == pytest.approx([0.6, 0.8, 1.0])
+    assert apart(np.array([0.5, 0.5]), 2.0, (0.0, 1.0)) == pytest.approx([0.0, 2.0])
+    assert len(apart(np.zeros(0), 0.1)) == 0
+
+
 def test_many_curves_are_not_all_named():
     _, run = learned(rank=3)
     panel = plot_overlaps(run).axes[1]

@@ -21,6 +21,9 @@ from symlow.printing.notation import Notation
 MOST_EQUATIONS = 60
 """The most overlaps whose equations are shown."""
 
+MOST_STEPS = 24
+"""The most overlaps whose steps are shown: these are quadratic in the gradients."""
+
 MOST_COLUMNS = 12
 """The most columns of a metric that is shown."""
 
@@ -48,7 +51,7 @@ class ShownSteps(ByOverlap):
         self._notation = Notation(derivation.reduction.index)
 
     def _repr_latex_(self) -> str | None:
-        if len(self) > MOST_EQUATIONS:
+        if len(self) > MOST_STEPS:
             return None
         rows = (
             (f"{self._notation.doprint(sympy.Symbol(f'sigma_{name}'))}^+", self._terms(step))
