@@ -1,8 +1,10 @@
 """The programs that stand side by side in tables, each checked before it is timed.
 
-    C                    the loop by hand (:mod:`tests.benchmarks.baselines.c_program`), and tuned
+    C                    the loop by hand, at rank 1 (:mod:`tests.benchmarks.baselines.c_program`)
+    C tuned              the fastest that was found, at any rank
     symlow BACKEND       the generated modules
-    JAX program          jit of value_and_grad of a scan, and the fastest of several ways to write it
+    JAX program          jit of value_and_grad of a scan
+    JAX tuned            the fastest of several ways to write it
     PyTorch program      a loop over time, and autograd
     PyTorch stepwise     the same as one writes it down: all in the loop, the outputs and the loss too
 
@@ -35,15 +37,16 @@ class DisagreementError(Exception):
     """A program does not compute what the generated NumPy module computes: its time means nothing."""
 
 
-def names() -> tuple[str, ...]:
-    """Return the names of all programs, in the order of tables."""
-    return (C, TUNED_C, *[f"symlow {backend}" for backend in backends()], JAX, TUNED_JAX, TORCH, STEPWISE)
+def names(rank: int = 1) -> tuple[str, ...]:
+    """Return the names of the programs that there are at a rank, in the order of tables."""
+    plain = (C,) if rank == 1 else ()
+    return (*plain, TUNED_C, *[f"symlow {backend}" for backend in backends()], JAX, TUNED_JAX, TORCH, STEPWISE)
 
 
 def program(name: str, problem: Problem, states: int | None = None) -> Program:
     """Return a program, checked, for one state or for so many.
 
-    Over many states it may use every core, and over one it uses what it likes: the C loop and PyTorch one.
+    Over many states it may use every core, and over one it uses what it likes: C and PyTorch one.
 
     Raises:
         DisagreementError: if it computes something else.
@@ -64,7 +67,7 @@ def _program(name: str, problem: Problem, states: int | None) -> Program:
     if name in (C, TUNED_C):
         from tests.benchmarks.baselines import c_program
 
-        compiled = c_program.gradient_program if name == C else c_program.tuned_program
+        compiled = c_program.plain_program if name == C else c_program.tuned_program
         return compiled(problem, threads).prepared
     if name in (JAX, TUNED_JAX):
         from tests.benchmarks.baselines import jax_program

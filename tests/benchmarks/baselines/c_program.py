@@ -1,8 +1,8 @@
 """The loops of ``plain.c`` and ``loop.c``, compiled for one problem and called without a wrapper's overhead.
 
-The first is what one writes down and leaves to the compiler. The second has been tuned: vectors are written out, sums
-are matrix products in tiles; how many trials stand side by side (LANES) and how wide a vector is (VECTOR) is tried out
-on the problem, and the fastest taken.
+The first is what one writes down at rank 1, and leaves to the compiler. The second, for any rank, has been tuned:
+vectors are written out, sums are matrix products in tiles; how many trials stand side by side (LANES) and how wide a
+vector is (VECTOR) is tried out on the problem, and the fastest taken.
 
 Both are compiled by GCC with -O3 -march=native -ffast-math, linked without: the linker would set the processor to
 flush subnormal numbers to zero, for the whole process.
@@ -50,7 +50,9 @@ class CLoop:
         batch, steps, _ = x.shape
         self._entries = module.N_VISIBLE
         rows, columns = (a[: self._entries].astype(ctypes.c_long) for a in (module._ROWS, module._COLUMNS))
-        order = (1, 2, 0) if source == PLAIN else (0, 1, 2)
+        order = (0, 1, 2)
+        if source == PLAIN:
+            order, mask = (1, 2, 0), np.ones_like(y) if mask is None else mask
         arrays = [None if a is None else np.ascontiguousarray(np.transpose(a, order)) for a in (x, y, mask)]
         self._kept = [*arrays, rows, columns]
         self._sizes = (ctypes.c_long(batch), ctypes.c_long(steps), ctypes.c_long(self._entries))
@@ -97,8 +99,8 @@ class CLoop:
         return run, loss.reshape(lead)
 
 
-def gradient_program(problem: Problem, threads: int = 1) -> CLoop:
-    """Return the plain loop."""
+def plain_program(problem: Problem, threads: int = 1) -> CLoop:
+    """Return the plain loop, for rank 1 with one input and one output."""
     return CLoop(problem, threads, PLAIN)
 
 

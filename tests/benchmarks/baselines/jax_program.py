@@ -37,7 +37,7 @@ Result = tuple[FloatArray, FloatArray]
 Program = Callable[[FloatArray], Result]
 
 
-def gradient_program(problem: Problem) -> Program:
+def plain_program(problem: Problem) -> Program:
     """Return what one writes down first: matrix products, and outputs after the scan."""
     return _program(problem, _matrix_loss(problem, inside=False, unroll=1))
 
