@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import symlow
+from symlow.infinite_width import realise_weights
 from symlow.initial import overlaps_of_weights, sample_weights
 
 HERE = Path(__file__).parent
@@ -31,9 +33,20 @@ def derivation(name: str = "rank1_linear", **task: float) -> symlow.DerivedSyste
     return symlow.derive(spec)
 
 
+@functools.cache
+def compiled(d: symlow.DerivedSystem, backend: str = "numpy") -> ModuleType:
+    """Its generated module."""
+    return d.compile(backend)
+
+
 def start(d: symlow.DerivedSystem, seed: int, neurons: int = NEURONS) -> np.ndarray:
     """The overlaps of sampled weights."""
     return overlaps_of_weights(d, sample_weights(d, neurons, SCALE, seed))
+
+
+def realised(d: symlow.DerivedSystem, sigma: np.ndarray, seed: int, neurons: int = NEURONS) -> np.ndarray:
+    """Random weights P with exactly these overlaps, shape (neurons, columns)."""
+    return realise_weights(compiled(d).gram(sigma), neurons, seed)
 
 
 def at(d: symlow.DerivedSystem, sigma: np.ndarray, *names: str) -> np.ndarray:
