@@ -70,7 +70,7 @@ def run(quick: bool) -> Outcome:
     theory = run_protocol(twins, phases)
     courses = [train_protocol(P, [Phase(second, trained, LR)]) for P in weights]
     gap = max(np.abs(c.sigma - theory.sigma[: trained + 1, k]).max() for k, c in enumerate(courses))
-    some = np.unique(np.linspace(0, epochs, 31).astype(int))
+    some = np.unique(np.geomspace(1, epochs, 30).astype(int))
     outputs = compiled(d).outputs(theory.sigma[some], x[:20])
     differing = np.sqrt(np.mean((outputs[:, 0] - outputs[:, 1]) ** 2, axis=(-3, -2, -1)))
     visible, invisible = overlap_distance(d, theory.sigma[:, 0], theory.sigma[:, 1])
@@ -79,9 +79,10 @@ def run(quick: bool) -> Outcome:
 
     figure, axes = panels(4)
     time = 0.05 * np.arange(400)
-    for k, colour in enumerate((VISIBLE, GREY)):
-        axes[0, 0].plot(time, noisy[k, 0, 0, :, 0], color=colour, linewidth=0.7, label=f"twin {k + 1}, noisy neurons")
     axes[0, 0].plot(time, silent[0][0, :, 0], color=BLACK, linewidth=1, label="both, no noise")
+    for k, colour in enumerate((VISIBLE, GREY)):
+        added = noisy[k, 0, 0, :, 0] - silent[k][0, :, 0]
+        axes[0, 0].plot(time, added, color=colour, linewidth=0.8, label=f"added by noisy neurons, twin {k + 1}")
     label(axes[0, 0], "activity: one output", "time", "y")
     legend(axes[0, 0], loc="lower left")
     bins = np.linspace(0.3, 0.7, 17)
@@ -95,13 +96,13 @@ def run(quick: bool) -> Outcome:
     label(axes[0, 2], "learning: a second task", "epoch", "loss")
     axes[0, 2].set_yscale("log")
     legend(axes[0, 2])
-    axes[0, 3].plot(theory.step, visible, color=VISIBLE, label="loss-visible overlaps")
-    axes[0, 3].plot(theory.step, invisible, color=INVISIBLE, label="loss-invisible overlaps")
+    axes[0, 3].plot(theory.step[1:], invisible[1:], color=INVISIBLE, label="loss-invisible overlaps")
+    axes[0, 3].plot(theory.step[1:], visible[1:], color=VISIBLE, label="loss-visible overlaps")
     axes[0, 3].plot(some, differing, color=BLACK, label="outputs, rms")
     axes[0, 3].axhline(noise_size, color=GREY, linestyle=":", label="noise of outputs, rms")
     label(axes[0, 3], "distance of the twins", "epoch")
-    axes[0, 3].set_yscale("log")
-    legend(axes[0, 3])
+    axes[0, 3].set(xscale="log", yscale="log", ylim=(None, 100))
+    legend(axes[0, 3], loc="upper left")
     return Outcome(
         figure,
         (

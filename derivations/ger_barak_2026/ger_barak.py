@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -13,10 +14,13 @@ from matplotlib.figure import Figure
 import symlow
 from symlow.infinite_width import realise_weights
 from symlow.initial import overlaps_of_weights, sample_weights
+from symlow.protocols import Phase
 
 HERE = Path(__file__).parent
 NEURONS, LR, EPOCHS, SCALE = 500, 5e-3, 2000, 1.0
 VISIBLE, INVISIBLE, BLACK, GREY = "#0072B2", "#D55E00", "black", "0.55"
+LAST = (np.exp(-0.2 * 0.05) - 1 + 0.05) / 0.05
+"""sigma_vu where the first task is learned, in steps of dt; 1 - c* for dt -> 0."""
 SETTINGS = {"time step": 0.05, "trial": "20", "decay of the target c*": 0.2, "learning rate": LR}
 UNKNOWN_START = (
     f"The source at hand gives no initial weights: Gaussian ones of standard deviation {SCALE:g} were taken, so that "
@@ -49,6 +53,21 @@ def realised(d: symlow.DerivedSystem, sigma: np.ndarray, seed: int, neurons: int
     return realise_weights(compiled(d).gram(sigma), neurons, seed)
 
 
+def second_task_state(d: symlow.DerivedSystem, overlap: float) -> np.ndarray:
+    """A state that does the first task, with norms of 2.5 and sigma_mu = sigma_zv as given.
+
+    It is the same if m and z, and u and v, change places, and so is the flow: it stays so.
+    """
+    root = np.sqrt(LAST)
+    known = {"z_m": 1.0, "z_u": root, "v_m": root, "v_u": LAST, "m_u": overlap, "z_v": overlap}
+    return np.array([known.get(name, 2.5) for name in d.overlaps])
+
+
+def rounds(epochs: int, lr: float) -> list[Phase]:
+    """The phases A, B, A, B, A."""
+    return [Phase(derivation() if k % 2 == 0 else derivation(decay=1.0), epochs, lr, "AB"[k % 2]) for k in range(5)]
+
+
 def at(d: symlow.DerivedSystem, sigma: np.ndarray, *names: str) -> np.ndarray:
     """The overlaps of these names, along the first axis."""
     return np.stack([sigma[..., d.overlaps.index(name)] for name in names])
@@ -78,5 +97,5 @@ def legend(panel: Axes, **options: object) -> None:
 
 def symbol(name: str) -> str:
     """The LaTeX of an overlap."""
-    left, right = name.split("_")
+    left, right = (re.sub("([0-9]+)", r"_{\1}", part) for part in name.split("_"))
     return rf"$\|{left}\|^2$" if left == right else rf"$\sigma_{{{left}{right}}}$"
