@@ -21,12 +21,12 @@ from ger_barak import (
     at,
     compiled,
     derivation,
+    first_task_state,
     label,
     legend,
     panels,
     realised,
     rounds,
-    second_task_state,
     symbol,
 )
 
@@ -37,7 +37,7 @@ from symlow.reproduction import Check, Outcome
 def run(quick: bool) -> Outcome:
     epochs, neurons, trained = (1200, 40, 20) if quick else (EPOCHS, NEURONS, EPOCHS // 2)
     d = derivation()
-    begin = second_task_state(d, 1.0)
+    begin = first_task_state(d, 1.0, 2.5)
     theory = run_protocol(begin, rounds(epochs, LR), every=20)
     short = [Phase(phase.derivation, trained, LR) for phase in rounds(epochs, LR)[:3]]
     network = train_protocol(realised(d, begin, 0, neurons), short, every=20)
@@ -97,8 +97,8 @@ def run(quick: bool) -> Outcome:
         | {"neurons": neurons, "epochs of a phase of the network": trained},
         (
             "The source at hand gives neither B nor the initial overlaps. Taken: an initial state that does A already, "
-            "with norms of 2.5, and that is the same if m and z, u and v change places; so it stays, and sigma_zu and "
-            "sigma_vm, whose product alone A fixes, return one by one.",
+            "with squared norms of 2.5, and that is the same if m and z, u and v change places; so it stays, and "
+            "sigma_zu and sigma_vm, whose product alone A fixes, return one by one.",
         ),
     )
 

@@ -53,14 +53,14 @@ def realised(d: symlow.DerivedSystem, sigma: np.ndarray, seed: int, neurons: int
     return realise_weights(compiled(d).gram(sigma), neurons, seed)
 
 
-def second_task_state(d: symlow.DerivedSystem, overlap: float) -> np.ndarray:
-    """A state that does the first task, with norms of 2.5 and sigma_mu = sigma_zv as given.
+def first_task_state(d: symlow.DerivedSystem, overlap: float, norm: float) -> np.ndarray:
+    """A state that does the first task, with such squared norms and sigma_mu = sigma_zv as given.
 
     It is the same if m and z, and u and v, change places, and so is the flow: it stays so.
     """
     root = np.sqrt(LAST)
     known = {"z_m": 1.0, "z_u": root, "v_m": root, "v_u": LAST, "m_u": overlap, "z_v": overlap}
-    return np.array([known.get(name, 2.5) for name in d.overlaps])
+    return np.array([known.get(name, norm) for name in d.overlaps])
 
 
 def rounds(epochs: int, lr: float) -> list[Phase]:
