@@ -102,8 +102,8 @@ def run(quick: bool) -> Outcome:
         {"time step": 0.05, "trial": "20", "learning rate": LR, "epochs": epochs, "batch": batch, "neurons": neurons},
         (
             UNKNOWN_START,
-            "Pulses of width 0.5 at a rate of 0.25 per unit of time, batches and learning rate were taken; fewer trials "
-            "a batch and fewer epochs than in the linear figures, for the time that 500 neurons take.",
+            "Pulses of width 0.5 at a rate of 0.25 per unit of time, batches and learning rate were taken; fewer "
+            "trials a batch and fewer epochs than in the linear figures, for the time that 500 neurons take.",
         ),
     )
 
