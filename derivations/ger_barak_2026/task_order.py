@@ -10,23 +10,32 @@ tell them apart. The full form takes some 10 minutes of one core for a group, an
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ger_barak import HERE, compiled, derivation, start
+from ger_barak import HERE, NEURONS, compiled, derivation, start
 
 import symlow
 from symlow.errors import FileError
 from symlow.files import write_whole
-from symlow.protocols import Phase, run_protocol
+from symlow.protocols import Phase, overlap_distance, run_protocol
 
 FILE = HERE / "task_order.npz"
 STEPS, LR, RECORDS, GROUPS, STATES = 30_000, 0.01, 20, 2, 5
 TASKS = {"A": "rank1_erf_flip_flop", "B": "rank1_erf_decision_making", "C": "rank1_erf_teacher"}
 ORDERS = ("AB", "BA")
+QUICK = (40, 6, 0.2, 50_000)
+"""Epochs, batch, learning rate and neurons of the quick form."""
+NOTES = (
+    "The loss is half the mean of squared errors, over the response in B. With their sum over time times dt, as in the "
+    "linear figures, the learning rate of 0.01 is too large: norms grew to hundreds, and a history of ten ran away.",
+    "A and B are the flip-flop and the decision making of this toolkit; the teacher's input is white noise. These, and "
+    "the number of histories, are not given by the source at hand.",
+)
 
 
 @dataclass(frozen=True)
@@ -68,13 +77,15 @@ def teacher_trials(d: symlow.DerivedSystem, backend: str, batch: int, seed: int)
     return at
 
 
-def histories(groups: Sequence[int], states: int, steps: int, batch: int, backend: str, lr: float = LR) -> Histories:
+def histories(
+    groups: Sequence[int], states: int, steps: int, batch: int, backend: str, lr: float = LR, neurons: int = NEURONS
+) -> Histories:
     """Run the histories of both orders."""
     derivations = {name: task(name) for name in TASKS}
     every = max(1, steps // RECORDS)
     found: list[tuple[np.ndarray, ...]] = []
     for group in groups:
-        begin = np.stack([start(derivations["A"], 100 * group + k) for k in range(states)])
+        begin = np.stack([start(derivations["A"], 100 * group + k, neurons) for k in range(states)])
         firsts = []
         for order in ORDERS:
             phases = [
@@ -118,6 +129,47 @@ def load() -> Histories:
         raise FileError(f"{FILE}: no such file; make it with python {Path(*Path(__file__).parts[-3:])}")
     with np.load(FILE) as arrays:
         return Histories(**{name: arrays[name] for name in arrays.files})
+
+
+@functools.cache
+def quick() -> Histories:
+    """The quick form: few and short histories, at a larger learning rate, that begin nearer to one another."""
+    return histories(range(2), 3, *QUICK[:2], "numpy", *QUICK[2:])
+
+
+def settings(run: Histories, is_quick: bool) -> dict[str, float | str]:
+    """The parameters, for a figure's page."""
+    steps, batch, lr, neurons = QUICK if is_quick else (STEPS, 128, LR, NEURONS)
+    groups = len(np.unique(run.group))
+    return {
+        "time step": 0.05,
+        "trial of A and C": "20",
+        "learning rate": lr,
+        "epochs of each phase": steps,
+        "batch": batch,
+        "neurons of the initial weights": neurons,
+        "groups of histories": groups,
+        "initial overlaps in each": len(run.group) // groups,
+    }
+
+
+def apart(d: symlow.DerivedSystem, sigma: np.ndarray, part: str) -> np.ndarray:
+    """How far the orders are apart, from overlaps (orders, records, histories, n_overlaps); (records, histories).
+
+    The sign of both u and v can be changed without any effect: that one is taken in which the orders are nearer.
+    """
+    flipped = sigma[1] * np.where([sum(name.count(x) for x in "uv") % 2 for name in d.overlaps], -1.0, 1.0)
+    distances = [overlap_distance(d, sigma[0], other) for other in (sigma[1], flipped)]
+    whole = [np.hypot(*both) for both in distances]
+    nearer = np.where(whole[0] <= whole[1], 0, 1)
+    which = 0 if part == "visible" else 1
+    return np.where(nearer == 0, distances[0][which], distances[1][which])
+
+
+def features(d: symlow.DerivedSystem, sigma: np.ndarray, part: str) -> np.ndarray:
+    """Visible or invisible overlaps that do not depend on the sign of u and v, for a classifier."""
+    names = d.visible if part == "visible" else d.invisible
+    return np.abs(np.stack([sigma[:, d.overlaps.index(name)] for name in names], axis=1))
 
 
 def main() -> None:
