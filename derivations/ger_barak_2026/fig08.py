@@ -19,7 +19,7 @@ SMALL, LARGE, ADAM = 2.5e-3, 2.5e-2, 5e-3
 
 
 def run(quick: bool) -> Outcome:
-    neurons, batch, time = (60, 2, 0.1) if quick else (NEURONS, 8, 3.0)
+    neurons, batch, time = (60, 2, 0.1) if quick else (NEURONS, 4, 1.5)
     d = derivation("rank1_erf_flip_flop")
     trials = task_batches(d, seed=1, batch=batch, data="fixed")(0)
     weights = sample_weights(d, neurons, SCALE, 1)

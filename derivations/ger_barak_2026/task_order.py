@@ -25,7 +25,7 @@ from symlow.files import write_whole
 from symlow.protocols import Phase, overlap_distance, run_protocol
 
 FILE = HERE / "task_order.npz"
-STEPS, LR, RECORDS, GROUPS, STATES = 30_000, 0.01, 20, 2, 5
+STEPS, BATCH, LR, RECORDS, GROUPS, STATES = 10_000, 32, 0.01, 20, 2, 20
 TASKS = {"A": "rank1_erf_flip_flop", "B": "rank1_erf_decision_making", "C": "rank1_erf_teacher"}
 ORDERS = ("AB", "BA")
 QUICK = (40, 6, 0.2, 50_000)
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--groups", type=int, default=GROUPS)
     parser.add_argument("--output", type=Path, default=FILE)
     options = parser.parse_args()
-    run = histories(range(options.groups), STATES, STEPS, 128, "auto")
+    run = histories(range(options.groups), STATES, STEPS, BATCH, "auto")
     stream = io.BytesIO()
     np.savez_compressed(stream, **vars(run))
     print(f"wrote {write_whole(options.output, stream.getvalue(), overwrite=True)}")
