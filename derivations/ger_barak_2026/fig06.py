@@ -64,15 +64,16 @@ def run(quick: bool) -> Outcome:
             axes[0, 0].plot(courses[s].step, apart[s, 1, :, k], color=INVISIBLE, linewidth=1, **named)
         axes[0, 0].plot(quiet.step, alone[:, k], color=BLACK, **({"label": "without noise"} if k == 0 else {}))
     axes[0, 0].set_yscale("log")
-    label(axes[0, 0], "A and A-B-A-B-A: distance of invisible overlaps", "epoch of A after both")
+    label(axes[0, 0], "invisible distance of A and A-B-A-B-A", "epoch of A after both")
     legend(axes[0, 0])
     for panel, names, colour in ((axes[0, 1], ("m_u", "m_m"), INVISIBLE), (axes[0, 2], ("z_m", "z_u", "v_u"), VISIBLE)):
         for name, style in zip(names, ("-", "--", ":"), strict=False):
             values = at(d, courses[0].sigma, name)[0]
             panel.plot(courses[0].step, values[:, 0], style, color=colour, label=f"{symbol(name)}, A")
-            panel.plot(courses[0].step, values[:, starts], style, color=GREY, linewidth=1, label="A-B-A-B-A")
+            panel.plot(courses[0].step, values[:, starts], style, color=GREY, linewidth=1)
+        panel.plot([], [], color=GREY, label="A-B-A-B-A")
         label(panel, "one pair, with noise", "epoch of A after both")
-        legend(panel)
+        legend(panel, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return Outcome(
         figure,
         (

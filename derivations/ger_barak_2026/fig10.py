@@ -16,11 +16,11 @@ from symlow.reproduction import Check, Outcome
 
 
 def run(quick: bool) -> Outcome:
-    histories = task_order.quick() if quick else task_order.load()
+    histories = task_order.load()
     d = task_order.task("C")
     names, n = np.repeat(task_order.ORDERS, histories.last.shape[2]), histories.last.shape[2]
     pairs, groups = np.tile(np.arange(n), 2), np.tile(histories.group, 2)
-    shuffles = 60 if quick else 500
+    shuffles = 40 if quick else 500
 
     def read(sigma: np.ndarray, part: str, held: np.ndarray) -> Decoding:
         features = task_order.features(d, sigma.reshape(-1, sigma.shape[-1]), part)
@@ -70,6 +70,6 @@ def run(quick: bool) -> Outcome:
             "its p-value": across.p_value,
             "shuffled labels, mean and largest accuracy": control,
         },
-        task_order.settings(histories, quick),
+        task_order.settings(histories),
         (UNKNOWN_START, *task_order.NOTES),
     )
