@@ -20,9 +20,9 @@ def run(quick: bool) -> Outcome:
     d = task_order.task("C")
     names, n = np.repeat(task_order.ORDERS, histories.last.shape[2]), histories.last.shape[2]
     pairs, groups = np.tile(np.arange(n), 2), np.tile(histories.group, 2)
-    shuffles = 40 if quick else 500
+    shuffles = 30 if quick else 200
 
-    def read(sigma: np.ndarray, part: str, held: np.ndarray) -> Decoding:
+    def read(sigma: np.ndarray, part: str, held: np.ndarray, shuffles: int = shuffles) -> Decoding:
         features = task_order.features(d, sigma.reshape(-1, sigma.shape[-1]), part)
         return decode(features, names, held, shuffles=shuffles)
 
@@ -30,7 +30,7 @@ def run(quick: bool) -> Outcome:
     invisible, visible = (read(end, part, pairs) for part in ("invisible", "visible"))
     across = read(end, "invisible", groups)
     courses = {
-        part: [read(histories.last[:, k], part, pairs).accuracy for k in range(histories.last.shape[1])]
+        part: [read(histories.last[:, k], part, pairs, 0).accuracy for k in range(histories.last.shape[1])]
         for part in (("invisible",) if quick else ("invisible", "visible"))
     }
 
