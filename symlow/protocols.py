@@ -193,6 +193,12 @@ def run_protocol(
             every=every,
         )
         state = np.asarray(run.sigma[-1])
+        if not np.isfinite(state).all():
+            lost = np.flatnonzero(~np.isfinite(state).all(axis=-1))
+            raise LearningError(
+                f"phase {phase.label!r}: {len(lost)} of {len(state)} histories diverged, the first of them number "
+                f"{lost[0]}; lower the learning rate, or leave them out"
+            )
         runs.append(run)
     return ProtocolRun(**_joined(phases, [(run.sigma, run.loss, run.step) for run in runs]))
 

@@ -137,6 +137,12 @@ def test_histories_that_all_diverge_end_the_protocol():
             run(start, [Phase(d, 200, 1e3), Phase(d, 2)])
 
 
+def test_a_history_that_diverges_among_others_is_named():
+    d = derived(A)
+    with pytest.raises(LearningError, match="1 of 2 histories diverged, the first of them number 1"):
+        run_protocol(np.stack([sigma(d)] * 2), [Phase(d, 200, np.array([0.01, 1e3])), Phase(d, 2)])
+
+
 def test_several_learning_rates_are_refused_for_one_network():
     d = derived(A)
     with pytest.raises(LearningError, match="several lr"):

@@ -34,7 +34,7 @@ from symlow.reproduction import Check, Outcome
 
 
 def run(quick: bool) -> Outcome:
-    neurons, trained, epochs = (40, 40, 1000) if quick else (NEURONS, EPOCHS // 2, EPOCHS)
+    neurons, trained, epochs = (40, 12, 800) if quick else (NEURONS, EPOCHS // 2, EPOCHS)
     d = derivation()
     module = compiled(d)
     weights = sample_weights(d, neurons, SCALE, 0)

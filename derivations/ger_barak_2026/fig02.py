@@ -40,7 +40,7 @@ NOISE = 0.5 / np.sqrt(NEURONS)
 
 
 def run(quick: bool) -> Outcome:
-    neurons, trials, epochs, trained = (60, 40, 150, 20) if quick else (NEURONS, 200, 600, 600)
+    neurons, trials, epochs, trained = (60, 40, 150, 8) if quick else (NEURONS, 200, 600, 600)
     d, second = derivation(), derivation(decay=SECOND_DECAY)
     twins = np.stack([state(d, m_u=sign * DIFFERENT) for sign in (1, -1)])
     weights = [realised(d, sigma, seed, neurons) for seed, sigma in enumerate(twins)]

@@ -35,7 +35,7 @@ from symlow.reproduction import Check, Outcome
 
 
 def run(quick: bool) -> Outcome:
-    epochs, neurons, trained = (1200, 40, 20) if quick else (EPOCHS, NEURONS, EPOCHS // 2)
+    epochs, neurons, trained = (1200, 40, 6) if quick else (EPOCHS, NEURONS, EPOCHS // 2)
     d = derivation()
     begin = first_task_state(d, 1.0, 2.5)
     theory = run_protocol(begin, rounds(epochs, LR), every=20)
@@ -56,7 +56,7 @@ def run(quick: bool) -> Outcome:
             "loss-invisible distance at the end of the second A, over the visible one",
             invisible[0] / visible[0],
             None,
-            50,
+            20 if quick else 50,
         ),
         Check("loss-invisible distance that a round adds, second over first", moved[1] / moved[0], 1.1, 0.9),
         Check("networks beside the equations in A, B, A, largest distance of an overlap", gap, 1e-11),

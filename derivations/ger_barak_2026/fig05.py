@@ -39,7 +39,7 @@ LONG = 20_000
 
 
 def run(quick: bool) -> Outcome:
-    neurons, trained, seeds = (40, 60, 4) if quick else (NEURONS, EPOCHS, 12)
+    neurons, trained, seeds = (40, 15, 3) if quick else (NEURONS, EPOCHS, 12)
     d = derivation()
     starts = np.stack([start(d, seed, NEURONS) for seed in range(seeds)])
     theory = symlow.learn(d, starts, LR, EPOCHS)
@@ -53,7 +53,7 @@ def run(quick: bool) -> Outcome:
     ends = {"z_m": A_STAR, "z_u v_m": A_STAR * last, "v_u": last}
     limits = {"z_m": A_STAR, "z_u v_m": A_STAR * (1 - C_STAR), "v_u": 1 - C_STAR}
     reached = products(d, theory.sigma)
-    longer = symlow.learn(d, theory.sigma[-1], LR, 500 if quick else LONG - EPOCHS, every=500)
+    longer = symlow.learn(d, theory.sigma[-1], LR, 1 if quick else LONG - EPOCHS, every=500)
     late = products(d, longer.sigma)
     K = at(d, theory.sigma, "m_m", "u_u", "v_v", "z_z") * np.array([1, 1, -1, -1])[:, None, None]
     drift = np.abs(K.sum(axis=0) - K.sum(axis=0)[0]).max()

@@ -34,7 +34,7 @@ STARTS, NOISE, NOISY_LR = (0.7, 0.5, 0.3), 0.5, 0.02
 
 
 def run(quick: bool) -> Outcome:
-    epochs, noisy, seeds = (1000, 1500, 1) if quick else (EPOCHS, 40_000, 2)
+    epochs, noisy, seeds = (1000, 800, 1) if quick else (EPOCHS, 40_000, 2)
     backend = "numpy" if quick else "auto"
     d = derivation()
     begin = np.stack([first_task_state(d, overlap, 1.7) for overlap in (STARTS[1:2] if quick else STARTS)])

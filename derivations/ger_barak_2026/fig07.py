@@ -30,7 +30,7 @@ from symlow.reproduction import Check, Outcome
 
 
 def run(quick: bool) -> Outcome:
-    neurons, epochs, adam_lr = (50, 60, 0.02) if quick else (NEURONS, EPOCHS // 2, LR)
+    neurons, epochs, adam_lr = (50, 28, 0.02) if quick else (NEURONS, EPOCHS // 2, LR)
     d = derivation()
     weights = sample_weights(d, neurons, SCALE, 3)
     phase = Phase(d, epochs, LR)
