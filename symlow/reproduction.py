@@ -234,7 +234,9 @@ def small_png(figure: Figure) -> bytes:
 
 
 def _number(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}"
+    if isinstance(value, str):
+        return value
+    return f"{value:.0f}" if value == round(value, 0) and abs(value) < 1e6 else f"{value:.4g}"
 
 
 @contextmanager

@@ -45,19 +45,24 @@ def run(quick: bool) -> Outcome:
     styles = (
         ("gradient flow, steps extrapolated", small.step * SMALL, small.loss, flow, GREY, "-"),
         (f"descent, steps of {LARGE:g}", large.step * LARGE, large.loss, large.sigma, BLACK, "--"),
-        ("Adam, end of its run at the end", adam.step / adam.step[-1] * time, adam.loss, adam.sigma, "#009E73", "-"),
+        (
+            f"Adam, its {adam.step[-1]} steps drawn over this",
+            adam.step / adam.step[-1] * time,
+            adam.loss,
+            adam.sigma,
+            "#009E73",
+            "-",
+        ),
     )
     for name, at_time, losses, sigma, colour, style in styles:
         axes[0, 0].plot(at_time, losses, style, color=colour, label=name)
         axes[0, 1].plot(losses, at(d, sigma, "v_u")[0], style, color=colour)
         axes[0, 2].plot(losses, at(d, sigma, "z_z")[0], style, color=colour)
-    axes[0, 0].set_yscale("log")
     label(axes[0, 0], "loss", "time of the flow")
     for panel, name in ((axes[0, 1], "v_u"), (axes[0, 2], "z_z")):
-        panel.set_xscale("log")
         panel.invert_xaxis()
         label(panel, f"{symbol(name)}, loss-{'in' * (name in d.invisible)}visible", "loss")
-    legend(axes[0, 0])
+    legend(axes[0, 0], loc="upper right")
     return Outcome(
         figure,
         (
