@@ -1,4 +1,4 @@
-"""Noise erases the memory.
+"""Noise lets the memory fade.
 
 Two histories of one linear network end with the same function: A alone, and A-B-A-B-A. Their loss-invisible overlaps
 differ, and go on to differ while A is learned on without noise, for then nothing moves. With white noise on the
