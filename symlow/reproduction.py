@@ -2,7 +2,7 @@
 
 A figure's file has a docstring, whose first paragraph says what it shows and whose others what is claimed, and a
 function ``run(quick: bool)`` that returns an :class:`Outcome`. The quick form has fewer neurons, steps or histories,
-and is what the tests run. Modules beside the file can be imported by their name.
+and is what the tests run. Modules beside the file can be imported by their name; it should be that of no other one.
 """
 
 from __future__ import annotations

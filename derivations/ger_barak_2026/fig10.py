@@ -2,7 +2,8 @@
 
 After A-B-C and B-A-C (figure 9) a linear discriminant is to tell, from the three loss-invisible overlaps at the end of
 C, which of A and B came first. It is trained on other initial overlaps than those it is tested on. It does better than
-chance, and than with shuffled labels.
+chance, and than with shuffled labels. The loss-visible overlaps tell it as well: what C asks for leaves them free in
+part, so that they too end elsewhere.
 """
 
 from __future__ import annotations
