@@ -71,6 +71,8 @@ The modules in the order of the data, each stage reading the one before it:
     descent         gradient descent of many histories
     flow            gradient flow of many histories
     learn           learning runs
+    protocols       sequences of tasks on one network
+    decoding        what a linear classifier reads from overlaps
     stability       the spectrum of the network's Hessian, rates of convergence
     drift           a closure beside a network of neurons
     certificate     checks and measurements with their bounds and verdicts
@@ -81,6 +83,7 @@ The modules in the order of the data, each stage reading the one before it:
     plot            pictures of them
     explorer        learning in a page, live
     report          a derivation as one page of HTML
+    reproduction    figures of papers, made again with their claims checked
     cli             the command line, a module for each group of commands
 """
 
@@ -100,6 +103,7 @@ if TYPE_CHECKING:
     from symlow.explorer import explorer_fragment, explorer_page
     from symlow.learn import learn
     from symlow.learning_run import LearningRun
+    from symlow.protocols import Phase, run_protocol
     from symlow.realise import realise
     from symlow.report import report
     from symlow.spec import Spec
@@ -119,6 +123,7 @@ __all__ = [
     "Drift",
     "LearningRun",
     "N",
+    "Phase",
     "Spec",
     "Stability",
     "Sweep",
@@ -141,6 +146,7 @@ __all__ = [
     "random_twin",
     "realise",
     "report",
+    "run_protocol",
     "run_sweep",
     "stability",
     "tasks",
@@ -154,6 +160,7 @@ _HOMES = {
     "Drift": "drift",
     "LearningRun": "learning_run",
     "N": "equations",
+    "Phase": "protocols",
     "Spec": "spec",
     "Stability": "stability",
     "Sweep": "sweep.specification",
@@ -176,6 +183,7 @@ _HOMES = {
     "random_twin": "twins",
     "realise": "realise",
     "report": "report",
+    "run_protocol": "protocols",
     "run_sweep": "sweep.run",
     "stability": "stability",
     "twin": "twins",

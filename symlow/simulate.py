@@ -32,7 +32,7 @@ from symlow.equations import Equations
 from symlow.optimizers import Optimizer, find_optimizer
 from symlow.passes import Weights
 from symlow.rules import Feedback, Velocity
-from symlow.unrolled import Run, Unrolled, unroll
+from symlow.unrolled import Disturb, Run, Unrolled, unroll
 
 DIFFERENCE_SPACING = 6e-6
 """Spacing of central differences: about the cube root of the machine epsilon, which balances truncation, growing with
@@ -175,10 +175,14 @@ class FullNetwork:
             gram[np.ix_(columns, columns)] = root.T @ root
         return gram
 
-    def outputs(self, P: FloatArray, x: FloatArray) -> FloatArray:
-        """Return the outputs for inputs x of shape (batch, time, inputs); shape (..., batch, time, outputs)."""
+    def outputs(self, P: FloatArray, x: FloatArray, disturb: Disturb | None = None) -> FloatArray:
+        """Return the outputs for inputs x of shape (batch, time, inputs); shape (..., batch, time, outputs).
+
+        With ``disturb`` each state is replaced after each update by disturb(time step, its name, its values), values
+        being of shape (..., batch, neurons): noise in the activity, or a perturbation at one time.
+        """
         outputs = np.empty((*P.shape[:-2], *x.shape[:2], int(self.equations.output.shape[0])))
-        for t, output in enumerate(self._run(P, x).outputs()):
+        for t, output in enumerate(self._run(P, x).outputs(disturb=disturb)):
             outputs[..., t, :] = output
         return outputs
 

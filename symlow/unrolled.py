@@ -8,7 +8,7 @@ computed together; a last step more then has a read-out only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,10 @@ from symlow.arrays import FloatArray
 from symlow.equations import Equations
 from symlow.neurons import CompiledStart, CompiledStep, compile_start, compile_step
 from symlow.passes import Backward, Forward, Node, Record, Weights
+
+Disturb = Callable[[int, str, FloatArray], FloatArray]
+"""What a state is replaced by after an update, given the number of the time step, its name and its values, of shape
+(..., batch, neurons)."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,11 @@ class Run:
         self._forward = Forward(network.step.program, weights, len(x))
         self._tape: list[list[Record]] = []
 
-    def outputs(self, keep: bool = False) -> Iterator[FloatArray]:
-        """Give the output at every step, shape (..., batch, outputs); what :meth:`gradient` needs is kept if wanted."""
+    def outputs(self, keep: bool = False, disturb: Disturb | None = None) -> Iterator[FloatArray]:
+        """Give the output at every step, shape (..., batch, outputs); what :meth:`gradient` needs is kept if wanted.
+
+        States are disturbed after each update if wanted; gradients then are those of what was added, held fixed.
+        """
         network, step, steps = self._network, self._network.step, self._x.shape[1]
         tape = self._tape if keep else None
         self._start.run(network.start.program.nodes, {}, tape)
@@ -93,6 +100,8 @@ class Run:
                 yield step.output.of(self._forward.values)
             if not is_last:
                 states = {name: column.of(self._forward.values) for name, column in step.updates.items()}
+                if disturb is not None:
+                    states = {name: disturb(t, name, state) for name, state in states.items()}
 
     def gradient(self, output_bars: Sequence[FloatArray]) -> FloatArray:
         """Return dL/dP, shape (rows, columns), from dL/dy[t], shape (batch, outputs), after outputs that were kept."""

@@ -8,6 +8,7 @@
     reporting       report
     sweeping        sweep
     trained         overlaps
+    reproducing     reproduce
 
 Every error that a user can cause is one line on standard error, with exit code 2; a failed verification or drift of
 generated files exits with 1.
@@ -32,6 +33,7 @@ import typer
 from symlow.cli.derivations import derive, explain, generate, latex
 from symlow.cli.learning import learn
 from symlow.cli.reporting import report
+from symlow.cli.reproducing import reproduce
 from symlow.cli.specifications import new, schema
 from symlow.cli.sweeping import sweep
 from symlow.cli.terminal import console
@@ -39,7 +41,7 @@ from symlow.cli.trained import overlaps
 from symlow.cli.verification import drift, verify
 from symlow.errors import SymlowError
 
-COMMANDS = (new, schema, derive, explain, latex, generate, verify, learn, report, sweep, drift, overlaps)
+COMMANDS = (new, schema, derive, explain, latex, generate, verify, learn, report, sweep, drift, overlaps, reproduce)
 """Every command, in the order of the overview."""
 
 EXAMPLE = re.compile(r"\w+: symlow ")

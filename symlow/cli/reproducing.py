@@ -1,0 +1,49 @@
+"""Commands that make figures of papers again: ``reproduce``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from symlow.cli.terminal import Force, say
+from symlow.errors import FileError
+
+
+def reproduce(
+    paper: Annotated[str, typer.Argument(metavar="PAPER", help="Folder below derivations.", show_default=False)],
+    figure: Annotated[
+        str | None,
+        typer.Argument(metavar="[FIG]", help="Figure, such as fig05 or 5; default: all.", show_default=False),
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write to.")] = Path(),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer neurons, steps or histories: seconds a figure.")
+    ] = False,
+    force: Force = False,
+) -> None:
+    """Make figures of a paper again: for each a picture, and a page with its claim, numbers and verdict.
+
+    Run it where the folder derivations is. The exit code is 1 if a claim is not reproduced.
+
+    Example: symlow reproduce ger_barak_2026 fig05 --quick
+    """
+    from symlow.reproduction import check_outputs, choose_figures, find_figures, write
+    from symlow.reproduction import reproduce as make
+
+    if not output.is_dir():
+        raise FileError(f"{output}: no such folder; create it first")
+    chosen = choose_figures(find_figures(paper), figure)
+    check_outputs(chosen, output, force)
+    held = True
+    for path in chosen.values():
+        reproduced = make(path, quick)
+        say(f"{reproduced.name}: {reproduced.title}")
+        for check in reproduced.outcome.checks:
+            say(f"  {'holds' if check.holds else 'FAILS'}  {check.statement}: {check.measured:.4g} ({check.bounds})")
+        picture, page = write(reproduced, output, force)
+        say(f"  wrote {picture} and {page}")
+        held = held and reproduced.outcome.holds
+    if not held:
+        raise typer.Exit(1)
