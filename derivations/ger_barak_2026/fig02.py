@@ -82,7 +82,7 @@ def run(quick: bool) -> Outcome:
     axes[0, 0].plot(time, silent[0][0, :, 0], color=BLACK, linewidth=1, label="both, no noise")
     for k, colour in enumerate((VISIBLE, GREY)):
         added = noisy[k, 0, 0, :, 0] - silent[k][0, :, 0]
-        axes[0, 0].plot(time, added, color=colour, linewidth=0.8, label=f"added by noisy neurons, twin {k + 1}")
+        axes[0, 0].plot(time, added, color=colour, linewidth=0.8, label=f"noise added, twin {k + 1}")
     label(axes[0, 0], "activity: one output", "time", "y")
     legend(axes[0, 0], loc="lower left")
     bins = np.linspace(0.3, 0.7, 17)
