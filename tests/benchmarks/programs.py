@@ -73,7 +73,7 @@ def _program(name: str, problem: Problem, states: int | None) -> Program:
         from tests.benchmarks.baselines import jax_program
 
         plain = name == JAX
-        return _gradient(jax_program.gradient_program(problem) if plain else jax_program.tuned_program(problem, states))
+        return _gradient(jax_program.plain_program(problem) if plain else jax_program.tuned_program(problem, states))
     if name in (TORCH, STEPWISE):
         from tests.benchmarks.baselines import torch_program
 
