@@ -89,7 +89,7 @@ class CLoop:
         compute = self._library.loss_gradient
         shaped = gradient.reshape(*lead, -1)
 
-        def run(kept: object = S) -> FloatArray:
+        def run(kept: object = (S, loss)) -> FloatArray:  # what only pointers in calls refer to
             if len(calls) == 1:
                 compute(*calls[0])
             else:  # a call from ctypes lets other threads run
