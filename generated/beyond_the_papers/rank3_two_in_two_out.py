@@ -633,6 +633,8 @@ def _matrices(parts, Sigma, rows, width):
 
 def _summed(left, right):
     """Return the sum over time and batch of left^T right, shape (..., left entries, right entries)."""
+    if left.ndim == right.ndim == 3 and left.shape[:-1] == right.shape[:-1]:  # of one state: nothing to move about
+        return left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1])
     lead = np.broadcast_shapes(left.shape[:-1], right.shape[:-1])
     left, right = (np.moveaxis(np.broadcast_to(a, (*lead, a.shape[-1])), 0, -3) for a in (left, right))
     left, right = (a.reshape(*a.shape[:-3], a.shape[-3] * a.shape[-2], a.shape[-1]) for a in (left, right))
