@@ -20,6 +20,10 @@ from symlow.errors import ArrayError, FileError, GramMatrixError, LearningError,
 from symlow.rules import Velocity
 
 
+NEURONS = 500
+"""The number of neurons of a network whose size nobody says."""
+
+
 def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int) -> FloatArray:
     """Return P with independent Gaussian entries of standard deviation ``scale``, shape (neurons, columns).
 
@@ -48,6 +52,23 @@ def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int
         if population.ones is not None:
             weights[rows, index.slice(population.ones)] = 1.0
     return weights
+
+
+def sampled_neurons(derivation: Derivation) -> int:
+    """Return the number of neurons of :func:`sampled_overlaps`: ``NEURONS``, or the next that populations divide."""
+    least = least_neurons(derivation.network.equations)
+    return math.ceil(NEURONS / least) * least
+
+
+def sampled_overlaps(derivation: Derivation, seed: int) -> FloatArray:
+    """Return overlaps to begin from where nobody says which: those of weights with entries of variance 1.
+
+    See :func:`sample_weights`; shape (n_overlaps,).
+
+    Raises:
+        LearningError: if the seed is out of range.
+    """
+    return overlaps_of_weights(derivation, sample_weights(derivation, sampled_neurons(derivation), 1.0, seed))
 
 
 def population_parts(derivation: Derivation, neurons: int) -> Iterator[tuple[Population, slice, list[int]]]:

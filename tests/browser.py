@@ -28,6 +28,8 @@ FLAGS = (
     "--disable-sync",
 )
 
+EMPTY = "<!doctype html><title>empty</title>"
+
 IMPORT = """
 const done = arguments[arguments.length - 1];
 const url = URL.createObjectURL(new Blob([arguments[0]], { type: "text/javascript" }));
@@ -59,7 +61,8 @@ class Browser:
         return self.driver.execute_script(text, *arguments)
 
     def default_export(self, module: str) -> Any:
-        """Return the default export of a JavaScript module."""
+        """Return the default export of a JavaScript module, which runs in an empty page."""
+        self.open(EMPTY)  # pages of symlow forbid themselves to load any other script
         found = self.driver.execute_async_script(IMPORT, module)
         assert "error" not in found, found
         return found["value"]
@@ -83,7 +86,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
     try:
         found = Browser(driver, folder)
-        found.open("<!doctype html><title>empty</title>")  # a new tab has rules of its own
+        found.open(EMPTY)  # a new tab has rules of its own
         yield found
     finally:
         driver.quit()

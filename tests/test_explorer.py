@@ -1,7 +1,9 @@
 """The live explorer in headless Chromium: real clicks and drags, numbers of NumPy, sliders that stay feasible."""
 
+import base64
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ from selenium.webdriver.common.keys import Keys
 
 import symlow
 from symlow.batches import task_batches
+from symlow.colours import contrast
 from symlow.errors import ArrayError, GramMatrixError, LearningError, SpecError
-from tests.conftest import compiled, derived, random_trials, states
+from tests.conftest import EXPONENTIAL, compiled, derived, random_trials, states
 
 TRIALS = {"kind": "flip_flop", "batch": 4, "duration": 4.0}
 ERF = {"nonlinearity": "erf", "dt": 0.1}
@@ -200,6 +203,37 @@ def test_keys_move_sliders(linear):
     assert linear.snapshot()["networks"][0]["initial"][linear.module.OVERLAPS.index("z_m")] == pytest.approx(low)
 
 
+def test_sliders_say_numbers_and_not_logarithms(linear):
+    assert linear.slider("lr").get_attribute("aria-valuetext") == "0.02, of 2·10⁻⁵ to 20"
+    assert linear.slider("steps").get_attribute("aria-valuetext") == "120, of 10 to 100000"
+    assert linear.browser.script("return document.querySelectorAll('output').length") == 0  # each change would be told
+
+
+def test_a_single_step_stays_single(browser):
+    page = Page(browser, derived(), compiled(), steps=1)
+    assert page.slider("steps").get_attribute("aria-valuetext") == "1, of 1 to 100000"
+    page.drag("both-z_m", 0.6)
+    assert page.run()["step"] == 1
+    assert browser.complaints() == []
+
+
+def test_where_the_loss_is_infinite_nothing_is_learned(browser):
+    task = {**EXPONENTIAL, "horizon": float("inf")}
+    derivation, module = derived(task), compiled(task)
+    sigma = np.array([{"v_u": 2.0, "m_m": 4.0, "u_u": 4.0, "v_v": 4.0, "z_z": 4.0}.get(k, 0.0) for k in module.OVERLAPS])
+    assert module.loss(sigma) == np.inf
+    page = Page(browser, derivation, module, sigma=sigma, steps=20, lr=1e-4)
+    words = page.part("status").text
+    assert "The loss is infinite at these overlaps: change the loss-visible ones." in words
+    assert "diverged" not in words
+    assert "Infinity" not in words
+    assert not page.part("run").is_enabled()
+    page.drag("both-v_u", 0.4)
+    assert "infinite" not in page.part("status").text
+    assert_learned(page, page.run())
+    assert browser.complaints() == []
+
+
 def test_divergence_is_said_in_words(linear):
     linear.drag("lr", 1.0)
     found = linear.run()
@@ -217,28 +251,61 @@ def test_a_phone_shows_it_whole_and_words_have_contrast(browser, dark):
     colours = browser.script(
         """
         const style = getComputedStyle(document.querySelector(".symlow-explorer"));
-        const names = ["paper", "panel", "ink", "soft", "trouble", "visible", "invisible"];
+        const shades = [0, 1, 2, 3, 4, 5].flatMap((k) => [`visible-${k}`, `invisible-${k}`]);
+        const names = ["paper", "panel", "ink", "soft", "trouble", "visible", "invisible", "target", ...shades];
         return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
         """
     )
     for name in ("ink", "soft", "trouble", "visible", "invisible"):
         for ground in ("paper", "panel"):
             assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)  # WCAG 2, level AA
+    for name in [name for name in colours if name not in ("paper", "panel")]:  # of what is not words 3 is asked
+        assert contrast(colours[name], colours["paper"]) >= 3, name
+    labels = "return [...document.querySelectorAll('svg .label')].map((each) => getComputedStyle(each).fill)"
+    ink = "rgb({}, {}, {})".format(*(int(colours["ink"][k : k + 2], 16) for k in (1, 3, 5)))
+    found = browser.script(labels)
+    assert len(found) == 10
+    assert set(found) == {ink}
 
 
-def contrast(colour, other):
-    """The contrast of two colours, from 1 to 21, as WCAG 2 defines it."""
-    lights = []
-    for code in (colour, other):
-        parts = np.array([int(code[k : k + 2], 16) / 255 for k in (1, 3, 5)])
-        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-        lights.append(linear @ [0.2126, 0.7152, 0.0722])
-    return (max(lights) + 0.05) / (min(lights) + 0.05)
+PLOTS = (Path(symlow.__file__).parent / "explorer" / "templates" / "plots.js").read_text()
+
+
+def test_plots_hold_hundreds_of_thousands_of_points(browser):
+    """An engine takes about 1e5 arguments of a function: none may be given a value each."""
+    found = browser.default_export(
+        PLOTS
+        + """
+        const figure = document.createElement("figure");
+        figure.innerHTML = "<figcaption><span>many</span></figcaption>";
+        const values = Array.from({ length: 3e5 }, (_, k) => k + 1);
+        for (const log of [false, true]) {
+          const label = { base: "a", sub: "" };
+          new Plot(figure, { log, across: "step" }).draw({ curves: [{ x: values, y: values, style: "", label }], reach: 3e5 });
+        }
+        export default {
+          linear: linearRange(values),
+          log: logRange(values),
+          drawn: [...figure.querySelectorAll("path.curve")].map((path) => path.getAttribute("d").split("L").length),
+        };
+        """
+    )
+    assert found["linear"] == pytest.approx([0, 312_000])
+    assert found["log"] == pytest.approx([10**-0.05, 3e5 * 10**0.05])
+    assert found["drawn"] == [300_000, 300_000]
+
+
+def test_numbers_are_short_and_what_is_none_is_said(browser):
+    numbers = "[0.005, 2e-5, 120, 100000, -1.5e-7, Infinity, -Infinity, NaN]"
+    assert browser.default_export(f"{PLOTS}\nexport default {numbers}.map((value) => shortNumber(value));") == [
+        *("0.005", "2·10⁻⁵", "120", "100000", "−1.5·10⁻⁷", "∞", "−∞", "not a number"),
+    ]
 
 
 def test_nothing_comes_from_a_network(linear):
     assert linear.browser.script("return performance.getEntriesByType('resource').length") == 0
     text = symlow.explorer_page(linear.derivation)
+    assert "content=\"default-src &#39;none&#39;; style-src" in text  # a browser refuses the rest
     assert set(re.findall(r"https?://[^\s\"']+", text)) == {"http://www.w3.org/2000/svg"}
     assert text == symlow.explorer_page(linear.derivation)
 
@@ -267,6 +334,10 @@ def test_velocities_and_ones_have_no_slider(browser):
         expected += [f"explorer-network-{name}", f"explorer-twin-{name}"]
     assert len(movable) == 14
     assert sorted(sliders) == sorted([*expected, "explorer-lr", "explorer-steps"])
+    # Words name those that change most, and count the others.
+    words = browser.script("return document.querySelector('[data-part=invisible] svg').getAttribute('aria-label')")
+    assert words.count("network from") == 12
+    assert words.endswith(f"{len(derivation.invisible) - 12} others change less.")
     assert browser.complaints() == []
 
 
@@ -277,6 +348,23 @@ def test_given_trials_and_overlaps(browser):
     found = page.run()
     assert found["networks"][0]["initial"] == sigma.tolist()
     assert_learned(page, found, trials)
+
+
+def test_a_page_holds_the_first_trials_that_fit():
+    derivation = derived({"kind": "trials"})
+    x = np.random.default_rng(0).standard_normal((600, 100, 1))
+    text = symlow.explorer_fragment(derivation, trials=(x, x, None))
+    assert "learns from the same 200 trials of the 600 given, as many as the page can hold." in text
+    assert f'"x": "{base64.b64encode(x[:200].tobytes()).decode()}"' in text
+    assert len(text) < 600_000
+    mask = np.zeros_like(x)
+    mask[300:] = 1
+    text = symlow.explorer_fragment(derivation, trials=(x, x, mask))  # what does not count is no use
+    assert f'"x": "{base64.b64encode(x[300:433].tobytes()).decode()}"' in text
+    text = symlow.explorer_fragment(derivation, trials=(x[:3], x[:3]))
+    assert "learns from the same 3 trials, which the page holds." in text
+    with pytest.raises(LearningError, match=r"^trials: found 60000 numbers in each; accepted: at most 40000"):
+        symlow.explorer_fragment(derivation, trials=(x.reshape(2, 30_000, 1), x.reshape(2, 30_000, 1)))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import re
 import subprocess
@@ -17,10 +18,12 @@ import pytest
 from markupsafe import Markup
 
 import symlow
+from symlow.cli.reporting import report as report_command
+from symlow.colours import contrast
 from symlow.errors import ArrayError, LearningError
 from symlow.generate import specifications
 from symlow.initial import overlaps_of_weights, sample_weights
-from symlow.report import Section
+from symlow.report.figures import figure
 from symlow.report.prose import passages
 from symlow.views import derive_file
 from tests.conftest import EXPONENTIAL, INTEGRATOR, derived
@@ -110,6 +113,8 @@ def assert_accessible(page):
     assert page.all("html") == [{"lang": "en"}]
     for picture in re.findall(r"<svg[ >].*?</svg>", page.text, re.DOTALL):
         root = ElementTree.fromstring(picture)
+        if root.get("aria-hidden") == "true":  # words beside it say the same
+            continue
         assert root.get("role") == "img"
         title, description = root[0], root[1]
         assert (title.tag, description.tag) == ("title", "desc")
@@ -118,6 +123,10 @@ def assert_accessible(page):
         assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
     assert all(cell.get("scope") in ("row", "col") for cell in page.all("th"))
     assert all(button.get("type") == "button" for button in page.all("button"))
+    for attributes in page.all("div"):
+        if attributes.get("class") == "wide":  # what scrolls is reached by keys
+            assert (attributes.get("tabindex"), attributes.get("role")) == ("0", "group")
+            assert attributes["aria-label"]
 
 
 def assert_asks_nothing(page):
@@ -125,12 +134,11 @@ def assert_asks_nothing(page):
     for tag, attributes in page.elements:
         assert not {"src", "srcset", "poster", "data", "background", "action", "formaction", "ping"} & set(attributes)
         assert not any(name.startswith("on") for name in attributes)
-        if "href" in attributes:
+        if "href" in attributes and tag != "link":
             assert tag == "a"
             assert re.match(r"#|https://arxiv\.org/abs/\d", attributes["href"])
-    assert not {"link", "img", "iframe", "object", "embed", "video", "audio", "base"} & {
-        tag for tag, _ in page.elements
-    }
+    assert page.all("link") == [{"rel": "icon", "href": "data:,"}]  # without one a browser asks for one
+    assert not {"img", "iframe", "object", "embed", "video", "audio", "base"} & {tag for tag, _ in page.elements}
     assert not re.search(r"url\(|@import", page.content["style"])
     policy = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
     assert policy[0].startswith("default-src 'none';")
@@ -142,9 +150,6 @@ def displayed(latex):
     lines = "\n".join(line for line in latex.splitlines() if not line.startswith("%"))
     found = re.findall(r"\\\[(.*?)\\\]|(\\begin\{(?:align|gather)\*\}.*?\\end\{(?:align|gather)\*\})", lines, re.DOTALL)
     return [" ".join((short or long).split()) for short, long in found]
-
-
-STUB = '<section id="explorer"><h2>Learning, live</h2></section>\n'
 
 
 def explorer_of(text):
@@ -181,6 +186,9 @@ def test_derivations_have_their_pages(name):
     assert equations_of(page.text) == displayed(latex)
     assert page.content["#module-source"] == d.source()
     assert page.content["#latex-source"] == latex
+    assert page.content["#learning"].split("\n")[2].startswith(f"G{d.rule.words[1:]} in overlap space")
+    variance = "1" if d.network.equations.averages else "1/N"
+    assert f"Gaussian entries of variance {variance}, seed 0" in page.content["#learning"]
     for name in ("gram", "metric", "chart-loss", "chart-output", "chart-visible", "chart-invisible"):
         assert f"#{name}-title" in page.content
 
@@ -208,8 +216,9 @@ def test_the_same_derivation_gives_the_same_bytes_in_any_process(folder):
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("wrote page.html (0.")
     assert (folder / "page.html").read_text() == here
-    page = Page(here.replace(explorer_of(here), STUB))
+    page = Page(here)
     assert_well_formed(page)
+    assert_accessible(page)
     rows = re.findall(r'<th scope="row">([^<]*)</th>.*?<span class="verdict (\w+)">', page.text)
     assert len(rows) == 11
     assert {verdict for _, verdict in rows} == {"pass"}
@@ -219,31 +228,35 @@ def test_the_same_derivation_gives_the_same_bytes_in_any_process(folder):
 
 def test_the_explorer_stands_before_the_module():
     text = small(explorer=True)
-    page = Page(text.replace(explorer_of(text), STUB))
+    page = Page(text)
     assert_well_formed(page)
+    assert_accessible(page)
+    assert_asks_nothing(page)
     titles = [title for level, title in page.headings if level == 2]
     assert titles[titles.index("Learning, live") + 1] == "The generated module"
     assert {"href": "#explorer"} in page.all("a")
     assert not re.search(r"""(?:src|href)=["']?(?!#)|fetch\(|XMLHttp|import\(""", explorer_of(text))
+    sigma = overlaps_of_weights(d := derived({**EXPONENTIAL, "horizon": 5.0}), sample_weights(d, 500, 1.0, 0))
+    assert f'"initial": {sigma.tolist()}' in explorer_of(text)  # where the learning run begins
     trials = symlow.report(derived({"kind": "trials"}), verify=False)
     assert "none were given here" in re.search(r'<section id="explorer".*?</section>', trials, re.DOTALL)[0]
 
 
-def test_text_of_users_is_text():
+def test_text_of_users_is_text(browser):
     reference = """</title><script>alert(1)</script>" onload='x' & \\end{document} $y$ <b> arXiv:2605.04115 <i>"""
     spec = derived({**EXPONENTIAL, "horizon": 5.0}).spec.model_copy(update={"reference": reference})
-    extra = Section("own", "Own <em>", Markup("<p>kept <b>as it is</b></p>"))
-    text = symlow.report(symlow.derive(spec), **QUICK, extra_sections=[extra])
+    text = symlow.report(symlow.derive(spec), **{**QUICK, "explorer": True})
     page = Page(text)
     assert_well_formed(page)
     assert_asks_nothing(page)
-    assert len(page.all("script")) == 1
+    assert len(page.all("script")) == 2
     assert "<i>" not in text.replace("<i>P</i>", "").replace("<i>G</i>", "")
     assert reference in page.content["header"]
     assert {"href": "https://arxiv.org/abs/2605.04115"} in page.all("a")
-    titles = [title for level, title in page.headings if level == 2]
-    assert titles[titles.index("Own <em>") + 1] == "The generated module"
-    assert "<p>kept <b>as it is</b></p>" in text
+    browser.open(text)
+    assert browser.complaints() == []
+    assert browser.script("return document.scripts.length") == 2
+    assert browser.script("return document.querySelector('.reference').textContent") == reference
 
 
 def test_trials_that_are_given_are_learned_from():
@@ -261,6 +274,38 @@ def test_trials_that_are_given_are_learned_from():
         symlow.report(derived(), **{**QUICK, "steps": 0})
 
 
+def test_steps_that_the_loss_does_not_see_have_no_target():
+    d = derived({"kind": "trials"})
+    x = np.random.default_rng(0).standard_normal((2, 30, 1))
+    mask = np.zeros((2, 30, 1))
+    mask[1, 18:27] = 1
+    mask[1, 22:] *= 3
+    page = Page(symlow.report(d, **QUICK, trials=(x, np.where(mask > 0, 1.0, 100.0), mask)))
+    sigma = overlaps_of_weights(d, sample_weights(d, 500, 1.0, 0))
+    output = d.compile().outputs(sigma, x[1:])[0, 18:27, 0]
+    distance = np.sqrt(np.average((output - 1) ** 2, weights=mask[1, 18:27, 0]))
+    words = page.content["#chart-output-description"]
+    assert "the first trial that the loss looks at;" in words
+    assert f"difference {figure(distance)} before" in words
+    assert "where the loss looks." in words
+    target = re.search(r'<path d="([^"]*)" class="curve target"', page.text)[1]
+    assert len(re.findall("[ML]", target)) == 9
+
+
+def test_a_trial_that_no_page_can_hold_has_no_explorer():
+    d = derived({"kind": "trials"})
+    x = np.ones((1, 20_001, 1))
+    page = Page(symlow.report(d, **{**QUICK, "explorer": True}, trials=(x, x, None)))
+    assert "There is no explorer: trials: found 40002 numbers in each" in page.content["#explorer"]
+
+
+def test_the_command_has_the_defaults_of_the_function():
+    function, command = (inspect.signature(each).parameters for each in (symlow.report, report_command))
+    shared = [name for name in function if name in command and name != "trials"]
+    assert shared == ["verify", "explorer", "lr", "steps", "seed"]
+    assert [function[name].default for name in shared] == [command[name].default for name in shared]
+
+
 def test_what_is_infinite_has_a_page_too():
     """An integrator has an infinite loss over all time: there is nothing to learn from, and nothing to simulate."""
     page = Page(symlow.report(derived({**INTEGRATOR, "horizon": float("inf")}), explorer=False, steps=2))
@@ -274,6 +319,13 @@ def test_learning_that_diverges_is_shown_as_far_as_it_goes():
     page = Page(small(lr=40.0))
     assert_well_formed(page)
     assert "then learning diverges" in page.content["#learning"]
+    # What is on its way to infinity leaves room for what came before.
+    for kind in ("visible", "invisible"):
+        assert "beyond 1000 times the largest overlap" in page.content[f"#chart-{kind}-description"]
+        chart = re.search(rf'<svg[^>]*chart-{kind}-title.*?</svg>', page.text, re.DOTALL)[0]
+        ticks = re.findall(r'<text [^>]*text-anchor="end">−?([\d.]+)</text>', chart)
+        assert ticks
+        assert max(map(float, ticks)) < 5000
 
 
 def test_the_drift_of_conserved_quantities_is_that_of_the_run():
@@ -292,17 +344,6 @@ def test_the_drift_of_conserved_quantities_is_that_of_the_run():
         digits = exponent.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
         assert float(f"{mantissa}e{digits or 0}") == pytest.approx(drift, rel=0.06)
 
-
-def luminance(colour):
-    """Relative luminance as the Web Content Accessibility Guidelines define it."""
-    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
-
-
-def contrast(one, other):
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 def test_colours_can_be_told_apart_in_both_themes():

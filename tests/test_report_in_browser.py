@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+import numpy as np
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 import symlow
 from symlow.views import derive_file
+from tests.conftest import EXPONENTIAL, INTEGRATOR, derived
 
 DERIVATIONS = Path(__file__).parents[1] / "derivations"
 NAMES = ("ger_barak_2026/rank1_linear", "architectures/two_populations")
@@ -62,6 +64,47 @@ def test_links_lead_to_their_sections(browser):
         browser.driver.find_element(By.CSS_SELECTOR, f"nav a[href='#{name}']").click()
         top = browser.script("return document.getElementById(arguments[0]).getBoundingClientRect().top", name)
         assert 0 <= top < 900
+        assert browser.script("return location.hash") == f"#{name}"
+
+
+MASK = np.zeros((3, 25, 1))
+MASK[1:, 20:] = 1.0
+MASKED = (np.ones((3, 25, 1)), np.where(MASK > 0, 0.5, 0.0), MASK)
+ODD = {
+    "infinite": ({**INTEGRATOR, "horizon": float("inf")}, {}, {}),
+    "diverging": ({**EXPONENTIAL, "horizon": 5.0}, {}, {"lr": 40.0, "steps": 4}),
+    "masked": ({"kind": "trials"}, {}, {"trials": MASKED}),
+    "many": ({"kind": "trials"}, {"rank": 3}, {"trials": MASKED}),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_runs_have_pages_that_work(browser, name):
+    task, network, options = ODD[name]
+    browser.open(symlow.report(derived(task, **network), **{"verify": False, "steps": 2, **options}), height=900)
+    button = browser.driver.find_element(By.CSS_SELECTOR, "[data-part=run]")
+    assert button.is_enabled() == (name != "infinite")
+    browser.script("arguments[0].scrollIntoView({ block: 'center' })", button)
+    button.click()
+    state = "return document.querySelector('.symlow-explorer').explorer.snapshot().state"
+    expected = "ready" if name == "infinite" else "finished"
+    WebDriverWait(browser.driver, 30).until(lambda _: browser.script(state) == expected)
+    assert browser.complaints() == []
+    words = browser.script("return document.querySelector('.symlow-explorer').textContent")
+    assert ("The loss is infinite at these overlaps" in words) == (name == "infinite")
+    broken = "return [...document.querySelectorAll('svg.chart path')].filter((p) => p.getTotalLength() === 0).length"
+    assert browser.script(broken) == 0
+
+
+def test_equations_that_scroll_are_reached_by_keys(browser):
+    for width in (360, 1400):
+        browser.open(page(NAMES[0]), width=width, height=900)
+        boxes = browser.script(
+            "return [...document.querySelectorAll('.equation')].map((e) => [e.scrollWidth > e.clientWidth, e.tabIndex, "
+            "e.getAttribute('role')])"
+        )
+        assert all(place == ([0, "group"] if scrolls else [-1, None]) for scrolls, *place in boxes)
+        assert any(scrolls for scrolls, *_ in boxes) or width > 1000
 
 
 def test_buttons_copy_what_they_say(browser):

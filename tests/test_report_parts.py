@@ -154,7 +154,11 @@ def cells(picture):
 
 def test_the_gram_matrix_shows_what_the_loss_sees():
     d = derived({**EXPONENTIAL, "horizon": 5.0})
-    colours = cells(gram_picture(d, Notation(d.reduction.index)))
+    picture = gram_picture(d, Notation(d.reduction.index))
+    texts = list(ElementTree.fromstring(picture.svg).iter("text"))
+    assert len(texts) == 4 + 4 + 16  # of columns, rows and cells, each in the size that its indices are made for
+    assert {text.get("font-size") for text in texts} <= {"13", "13.0"}
+    colours = cells(picture)
     assert colours == {
         **{name: ["cell visible"] for name in ("z_m", "z_u", "v_m", "v_u")},
         **{name: ["cell invisible"] for name in ("m_u", "z_v", "m_m", "u_u", "v_v", "z_z")},
@@ -190,7 +194,7 @@ def test_the_caption_of_a_linear_metric_says_what_the_paper_says():
 
 def points(picture, style):
     path = next(path for path in ElementTree.fromstring(picture).iter("path") if path.get("class") == f"curve {style}")
-    return np.array([[float(number) for number in point.split()] for point in path.get("d")[1:].split("L")])
+    return np.array(re.findall(r"[ML](\S+) ([-\d.]+)", path.get("d")), dtype=float)
 
 
 def ticks(picture, axis):
@@ -226,7 +230,27 @@ def test_what_has_no_place_is_left_out():
     picture = Chart("c", "t", "d", x, [Curve(np.array([1.0, 0.0, 0.1, np.nan, np.inf]), "y", "c0")], "t", True).svg()
     assert len(points(picture, "c0")) == 2
     empty = Chart("c", "t", "d", x, [Curve(np.full(5, np.nan), "y", "c0")], "t", True).svg()
-    assert ElementTree.fromstring(empty) is not None
+    assert "M" in empty  # axes have paths
+    assert not [path for path in ElementTree.fromstring(empty).iter("path") if "curve" in path.get("class")]
+
+
+def test_curves_are_broken_where_values_are_missing():
+    y = np.array([1.0, 2.0, np.nan, 3.0, np.nan, 2.0, 1.0, 0.5])
+    picture = Chart("c", "t", "d", np.arange(8.0), [Curve(y, "y", "c0")], "t").svg()
+    code = next(path.get("d") for path in ElementTree.fromstring(picture).iter("path") if "c0" in path.get("class"))
+    assert re.sub(r"[-\d. ]+", "", code) == "MLMhMLL"
+    long = np.where(np.arange(3000) == 1500, np.nan, 1.0)
+    picture = Chart("c", "t", "d", np.arange(3000.0), [Curve(long, "y", "c0")], "t").svg()
+    code = next(path.get("d") for path in ElementTree.fromstring(picture).iter("path") if "c0" in path.get("class"))
+    assert code.count("M") == 2
+
+
+def test_the_largest_numbers_have_a_picture():
+    """An axis from -1.7e308 to 1.7e308 has no length in floating point."""
+    y = np.array([1.0, 1.7e308, -1.7e308, 2.0])
+    for logarithmic in (False, True):
+        picture = Chart("c", "t", "d", np.arange(4.0), [Curve(y, "y", "c0")], "t", logarithmic).svg()
+        assert len(points(picture, "c0")) == 2
 
 
 def test_names_keep_apart_and_many_curves_are_grey():
@@ -272,6 +296,13 @@ def test_coloured_source_is_the_source():
     assert "".join(ElementTree.fromstring(f"<pre>{text}</pre>").itertext()) == source
     assert '<span class="keyword">def</span> <' not in text
     assert '<span class="keyword">def</span> rhs(' in text
+
+
+@pytest.mark.parametrize("separator", ["\x85", "\u2028", "\u2029"])
+def test_lines_of_source_are_those_of_python(separator):
+    source = f'"""One{separator}two\n\n{separator}three."""\n\nFOUR = 5  # six{separator}seven\n'
+    assert "".join(ElementTree.fromstring(f"<pre>{coloured(source)}</pre>").itertext()) == source
+    assert '<span class="number-literal">5</span>' in coloured(source)
 
 
 def test_the_reference_of_a_module_is_its_docstrings():

@@ -16,21 +16,18 @@ from symlow.arrays import FloatArray, Trials
 from symlow.batches import task_batches
 from symlow.derivation import Derivation
 from symlow.errors import LearningError, SpecError
-from symlow.initial import check_overlaps, least_neurons, overlaps_of_weights, sample_weights
+from symlow.initial import check_overlaps, sampled_overlaps
 from symlow.overlaps import Overlap
 from symlow.rules import Velocity
 from symlow.spec_trials import GeneratedTask
 from symlow.tasks.filters import FilterLoss
 from symlow.tasks.trials import check_trials
 
-NEURONS = 500
-"""About how many neurons the network has whose overlaps learning starts from."""
-
 MOST_NUMBERS = 40_000
 """The most numbers in the trials of a page: half a megabyte of text, and some milliseconds for a step."""
 
 MOST_TRIALS = 16
-"""The most trials of a page."""
+"""The most trials that are drawn for a page."""
 
 RESPONSE_STEPS = 400
 """Steps of the response that is shown where the horizon is infinite."""
@@ -46,7 +43,7 @@ def content(
         raise LearningError(f"lr: found {lr}; accepted: a finite number > 0")
     if steps < 1:
         raise LearningError(f"steps: found {steps}; accepted: an integer >= 1")
-    start = check_overlaps(_sampled(derivation, seed) if sigma is None else sigma, derivation)
+    start = check_overlaps(sampled_overlaps(derivation, seed) if sigma is None else sigma, derivation)
     if start.ndim != 1:
         raise LearningError(f"sigma: found {len(start)} states; accepted: one, for the page adds the twin")
     given = _trials(derivation, trials, seed)
@@ -69,25 +66,19 @@ def content(
                 "base": "steps",
                 "sub": "",
                 "meaning": "steps of learning",
-                "range": [10, max(100_000, 10 * int(steps))],
+                "range": [min(10, int(steps)), max(100_000, 10 * int(steps))],
             },
             "parameters": parameters,
         },
     }
 
 
-def _sampled(derivation: Derivation, seed: int) -> FloatArray:
-    """Return the overlaps of a network with independent Gaussian weights."""
-    least = least_neurons(derivation.network.equations)
-    neurons = least * math.ceil(NEURONS / least)
-    return overlaps_of_weights(derivation, sample_weights(derivation, neurons, 1.0, seed))
-
 
 def _trials(derivation: Derivation, trials: tuple[object, ...] | None, seed: int) -> Trials | None:
     """Return the trials given, or those that the task draws; None for the closed form of a filter task."""
     loss, task = derivation.loss, derivation.spec.task
     if trials is not None:
-        return check_trials(trials, loss.inputs, loss.outputs)
+        return _first_that_fit(check_trials(trials, loss.inputs, loss.outputs))
     if isinstance(loss, FilterLoss):
         return None
     one = task_batches(derivation, seed, batch=1, data="fixed")
@@ -96,11 +87,33 @@ def _trials(derivation: Derivation, trials: tuple[object, ...] | None, seed: int
             "task.kind: found 'trials', whose arrays are given when learning starts; accepted: trials=(x, y, mask) as "
             "an argument, or a task that draws its trials"
         )
-    size = sum(array.size for array in one(0) if array is not None)
-    batch = max(1, min(task.batch, MOST_TRIALS, MOST_NUMBERS // size))
+    batch = min(task.batch, MOST_TRIALS, _most_trials(one(0)))
     drawn = task_batches(derivation, seed, batch=batch, data="fixed")
     assert drawn is not None
     return drawn(0)
+
+
+def _first_that_fit(trials: Trials) -> Trials:
+    """Return trials, or where a page cannot hold all the first of them that count for the loss."""
+    most = _most_trials(trials)
+    if len(trials[0]) <= most:
+        return trials
+    x, y, mask = trials
+    if mask is None:
+        return x[:most], y[:most], None
+    kept = np.flatnonzero(mask.any(axis=(1, 2)))[:most]
+    return x[kept], y[kept], mask[kept]
+
+
+def _most_trials(trials: Trials) -> int:
+    """Return how many trials as large as these a page can hold, at least one."""
+    size = sum(array[0].size for array in trials if array is not None)
+    if size > MOST_NUMBERS:
+        raise LearningError(
+            f"trials: found {size} numbers in each; accepted: at most {MOST_NUMBERS}, so that a page can hold one; "
+            "make trials shorter"
+        )
+    return MOST_NUMBERS // size
 
 
 def _encoded(x: FloatArray, y: FloatArray, mask: FloatArray | None) -> dict[str, Any]:

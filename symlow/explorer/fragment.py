@@ -10,6 +10,8 @@ import json
 from typing import Any
 
 import jinja2
+import numpy as np
+from markupsafe import Markup
 
 from symlow.codegen.javascript import closure_source
 from symlow.derivation import Derivation
@@ -17,6 +19,12 @@ from symlow.errors import SpecError
 from symlow.explorer.content import content
 
 SCRIPTS = ("cone.js", "plots.js", "explorer.js")
+
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'"
+)
+"""What a browser lets a page do: its own styles and scripts, an icon that is empty, nothing of any network."""
 
 
 def explorer_fragment(
@@ -35,8 +43,9 @@ def explorer_fragment(
     Args:
         derivation: what is learned.
         sigma: initial overlaps, shape (n_overlaps,); by default those of about 500 neurons with Gaussian weights.
-        trials: (x, y, mask) that are learned from at each step; by default a filter task has its closed form, and of
-            other tasks up to 16 trials are drawn once, as many as the page can hold.
+        trials: (x, y, mask) that are learned from at each step, the first of them if the page cannot hold all; by
+            default a filter task has its closed form, and of other tasks up to 16 trials are drawn once, as many as
+            the page can hold.
         lr: learning rate at the start, > 0; its slider spans a factor of 1000 either way.
         steps: number of steps at the start, >= 1.
         seed: seed of weights and trials, >= 0.
@@ -46,7 +55,7 @@ def explorer_fragment(
     Raises:
         ArrayError: for arrays of the wrong shape, or values that are not finite.
         GramMatrixError: if the initial overlaps are those of no network.
-        LearningError: if lr, steps or seed are out of range.
+        LearningError: if lr, steps or seed are out of range, or a single trial has more than 40 000 numbers.
         SpecError: if the task draws no trials and none are given; for an identifier or level that is not accepted; or
             for more loss-visible overlaps than the JavaScript is written for.
     """
@@ -62,36 +71,40 @@ def explorer_fragment(
             identifier=identifier,
             level=level,
             style=_text("explorer.css"),
-            system=closure_source(derivation),
-            program="\n".join(_text(name) for name in SCRIPTS),
+            system=Markup(closure_source(derivation)),
+            program=Markup("\n").join(_text(name) for name in SCRIPTS),
             content=_json(given),
             invisible=bool(derivation.invisible),
             parameters=bool(given["parameters"]),
             output="Response to an impulse" if given["trials"] is None else "Output in the first trial",
-            note=_note(derivation, given),
+            note=_note(derivation, given, None if trials is None else len(np.asarray(trials[0]))),
         )
     )
 
 
 def explorer_page(derivation: Derivation, **options: Any) -> str:
     """Return a page that holds the live explorer alone; options are those of :func:`explorer_fragment`."""
-    fragment = explorer_fragment(derivation, **({"level": 1} | options))
-    return _environment().get_template("page.html.jinja").render(title=derivation.spec.name, fragment=fragment)
+    fragment = Markup(explorer_fragment(derivation, **({"level": 1} | options)))
+    page = _environment().get_template("page.html.jinja")
+    return page.render(title=derivation.spec.name, fragment=fragment, policy=POLICY)
 
 
-def _note(derivation: Derivation, given: dict[str, Any]) -> str:
-    """Return what the numbers are, in words."""
-    rule = derivation.spec.learning.rule.replace("_", " ")
+def _note(derivation: Derivation, given: dict[str, Any], offered: int | None) -> str:
+    """Return what the numbers are, in words; offered is the number of trials that were given."""
+    rule = derivation.rule.words
     if given["trials"] is None:
         data = "The loss of the filter task is its closed form."
     else:
         batch = given["trials"]["batch"]
-        data = f"Each step learns from the same {batch} trial{'s' if batch > 1 else ''}, which the page holds."
+        trials = f"the same {batch} trial{'s' if batch > 1 else ''}"
+        more = offered is not None and offered > batch
+        which = f"of the {offered} given, as many as the page can hold" if more else "which the page holds"
+        data = f"Each step learns from {trials}{' ' if more else ', '}{which}."
     noise = " Label noise is left out." if derivation.spec.learning.label_noise else ""
     exact = (
         "exact at any number of neurons"
         if derivation.network.nonlinearity.is_linear
-        else "a closure, whose error falls with the number of neurons but need not vanish"
+        else "a closure, whose error verification and simulation tell"
     )
     return (
         f"Each step is one of {rule} in overlaps, {exact}. {data}{noise} Sliders set what learning starts "
@@ -100,21 +113,22 @@ def _note(derivation: Derivation, given: dict[str, Any]) -> str:
     )
 
 
-def _json(value: Any) -> str:
+def _json(value: Any) -> Markup:
     """Return a value as JSON that ends no script of a page."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    return Markup(json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"))
 
 
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.PackageLoader("symlow.explorer"),
         undefined=jinja2.StrictUndefined,
+        autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
 
 
-def _text(name: str) -> str:
+def _text(name: str) -> Markup:
     source, _, _ = jinja2.PackageLoader("symlow.explorer").get_source(jinja2.Environment(), name)
-    return source
+    return Markup(source)

@@ -5,6 +5,7 @@ sections        the sections that are written for the page
 runs            a learning run with pictures
 matrices        the Gram matrix and the metric as pictures
 charts          curves
+figures         numbers as people read them
 labels          short formulas in pictures
 prose           the LaTeX document as HTML
 mathml          its formulas as MathML
@@ -14,6 +15,5 @@ markup          elements of HTML, MathML and SVG
 """
 
 from symlow.report.page import report
-from symlow.report.sections import Section
 
-__all__ = ["Section", "report"]
+__all__ = ["report"]

@@ -2,7 +2,7 @@
 
     x = left + (value - low) / (high - low) * (right - left)
 
-Small, without a program and without a package, the same bytes everywhere. (Rejected: matplotlib's SVG, whose colours
+A curve is broken where values are missing. Small, without a program and without a package, the same bytes everywhere. (Rejected: matplotlib's SVG, whose colours
 do not follow the theme, whose identifiers clash between pictures of a page, and whose bytes change with its version.)
 """
 
@@ -31,6 +31,9 @@ COLOURS = 7
 
 MOST_POINTS = 400
 """The most points of a curve."""
+
+LARGEST = 1e100
+"""The largest value that is drawn: an axis from -1e308 to 1e308 has no length in floating point."""
 
 MOST_NAMED = 12
 """The most curves with names and colours; more are thin and grey."""
@@ -111,7 +114,7 @@ class Chart:
         title: what it shows, in a few words.
         description: what is seen, for those who do not see it.
         x: positions, increasing, shape (points,).
-        curves: what is drawn, values that are not finite left out.
+        curves: what is drawn, values that are not finite, or beyond ``LARGEST``, left out.
         x_title: what the horizontal axis shows.
         logarithmic: whether the vertical axis is; values that are not positive then are left out.
     """
@@ -165,7 +168,7 @@ class Chart:
         return sorted(order[:MOST_NAMED])
 
     def _finite(self, values: FloatArray) -> IntArray:
-        good = np.isfinite(values) & ((values > 0) | (not self.logarithmic))
+        good = (np.abs(values) <= LARGEST) & ((values > 0) | (not self.logarithmic))
         return np.flatnonzero(good)
 
     def _vertical(self) -> Scale:
@@ -197,11 +200,19 @@ class Chart:
         return parts
 
     def _line(self, curve: Curve, across: Scale, up: Scale, style: str, dash: str | None) -> Markup:
+        """Return a curve, broken where values are left out; nothing if all are, for a path has a point at least."""
         kept = self._finite(curve.values)
+        piece = np.cumsum(np.diff(kept, prepend=kept[:1]) > 1)
         if len(kept) > MOST_POINTS:
-            kept = kept[np.unique(np.linspace(0, len(kept) - 1, MOST_POINTS).round().astype(int))]
-        points = (f"{across.place(float(self.x[k])):.1f} {up.place(float(curve.values[k])):.1f}" for k in kept)
-        return element("path", d="M" + "L".join(points), class_=f"curve {style}", stroke_dasharray=dash)
+            some = np.unique(np.linspace(0, len(kept) - 1, MOST_POINTS).round().astype(int))
+            kept, piece = kept[some], piece[some]
+        begins, alone = np.diff(piece, prepend=-1) > 0, np.bincount(piece)[piece] == 1
+        code = ""
+        for k, first, only in zip(kept, begins, alone, strict=True):
+            point = f"{across.place(float(self.x[k])):.1f} {up.place(float(curve.values[k])):.1f}"
+            # A line of no length would not be seen.
+            code += f"{'M' if first else 'L'}{point}{'h1.5' if only else ''}"
+        return element("path", d=code, class_=f"curve {style}", stroke_dasharray=dash) if code else Markup()
 
     def _names(self, ends: list[tuple[float, int]], styles: dict[int, str], right: float) -> list[Markup]:
         """Return the names of curves at their ends, moved apart where these are close, each with a line to its end."""

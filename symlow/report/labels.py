@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from symlow.report.letters import BOLD, CAPITALS, GREEK, SYMBOLS
+from symlow.report.letters import BOLD, CAPITALS, CLOSE, GREEK, OPEN, SYMBOLS
 from symlow.report.markup import element, joined
 
 TOKEN = re.compile(r"\\([A-Za-z]+)|(\s+|\\.)|(.)")
-SIGNS = {"lVert": "‖", "rVert": "‖", "langle": "⟨", "rangle": "⟩"}
+SIGNS = {**OPEN, **CLOSE, **CAPITALS, **{name: sign for name, (sign, _) in SYMBOLS.items()}}
 FACES = ("mathrm", "mathbf", "operatorname", "text")
 
 SIZE = 13.0
@@ -89,8 +89,7 @@ def _run(command: str | None, character: str | None, depth: int, shift: float) -
     if command in GREEK:
         return Run(GREEK[command], True, depth, shift)
     if command:
-        sign = SIGNS.get(command) or CAPITALS.get(command) or SYMBOLS.get(command, (f"\\{command}", ""))[0]
-        return Run(sign, False, depth, shift)
+        return Run(SIGNS.get(command, f"\\{command}"), False, depth, shift)
     text = "∗" if character == "*" else character or ""
     return Run(text, text.isalpha(), depth, shift)
 

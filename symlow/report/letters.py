@@ -109,6 +109,11 @@ SYMBOLS = {
 }
 """Other signs, each with the kind of atom that it is."""
 
+OPEN = {"(": "(", "[": "[", "{": "{", "lVert": "‖", "lvert": "|", "langle": "⟨", "lfloor": "⌊", "lceil": "⌈"}
+CLOSE = {")": ")", "]": "]", "}": "}", "rVert": "‖", "rvert": "|", "rangle": "⟩", "rfloor": "⌋", "rceil": "⌉"}
+EITHER = {"|": "|", "Vert": "‖", ".": "", "/": "/"}
+"""Delimiters, by their commands or characters."""
+
 BOLD = {
     **{letter: chr(0x1D400 + k) for k, letter in enumerate(ascii_uppercase)},
     **{letter.lower(): chr(0x1D41A + k) for k, letter in enumerate(ascii_uppercase)},

@@ -25,6 +25,11 @@ def element(name: str, *content: str, **attributes: object) -> Markup:
     return Markup(f"<{name}{given}>{''.join(map(escape, content))}</{name}>")
 
 
+def scrolling(content: str, name: str) -> Markup:
+    """Return what may be wider than a screen in a box that scrolls, which keys reach by its name."""
+    return element("div", content, class_="wide", tabindex=0, role="group", aria_label=name)
+
+
 def joined(parts: Iterable[str]) -> Markup:
     """Return the parts one behind the other; text that is not markup yet is escaped."""
     return Markup("").join(parts)

@@ -14,7 +14,18 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from symlow.report.letters import BOLD, CALLIGRAPHIC, CAPITALS, DOUBLE_STRUCK, FUNCTIONS, GREEK, SYMBOLS
+from symlow.report.letters import (
+    BOLD,
+    CALLIGRAPHIC,
+    CAPITALS,
+    CLOSE,
+    DOUBLE_STRUCK,
+    EITHER,
+    FUNCTIONS,
+    GREEK,
+    OPEN,
+    SYMBOLS,
+)
 from symlow.report.markup import element, joined
 
 TOKEN = re.compile(r"\\([A-Za-z]+)|\\(.)|(\d+(?:\.\d+)?)|(\s+)|(.)", re.DOTALL)
@@ -29,11 +40,6 @@ SPACES = {
     " ": "0.25em",
     "~": "0.25em",
 }
-
-OPEN = {"(": "(", "[": "[", "{": "{", "lVert": "‖", "lvert": "|", "langle": "⟨", "lfloor": "⌊", "lceil": "⌈"}
-CLOSE = {")": ")", "]": "]", "}": "}", "rVert": "‖", "rvert": "|", "rangle": "⟩", "rfloor": "⌋", "rceil": "⌉"}
-EITHER = {"|": "|", "Vert": "‖", ".": "", "/": "/"}
-"""Delimiters, by their commands or characters."""
 
 SIZES = {"big": "1.2em", "Big": "1.8em", "bigg": "2.4em", "Bigg": "3em"}
 ACCENTS = {"bar": "¯", "hat": "^", "tilde": "~", "dot": "˙", "ddot": "¨", "vec": "→"}
@@ -56,8 +62,8 @@ class Atom:
 
     Attributes:
         code: its MathML.
-        kind: "ord", "function", "sum", "relation", "binary", "open", "close", "comma" or "space", as TeX has classes
-            of atoms.
+        kind: "ord", "function", "sum", "integral", "relation", "binary" for signs that may stand before a term too,
+            "operation" for other signs between terms, "open", "close", "comma" or "space", as TeX has classes of atoms.
     """
 
     code: Markup
@@ -357,7 +363,6 @@ def _arranged(atoms: list[Atom], continued: bool = False) -> Markup:
         if kind == "binary" and before in SIGNED_AFTER:
             # A sign and not an operation: no space behind it.
             code = Markup(code.replace(Markup("<mo>"), Markup('<mo form="prefix" lspace="0" rspace="0">'), 1))
-            kind = "binary"
         elif kind == "binary":
             code = Markup(code.replace(Markup("<mo>"), Markup('<mo form="infix">'), 1))
         if kind == "function" and before in ("ord", "close", "function"):

@@ -29,7 +29,7 @@ READABLE = 34.0
 UPRIGHT = 24.0
 """The smallest cell above which a column's label stands upright; above a smaller one it is turned."""
 
-VISIBLE, INVISIBLE, BOTH, CONSTANT, NOTHING = "visible", "invisible", "both", "constant", "nothing"
+VISIBLE, INVISIBLE, BOTH, CONSTANT = "visible", "invisible", "both", "constant"
 """What a cell holds; the names are those of its class."""
 
 
@@ -133,7 +133,17 @@ class Grid:
             parts.append(element("path", d=corner, class_=f"cell {INVISIBLE}"))
         if self.cell >= READABLE and code and width(code) < size - 2:
             middle, base = f"{x + size / 2:.1f}", f"{y + size / 2 + 4:.1f}"
-            parts.append(element("text", label(code), x=middle, y=base, text_anchor="middle", class_=f"on-{kind}"))
+            parts.append(
+                element(
+                    "text",
+                    label(code),
+                    x=middle,
+                    y=base,
+                    text_anchor="middle",
+                    class_=f"on-{kind}",
+                    font_size=f"{SIZE:g}",
+                )
+            )
         return element("g", *parts)
 
 

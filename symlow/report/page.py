@@ -1,11 +1,11 @@
 """The page: one file that a browser opens from disk and that asks for nothing else, ``symlow report SPEC -o FILE``.
 
-overview, equations, learning run, verification, sections of others, module, LaTeX, specification
+overview, equations, learning run, verification, live explorer, module, LaTeX, specification
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from symlow.arrays import Trials
@@ -13,6 +13,7 @@ from symlow.codegen.backends import MOST_COMPILED
 from symlow.course import Track
 from symlow.errors import LearningError
 from symlow.explorer import explorer_fragment
+from symlow.explorer.fragment import POLICY
 from symlow.printing.notation import Notation
 from symlow.report import sections
 from symlow.report.prose import passages
@@ -46,7 +47,6 @@ def report(
     steps: int = STEPS,
     seed: int = 0,
     trials: Trials | None = None,
-    extra_sections: Sequence[Section] = (),
     progress: Callable[[str], Track] = _quiet,
 ) -> str:
     """Return a derivation as a page of HTML, whole in itself, the same text for the same arguments.
@@ -56,13 +56,12 @@ def report(
     Args:
         derivation: what the page is about.
         verify: whether to verify the generated module, which takes from seconds to minutes.
-        explorer: whether the page has the live explorer, which begins with the same learning rate.
+        explorer: whether the page has the live explorer, which begins where the learning run does.
         lr: learning rate of the learning run, > 0.
         steps: its number of steps, >= 1.
         seed: seed of its initial weights and of trials that the task draws, >= 0.
         trials: (x, y, mask) of a task whose trials are given, or in place of those that are drawn; without any, a page
             of such a task has no learning run.
-        extra_sections: sections to stand before the generated module.
         progress: what shows that work goes on: given what is done, it returns what wraps an iteration.
 
     Raises:
@@ -88,14 +87,13 @@ def report(
             check = sections.verification(certificate)
         except LearningError as error:  # what cannot be simulated has a page too
             check = sections.no_verification(f"There is no verification: {error}.")
-    live = [_explorer(derivation, lr, steps, seed, trials)] if explorer else []
+    live = [_explorer(derivation, shown, trials)] if explorer else []
     body = [
         sections.overview(derivation, certificate, shown),
         *(sections.equations(passage, derivation, notation) for passage in passages(document)),
         run,
         check,
         *live,
-        *extra_sections,
         sections.module_reference(source, module, name),
         sections.latex_source(document, name),
         sections.specification(derivation),
@@ -104,18 +102,34 @@ def report(
         sections.environment()
         .get_template("page.html.jinja")
         .render(
-            d=derivation, sections=body, reference=sections.reference(derivation.spec.reference), version=__version__
+            d=derivation,
+            sections=body,
+            reference=sections.reference(derivation.spec.reference),
+            version=__version__,
+            policy=POLICY,
         )
     )
 
 
-def _explorer(derivation: DerivedSystem, lr: float, steps: int, seed: int, trials: Trials | None) -> Section:
-    """Return the live explorer, or why there is none."""
-    if needs_trials(derivation) and trials is None:
+def _explorer(derivation: DerivedSystem, shown: Demonstration | None, trials: Trials | None) -> Section:
+    """Return the live explorer, which begins where the learning run does, or why there is none."""
+    if shown is None:
         return sections.no_explorer(NO_TRIALS)
     if len(derivation.visible) > MOST_COMPILED:
         return sections.no_explorer(
             f"There is no explorer of more than {MOST_COMPILED} loss-visible overlaps: the generated module takes them."
         )
-    fragment = explorer_fragment(derivation, trials=trials, lr=lr, steps=steps, seed=seed, identifier=sections.EXPLORER)
-    return sections.explorer(fragment)
+    try:
+        return sections.explorer(
+            explorer_fragment(
+                derivation,
+                sigma=shown.run.sigma[0],
+                trials=trials,
+                lr=shown.lr,
+                steps=shown.steps,
+                seed=shown.seed,
+                identifier=sections.EXPLORER,
+            )
+        )
+    except LearningError as error:  # trials that are too large to be in a page
+        return sections.no_explorer(f"There is no explorer: {error}.")

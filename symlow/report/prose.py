@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from symlow.report.markup import element, joined
+from symlow.report.markup import element, joined, scrolling
 from symlow.report.mathml import mathml
 
 COMMENT = re.compile(r"(?<!\\)%.*\n?")
@@ -124,7 +124,7 @@ def _table(code: str) -> Markup:
     body = [
         element("tr", element("th", row[0], scope="row"), *map(_cell, row[1:]), class_=_kind(row)) for row in rows[1:]
     ]
-    return element("div", element("table", head, element("tbody", *body)), class_="wide")
+    return scrolling(element("table", head, element("tbody", *body)), "Table")
 
 
 def _cell(content: Markup) -> Markup:

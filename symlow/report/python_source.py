@@ -85,7 +85,8 @@ def coloured(source: str) -> Markup:
     Raises:
         SyntaxError: if it is not Python.
     """
-    lines = source.splitlines(keepends=True)
+    # Lines end where they do for tokenize: str.splitlines would end them at U+2028 and its like too.
+    lines = io.StringIO(source).readlines()
     pieces: list[str] = []
     row, column = 1, 0
 

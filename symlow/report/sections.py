@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -20,7 +19,7 @@ from symlow.printing.notation import Notation
 from symlow.printing.tasks import task_name
 from symlow.report.charts import MOST_NAMED
 from symlow.report.figures import figure
-from symlow.report.markup import element, joined
+from symlow.report.markup import element, joined, scrolling
 from symlow.report.matrices import Picture, gram_picture, metric_picture
 from symlow.report.prose import Passage
 from symlow.report.python_source import coloured, public_functions
@@ -74,6 +73,7 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     templates.filters["figure"] = figure
+    templates.filters["scrolling"] = scrolling
     return templates
 
 
@@ -127,8 +127,9 @@ def equations(passage: Passage, derivation: Derivation, notation: Notation) -> S
 
 
 def _figure(picture: Picture, name: str) -> Markup:
-    box = element("div", picture.svg, class_="wide", tabindex=0, role="group", aria_label=name)
-    return element("figure", box, element("figcaption", picture.caption), class_="picture")
+    return element(
+        "figure", scrolling(picture.svg, name), element("figcaption", picture.caption), class_="picture"
+    )
 
 
 def learning(shown: Demonstration, derivation: Derivation, notation: Notation) -> Section:
@@ -247,8 +248,3 @@ def _count(number: int, what: str) -> str:
 
 def _identifier(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-
-
-def contents(sections: Sequence[Section]) -> list[tuple[str, str]]:
-    """Return identifiers and titles, for the table of contents."""
-    return [(section.name, section.title) for section in sections]

@@ -8,6 +8,7 @@ const MOST_RECORDED = 300; // points of a curve
 const WORK = 12; // milliseconds of learning between two pictures
 const UNHURRIED = 3000; // milliseconds, at least, of a run that a click starts
 const DIVERGED = 1e9; // overlaps beyond it are taken for infinite
+const MOST_NAMED = 12; // overlaps whose course is told in words
 const SHADES = 6; // colours of overlaps of a kind
 
 /** Set up the explorer in its section of the page; section.explorer.snapshot() then returns its state and numbers. */
@@ -109,8 +110,13 @@ function explore(section, system, content) {
     else if (state === "finished") announce();
   }
 
+  /** Whether there is nothing to learn from: the loss, that of both networks, is not finite where learning starts. */
+  function isLost() {
+    return !Number.isFinite(recorded[0].losses[0]);
+  }
+
   function run(unhurried) {
-    if (state === "running") return;
+    if (state === "running" || isLost()) return;
     if (state === "finished") reset();
     state = "running";
     const watched = unhurried && !matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -124,7 +130,7 @@ function explore(section, system, content) {
     const again = state === "running" || state === "finished";
     reset();
     draw();
-    if (again) run(false);
+    if (again && !isLost()) run(false);
     else announce();
   }
 
@@ -144,10 +150,11 @@ function explore(section, system, content) {
       .filter(({ diverged }) => diverged !== null)
       .map(({ name, diverged }) => `The ${name} diverged at step ${diverged}: its overlaps grew beyond all bounds.`);
     if (troubles.length) troubles.push("Lower the learning rate or the norms.");
+    if (isLost()) troubles.push("The loss is infinite at these overlaps: change the loss-visible ones.");
     find("status").textContent = [words[state], ...troubles].join(" ");
     find("status").classList.toggle("trouble", troubles.length > 0);
     if (state !== "running") describe();
-    buttons.run.disabled = state === "running";
+    buttons.run.disabled = state === "running" || isLost();
     buttons.run.textContent = state === "paused" ? "Resume" : state === "finished" ? "Run again" : "Run";
     buttons.pause.disabled = state !== "running";
   }
@@ -171,9 +178,14 @@ function explore(section, system, content) {
       });
       return `${parts.join(", ")}.`;
     };
+    const change = (k) => Math.max(...networks.map((_, n) => Math.abs(end.sigmas[n][k] - begin.sigmas[n][k]) || 0));
     const overlaps = (wanted) => {
       const numbers = OVERLAPS.map((_, k) => k).filter(wanted);
-      return numbers.map((k) => `${OVERLAPS[k]}: ${course(({ sigmas }, n) => sigmas[n][k])}`).join(" ");
+      // Hundreds of overlaps would be minutes of speech.
+      const told = [...numbers].sort((a, b) => change(b) - change(a)).slice(0, MOST_NAMED).sort((a, b) => a - b);
+      const words = told.map((k) => `${OVERLAPS[k]}: ${course(({ sigmas }, n) => sigmas[n][k])}`);
+      const others = numbers.length - told.length;
+      return [...words, ...(others ? [`${others} others change less.`] : [])].join(" ");
     };
     plots.loss.describe(`In ${taken} steps: ${course(({ losses }, n) => losses[n])}`);
     plots.output.describe(`Both networks and the target after ${taken} steps.`);
@@ -239,7 +251,8 @@ function explore(section, system, content) {
     sliders.push(
       slider(find(parent), {
         id: `${section.id}-${who}-${OVERLAPS[k]}`,
-        label: content.overlaps[k],
+        label: content.overlaps[k].label,
+        meaning: content.overlaps[k].meaning,
         scale: scale(k),
         range: () => range(k, owners),
         get: () => owners[0].initial[k],
@@ -256,38 +269,43 @@ function explore(section, system, content) {
       slider(find(parent), {
         id: `${section.id}-${name}`,
         label: setting,
+        meaning: setting.meaning,
         scale: log ? [Math.log10(low), Math.log10(high)] : [low, high],
         range: () => (log ? [Math.log10(low), Math.log10(high)] : [low, high]),
         get: () => (log ? Math.log10(target()[name]) : target()[name]),
         set: (position) => (target()[name] = value(position)),
-        shown: () => target()[name],
+        value,
       }),
     );
   }
 
-  function slider(parent, { id, label, scale, range, get, set, shown = get }) {
+  /** Add a slider; `value` is the number that a position on it stands for. */
+  function slider(parent, { id, label, meaning, scale, range, get, set, value = (position) => position }) {
     const input = document.createElement("input");
     Object.assign(input, { type: "range", id, min: scale[0], max: scale[1], step: "any" });
     const name = document.createElement("label");
     name.htmlFor = id;
-    name.title = label.meaning;
-    name.append(label.base ?? label.label.base, ...subscript((label.label ?? label).sub));
-    const value = document.createElement("output");
-    value.htmlFor = id;
+    name.title = meaning;
+    name.append(label.base, ...subscript(label.sub));
+    // Not an output element, which tells every change of itself: the slider says its value when it is asked.
+    const number = document.createElement("span");
+    number.className = "value";
+    number.setAttribute("aria-hidden", "true");
     const box = document.createElement("div");
     box.className = "slider";
-    box.append(name, value, input);
+    box.append(name, number, input);
     parent.append(box);
-    const place = (number) => `${(100 * (number - scale[0])) / (scale[1] - scale[0])}%`;
+    const place = (position) => `${(100 * (position - scale[0])) / (scale[1] - scale[0])}%`;
 
     /** Show the value and what it can be. */
     function show() {
       const [low, high] = range();
       input.value = String(get());
-      value.textContent = shortNumber(shown());
+      const [now, least, most] = [get(), low, high].map((position) => shortNumber(value(position)));
+      number.textContent = now;
       input.style.setProperty("--low", place(low));
       input.style.setProperty("--high", place(high));
-      input.setAttribute("aria-valuetext", `${shortNumber(shown())}, of ${shortNumber(low)} to ${shortNumber(high)}`);
+      input.setAttribute("aria-valuetext", `${now}, of ${least} to ${most}`);
     }
 
     input.addEventListener("input", () => {

@@ -1,7 +1,11 @@
-/* Line plots as SVG, drawn anew whenever their numbers change. */
+/* Line plots as SVG, drawn anew whenever their numbers change.
+ *
+ * A page with many overlaps has hundreds of thousands of points: they are never the arguments of one call, as in
+ * Math.min(...values), of which engines take about 100 000.
+ */
 
 const SVG = "http://www.w3.org/2000/svg";
-const MARGIN = { left: 52, right: 46, top: 10, bottom: 34 };
+const MARGIN = { left: 52, right: 54, top: 10, bottom: 34 };
 const LABEL_HEIGHT = 16;
 
 /** Return an SVG element. */
@@ -76,10 +80,11 @@ class Plot {
       if (last < 0) continue;
       parts.push(svg("path", { class: `curve ${style}`, d: path }));
       if (!label) continue;
-      const drawn = y.filter(shown);
-      labels.push({ label, style, x: px(x[last]) + 5, y: py(y[last]) + 4, change: Math.max(...drawn) - Math.min(...drawn) });
+      const [least, largest] = extent(y.filter(shown));
+      const end = { x: px(x[last]), y: py(y[last]) };
+      labels.push({ label, style, end, y: end.y, change: largest - least });
     }
-    parts.push(...apart(labels, MARGIN.top + 8, bottom).map(labelNode));
+    parts.push(...apart(labels, MARGIN.top + 4, bottom - 4).flatMap(labelNodes));
     this.canvas.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.canvas.replaceChildren(...parts);
   }
@@ -99,8 +104,13 @@ function apart(labels, top, bottom) {
   return placed;
 }
 
-function labelNode({ label, style, x, y }) {
-  return svg("text", { class: `label ${style}`, x, y }, ...labelParts(label));
+/** Return a label, and the line that leads to it from the end of its curve. */
+function labelNodes({ label, style, end, y }) {
+  const leader = `M${(end.x + 1).toFixed(1)},${end.y.toFixed(1)}L${(end.x + 10).toFixed(1)},${y.toFixed(1)}`;
+  return [
+    svg("path", { class: `leader ${style}`, d: leader }),
+    svg("text", { class: "label", x: end.x + 12, y: y + 4 }, ...labelParts(label)),
+  ];
 }
 
 /** Return a label, such as sigma with zu below, as parts of an SVG text. */
@@ -108,10 +118,20 @@ function labelParts({ base, sub }) {
   return sub ? [base, svg("tspan", { dy: 3, class: "sub" }, sub)] : [base];
 }
 
+/** Return the least and the largest of some numbers. */
+function extent(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}
+
 /** Return a range of round numbers that holds all values, and zero if it is not far. */
 function linearRange(values) {
   if (!values.length) return [0, 1];
-  let [low, high] = [Math.min(...values), Math.max(...values)];
+  let [low, high] = extent(values);
   if (low > 0 && low < high / 2) low = 0;
   if (high < 0 && high > low / 2) high = 0;
   const room = (high - low || Math.abs(high) || 1) * 0.04;
@@ -121,7 +141,7 @@ function linearRange(values) {
 /** Return a range that holds all values, of at least one power of ten. */
 function logRange(values) {
   if (!values.length) return [0.1, 1];
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const [low, high] = extent(values);
   const missing = Math.max(0, 1 - Math.log10(high / low)) / 2;
   return [low * 10 ** (-missing - 0.05), high * 10 ** (missing + 0.05)];
 }
@@ -158,6 +178,7 @@ function raised(power) {
 
 /** Return a number in few digits, with a true minus sign. */
 function shortNumber(value, digits = 3) {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "not a number" : value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
   const plain = size === 0 || (size >= 1e-4 && size < 1e6);
   const [front, power] = plain ? [value] : value.toExponential(digits - 2).split("e").map(Number);

@@ -34,6 +34,18 @@ for (const button of document.querySelectorAll("button.copy")) {
     window.setTimeout(() => { button.textContent = button.dataset.label; status.textContent = ""; }, 2000);
   });
 }
+// Equations that are wider than their place scroll, and are reached by keys while they do.
+function letScroll() {
+  for (const box of document.querySelectorAll(".equation")) {
+    const scrolls = box.scrollWidth > box.clientWidth;
+    for (const [name, value] of [["tabindex", "0"], ["role", "group"], ["aria-label", "Equation"]]) {
+      if (scrolls) box.setAttribute(name, value);
+      else box.removeAttribute(name);
+    }
+  }
+}
+letScroll();
+window.addEventListener("resize", letScroll);
 // On a narrow screen the contents begin folded.
 if (window.matchMedia("(max-width: 70rem)").matches) {
   document.querySelector("nav details").open = false;
