@@ -22,6 +22,10 @@ VISIBLE_ON_ANY, INVISIBLE_ON_ANY = "#2F8FD0", "#D9660F"
 """The two for letters on a background that may be light or dark: contrast of at least 3.4 with white and with black."""
 
 
+ON_LIGHT, ON_DARK = (VISIBLE, "#B34F00"), (VISIBLE_SHADES[-1], INVISIBLE_SHADES[-1])
+"""The two for letters on white, or nearly, and on black: contrast of at least 4.5. Vermilion as it is has 3.9."""
+
+
 def contrast(first: str, second: str) -> float:
     """Return the contrast of two colours, #rrggbb each, from 1 to 21 (WCAG 2.2, section 1.4.3)."""
     bright, dark = sorted((_luminance(first), _luminance(second)), reverse=True)

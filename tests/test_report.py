@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 import symlow
 from symlow.cli.reporting import report as report_command
-from symlow.colours import contrast
+from symlow.colours import ON_DARK, ON_LIGHT, contrast
 from symlow.errors import ArrayError, LearningError
 from symlow.generate import specifications
 from symlow.initial import overlaps_of_weights, sample_weights
@@ -41,7 +41,6 @@ PAGES = (  # of each kind one: the equations of all are those of the committed L
     "rank1_momentum",
 )
 VOID = ("meta", "br", "hr", "img", "input", "link", "wbr")
-STYLE = (Path(symlow.__file__).parent / "report" / "templates" / "style.css").read_text()
 
 
 class Page(HTMLParser):
@@ -348,9 +347,14 @@ def test_the_drift_of_conserved_quantities_is_that_of_the_run():
 
 def test_colours_can_be_told_apart_in_both_themes():
     light, dark = (
-        dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+        dict(re.findall(r"--([\w-]+): (#\w{6})", block))
+        for block in re.findall(r":root \{(.*?)\}", Page(small()).content["style"], re.DOTALL)
     )
     assert light.keys() == dark.keys()
+    assert (light["visible"], light["invisible-edge"]) == ON_LIGHT  # as everywhere
+    assert (dark["visible"], dark["invisible-edge"]) == ON_DARK
+    explorer = re.findall(r"--(?:in)?visible: (#\w{6})", explorer_of(small(explorer=True)))
+    assert tuple(explorer) == (*ON_LIGHT, *ON_DARK)
     words = ("ink", "soft", "link", "exact", "asymptotic", "closure", "fail")
     code = ("ink", "soft", "link", "comment", "string", "keyword", "number")
     for theme in (light, dark):

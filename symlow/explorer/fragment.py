@@ -14,6 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 from symlow.codegen.javascript import closure_source
+from symlow.colours import ON_DARK, ON_LIGHT
 from symlow.derivation import Derivation
 from symlow.errors import SpecError
 from symlow.explorer.content import content
@@ -70,7 +71,8 @@ def explorer_fragment(
         .render(
             identifier=identifier,
             level=level,
-            style=_text("explorer.css"),
+            light=ON_LIGHT,
+            dark=ON_DARK,
             system=Markup(closure_source(derivation)),
             program=Markup("\n").join(_text(name) for name in SCRIPTS),
             content=_json(given),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from symlow.arrays import Trials
 from symlow.codegen.backends import MOST_COMPILED
+from symlow.colours import ON_DARK, ON_LIGHT
 from symlow.course import Track
 from symlow.errors import LearningError
 from symlow.explorer import explorer_fragment
@@ -107,6 +108,8 @@ def report(
             reference=sections.reference(derivation.spec.reference),
             version=__version__,
             policy=POLICY,
+            light=ON_LIGHT,
+            dark=ON_DARK,
         )
     )
 
