@@ -2,8 +2,9 @@
 
     x = left + (value - low) / (high - low) * (right - left)
 
-A curve is broken where values are missing. Small, without a program and without a package, the same bytes everywhere. (Rejected: matplotlib's SVG, whose colours
-do not follow the theme, whose identifiers clash between pictures of a page, and whose bytes change with its version.)
+A curve is broken where values are missing. Small, without a program and without a package, the same bytes everywhere.
+(Rejected: matplotlib's SVG, whose colours do not follow the theme, whose identifiers clash between pictures of a page,
+and whose bytes change with its version.)
 """
 
 from __future__ import annotations

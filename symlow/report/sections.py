@@ -127,9 +127,7 @@ def equations(passage: Passage, derivation: Derivation, notation: Notation) -> S
 
 
 def _figure(picture: Picture, name: str) -> Markup:
-    return element(
-        "figure", scrolling(picture.svg, name), element("figcaption", picture.caption), class_="picture"
-    )
+    return element("figure", scrolling(picture.svg, name), element("figcaption", picture.caption), class_="picture")
 
 
 def learning(shown: Demonstration, derivation: Derivation, notation: Notation) -> Section:
