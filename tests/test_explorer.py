@@ -220,7 +220,8 @@ def test_a_single_step_stays_single(browser):
 def test_where_the_loss_is_infinite_nothing_is_learned(browser):
     task = {**EXPONENTIAL, "horizon": float("inf")}
     derivation, module = derived(task), compiled(task)
-    sigma = np.array([{"v_u": 2.0, "m_m": 4.0, "u_u": 4.0, "v_v": 4.0, "z_z": 4.0}.get(k, 0.0) for k in module.OVERLAPS])
+    chosen = {"v_u": 2.0, "m_m": 4.0, "u_u": 4.0, "v_v": 4.0, "z_z": 4.0}
+    sigma = np.array([chosen.get(name, 0.0) for name in module.OVERLAPS])
     assert module.loss(sigma) == np.inf
     page = Page(browser, derivation, module, sigma=sigma, steps=20, lr=1e-4)
     words = page.part("status").text
@@ -280,8 +281,8 @@ def test_plots_hold_hundreds_of_thousands_of_points(browser):
         figure.innerHTML = "<figcaption><span>many</span></figcaption>";
         const values = Array.from({ length: 3e5 }, (_, k) => k + 1);
         for (const log of [false, true]) {
-          const label = { base: "a", sub: "" };
-          new Plot(figure, { log, across: "step" }).draw({ curves: [{ x: values, y: values, style: "", label }], reach: 3e5 });
+          const curve = { x: values, y: values, style: "", label: { base: "a", sub: "" } };
+          new Plot(figure, { log, across: "step" }).draw({ curves: [curve], reach: 3e5 });
         }
         export default {
           linear: linearRange(values),
