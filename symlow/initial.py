@@ -19,7 +19,6 @@ from symlow.equations import Equations, Population
 from symlow.errors import ArrayError, FileError, GramMatrixError, LearningError, listing
 from symlow.rules import Velocity
 
-
 NEURONS = 500
 """The number of neurons of a network whose size nobody says."""
 

@@ -306,7 +306,7 @@ def test_numbers_are_short_and_what_is_none_is_said(browser):
 def test_nothing_comes_from_a_network(linear):
     assert linear.browser.script("return performance.getEntriesByType('resource').length") == 0
     text = symlow.explorer_page(linear.derivation)
-    assert "content=\"default-src &#39;none&#39;; style-src" in text  # a browser refuses the rest
+    assert 'content="default-src &#39;none&#39;; style-src' in text  # a browser refuses the rest
     assert set(re.findall(r"https?://[^\s\"']+", text)) == {"http://www.w3.org/2000/svg"}
     assert text == symlow.explorer_page(linear.derivation)
 

@@ -321,7 +321,7 @@ def test_learning_that_diverges_is_shown_as_far_as_it_goes():
     # What is on its way to infinity leaves room for what came before.
     for kind in ("visible", "invisible"):
         assert "beyond 1000 times the largest overlap" in page.content[f"#chart-{kind}-description"]
-        chart = re.search(rf'<svg[^>]*chart-{kind}-title.*?</svg>', page.text, re.DOTALL)[0]
+        chart = re.search(rf"<svg[^>]*chart-{kind}-title.*?</svg>", page.text, re.DOTALL)[0]
         ticks = re.findall(r'<text [^>]*text-anchor="end">−?([\d.]+)</text>', chart)
         assert ticks
         assert max(map(float, ticks)) < 5000
@@ -342,7 +342,6 @@ def test_the_drift_of_conserved_quantities_is_that_of_the_run():
         mantissa, _, exponent = shown.partition("·10")
         digits = exponent.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
         assert float(f"{mantissa}e{digits or 0}") == pytest.approx(drift, rel=0.06)
-
 
 
 def test_colours_can_be_told_apart_in_both_themes():

@@ -73,7 +73,6 @@ def content(
     }
 
 
-
 def _trials(derivation: Derivation, trials: tuple[object, ...] | None, seed: int) -> Trials | None:
     """Return the trials given, or those that the task draws; None for the closed form of a filter task."""
     loss, task = derivation.loss, derivation.spec.task

@@ -26,7 +26,6 @@ from symlow.stopping import DIVERGED
 from symlow.tasks.filters import FilterLoss
 from symlow.tasks.trials import check_trials
 
-
 MOST_INPUTS = 2
 """The most inputs that are drawn beside the output."""
 
