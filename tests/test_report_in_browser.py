@@ -90,7 +90,7 @@ def test_odd_runs_have_pages_that_work(browser, name):
     expected = "ready" if name == "infinite" else "finished"
     WebDriverWait(browser.driver, 30).until(lambda _: browser.script(state) == expected)
     assert browser.complaints() == []
-    words = browser.script("return document.querySelector('.symlow-explorer').textContent")
+    words = browser.script("return document.querySelector('[data-part=status]').textContent")
     assert ("The loss is infinite at these overlaps" in words) == (name == "infinite")
     broken = "return [...document.querySelectorAll('svg.chart path')].filter((p) => p.getTotalLength() === 0).length"
     assert browser.script(broken) == 0
