@@ -296,6 +296,20 @@ def test_plots_hold_hundreds_of_thousands_of_points(browser):
     assert found["drawn"] == [300_000, 300_000]
 
 
+def test_curves_are_broken_where_values_are_missing(browser):
+    found = browser.default_export(
+        PLOTS
+        + """
+        const figure = document.createElement("figure");
+        figure.innerHTML = "<figcaption><span>few</span></figcaption>";
+        const y = [1, 2, NaN, 3, Infinity, 2, 1];
+        new Plot(figure, { across: "step" }).draw({ curves: [{ x: y.map((_, k) => k), y, style: "" }], reach: 6 });
+        export default figure.querySelector("path.curve").getAttribute("d");
+        """
+    )
+    assert re.sub(r"[-\d.,]", "", found) == "MLMhML"
+
+
 def test_numbers_are_short_and_what_is_none_is_said(browser):
     numbers = "[0.005, 2e-5, 120, 100000, -1.5e-7, Infinity, -Infinity, NaN]"
     assert browser.default_export(f"{PLOTS}\nexport default {numbers}.map((value) => shortNumber(value));") == [

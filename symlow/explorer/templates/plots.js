@@ -74,7 +74,9 @@ class Plot {
       let last = -1;
       y.forEach((value, k) => {
         if (!shown(value)) return;
-        path += `${last === k - 1 && path ? "L" : "M"}${px(x[k]).toFixed(1)},${py(value).toFixed(1)}`;
+        const goesOn = last === k - 1 && path;
+        path += `${goesOn ? "L" : "M"}${px(x[k]).toFixed(1)},${py(value).toFixed(1)}`;
+        if (!goesOn && !shown(y[k + 1])) path += "h1.5"; // a point between gaps: a line of no length would not be seen
         last = k;
       });
       if (last < 0) continue;
