@@ -73,12 +73,13 @@ def specification() -> str:
 
 def tables(schema: dict[str, typing.Any], title: str, headings: dict[str, str]) -> list[str]:
     """The tables of a schema: the one at the top, and those that it reaches, in the order in which it names them."""
-    parts = [f"## {title}", *table(schema, schema)]
+    parts = [f"## {title}", *table(schema)]
     for name in reached(schema):
         definition = schema["$defs"][name]
-        kind = definition.get("properties", {}).get("kind", {}).get("const")
-        heading = headings.get(name) or (f"{name}: kind = \"{kind}\"" if kind else name)
-        parts += [f"### {heading}", *table(definition, schema)]
+        parts += [f"### {name}"]
+        if name in headings:
+            parts.append(f"The table `{headings[name]}`.")
+        parts += table(definition)
     return parts
 
 
@@ -94,14 +95,16 @@ def reached(schema: dict[str, typing.Any]) -> list[str]:
     return names
 
 
-def table(definition: dict[str, typing.Any], schema: dict[str, typing.Any]) -> list[str]:
+def table(definition: dict[str, typing.Any]) -> list[str]:
     """What a definition says, and its keys."""
     said = [filled(paragraph) for paragraph in markdown(definition.get("description", "")).split("\n\n") if paragraph]
     required = definition.get("required", [])
     rows = ["| key | accepted | default | meaning |", "| --- | --- | --- | --- |"]
     for key, value in definition.get("properties", {}).items():
         default = "required" if key in required else shown_default(value)
-        rows.append(f"| `{key}` | {cell(accepted(value))} | {cell(default)} | {cell(markdown(value.get('description', '')))} |")
+        rows.append(
+            f"| `{key}` | {cell(accepted(value))} | {cell(default)} | {cell(markdown(value.get('description', '')))} |"
+        )
     return [*said, "\n".join(rows)]
 
 
@@ -117,7 +120,8 @@ def shown_default(value: dict[str, typing.Any]) -> str:
 def accepted(value: dict[str, typing.Any]) -> str:
     """What a key accepts, in words."""
     if "$ref" in value:
-        return f"table {value['$ref'].rsplit('/', 1)[-1]}"
+        name = value["$ref"].rsplit("/", 1)[-1]
+        return f"[{name}](#{name.lower()})"
     for several in ("oneOf", "anyOf"):
         if several in value:
             return " or ".join(accepted(one) for one in value[several] if one != {"type": "null"})
@@ -165,25 +169,33 @@ def command(function: typing.Callable[..., None]) -> list[str]:
             options.append((", ".join(declared) or f"--{name.replace('_', '-')}", parameter, kind, info.help or ""))
     usage = " ".join(
         ["symlow", function.__name__]
-        + [name if parameter.default is parameter.empty else f"[{name}]" for name, parameter, *_ in arguments]
+        + [
+            name if parameter.default is parameter.empty or "[" in name else f"[{name}]"
+            for name, parameter, *_ in arguments
+        ]
         + ["[OPTIONS]"] * bool(options)
     )
     parts = [f"## symlow {function.__name__}", f"`{usage}`"]
     for paragraph in inspect.cleandoc(function.__doc__ or "").split("\n\n"):
-        example = re.match(r"Examples?: (symlow .*)", paragraph, re.DOTALL)
         text = " ".join(paragraph.split())
-        parts.append(f"Example: `{' '.join(example[1].split())}`" if example else filled(markdown(text)))
+        example = re.match(r"(\w+): (symlow .*)", text)
+        if example:
+            text = f"{example[1]}: " + ", or ".join(f"`{one}`" for one in example[2].split(", or "))
+        parts.append(text if example else filled(markdown(text)))
     if arguments or options:
         rows = ["| argument | accepted | default | meaning |", "| --- | --- | --- | --- |"]
         for name, parameter, kind, said in [*arguments, *options]:
             default = parameter.default
             if default is parameter.empty:
                 default = "required"
-            elif default is None or default is False or default == ():
+            elif kind is bool and "/" in name:
+                default = f"`{name.split('/')[not default]}`"
+            elif default is None or default is False:
                 default = ""
             else:
                 default = f"`{default.value if isinstance(default, enum.Enum) else default}`"
-            rows.append(f"| `{name}` | {cell(kind_of(kind))} | {cell(default)} | {cell(markdown(said))} |")
+            meaning = markdown(said.replace("\\\\", "\\"))
+            rows.append(f"| `{name}` | {cell(kind_of(kind))} | {cell(default)} | {cell(meaning)} |")
         parts.append("\n".join(rows))
     return parts
 
