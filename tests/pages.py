@@ -1,7 +1,7 @@
 """The blocks of Markdown pages: found, run in the order of a page, and compared with what the page shows.
 
-A comment alone on a line before a block, ``<!-- NAME.toml -->``, says which file the block is; ``<!-- not run: REASON -->``
-that no test runs it, and why. Nothing else keeps a block from being run.
+A comment alone on a line before a block, ``<!-- NAME.toml -->``, says which file the block is;
+``<!-- not run: REASON -->`` that no test runs it, and why. Nothing else keeps a block from being run.
 
     python, pycon   in one namespace for each page; what pycon shows is compared
     text            what the block of Python before it prints

@@ -1,7 +1,7 @@
 """The reference pages of derivations/guide/, written from the JSON Schema, the docstrings and the command line.
 
-``python -m tests.reference_pages`` writes them; tests/test_guide.py fails if they are not what this module makes. Options
-are read from the functions of the commands, not from typer's help, whose layout changes from version to version.
+``python -m tests.reference_pages`` writes them; tests/test_pages.py fails if they are not what this module makes.
+Options are read from the functions of the commands, not from the help of typer, whose layout changes between versions.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def specification() -> str:
         "# Specification reference",
         WRITTEN,
         filled(
-            "Every key of a specification, from the JSON Schema that `symlow schema` prints; then those of a sweep, from "
-            "`symlow schema --sweeps`. A key without a default must be given. Unknown keys are refused, with the nearest "
-            "known one. What can be written in `dynamics` is in [Equations](concepts.md#equations)."
+            "Every key of a specification, from the JSON Schema that `symlow schema` prints; then those of a sweep, "
+            "from `symlow schema --sweeps`. A key without a default must be given. Unknown keys are refused, "
+            "with the nearest known one. What can be written in `dynamics` is in [Equations](concepts.md#equations)."
         ),
         *tables(Spec.model_json_schema(), "Specification", {"NetworkSpec": "[network]", "LearningSpec": "[learning]"}),
         *tables(SweepTables.model_json_schema(), "Sweep", {}),
@@ -148,8 +148,8 @@ def command_line() -> str:
         "# Command line reference",
         WRITTEN,
         filled(
-            "Each command has `--help` with the same text. An error that a user can cause is one line on standard error, "
-            "with exit code 2. A failed verification, or drift of generated files, exits with 1."
+            "Each command has `--help` with the same text. An error that a user can cause is one line on standard "
+            "error, with exit code 2. A failed verification, or drift of generated files, exits with 1."
         ),
         *(part for function in COMMANDS for part in command(function)),
     ]
@@ -222,9 +222,9 @@ def python() -> str:
         "# Python reference",
         WRITTEN,
         filled(
-            "The public names, with what their docstrings say. Generated modules have a docstring of their own: the first "
-            "lines of [rank1_linear.py](../../generated/ger_barak_2026/rank1_linear.py) say what each function takes. "
-            "Every error that a user can cause is a `SymlowError`."
+            "The public names, with what their docstrings say. Generated modules have a docstring of their own: the "
+            "first lines of [rank1_linear.py](../../generated/ger_barak_2026/rank1_linear.py) say what each function "
+            "takes. Every error that a user can cause is a `SymlowError`."
         ),
         "\n".join(f"- [{name}](#{name.replace('.', '')})" for name in MODULES),
     ]
@@ -257,7 +257,7 @@ def entry(module: str, name: str, value: typing.Any) -> list[str]:
             parts.append(signature(name, value))
         parts += docstring(value.__doc__)
         for attribute, member in vars(value).items():
-            if attribute.startswith("_") or attribute.startswith("model_"):
+            if attribute.startswith(("_", "model_")):
                 continue
             if isinstance(member, property) or hasattr(member, "func"):
                 said = getattr(member, "fget", None) or member.func

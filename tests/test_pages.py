@@ -32,6 +32,7 @@ def test_blocks_that_do_not_run():
         ("README.md", ["python3", "-m"]),
         ("README.md", ["python3", "-m"]),
         ("README.md", ["$", "symlow"]),
+        ("derivations/guide/quick_start.md", ["python3", "-m"]),
     ]
 
 
