@@ -7,6 +7,7 @@ Options are read from the functions of the commands, not from the help of typer,
 from __future__ import annotations
 
 import enum
+import functools
 import inspect
 import json
 import re
@@ -15,6 +16,7 @@ import types
 import typing
 from pathlib import Path
 
+import sympy
 import typer
 
 import symlow
@@ -34,6 +36,7 @@ MODULES = {
     "symlow.plot": symlow.plot,
     "symlow.protocols": symlow.protocols,
     "symlow.decoding": symlow.decoding,
+    "symlow.simulate": symlow.simulate,
 }
 SECTION = re.compile(r"^(Args|Attributes|Returns|Yields|Raises|Example|Examples):$")
 
@@ -136,7 +139,7 @@ def accepted(value: dict[str, typing.Any]) -> str:
     if value.get("type") == "object":
         return f"by name, {accepted(value.get('additionalProperties', {}))}"
     bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    said = [f"{sign} {value[key]:g}" for key, sign in bounds.items() if key in value]
+    said = [f"{sign} {value[key]}" for key, sign in bounds.items() if key in value]
     return " ".join([value.get("type", "anything"), ", ".join(said)]).strip()
 
 
@@ -253,26 +256,43 @@ def entry(module: str, name: str, value: typing.Any) -> list[str]:
     """A heading, a signature and a docstring; for a class those of its methods too."""
     parts = [f"### {module}.{name}"]
     if inspect.isclass(value):
-        if not issubclass(value, Exception) and not hasattr(value, "model_fields"):
-            parts.append(signature(name, value))
-        parts += docstring(value.__doc__)
-        for attribute, member in vars(value).items():
-            if attribute.startswith(("_", "model_")):
-                continue
-            if isinstance(member, property) or hasattr(member, "func"):
-                said = getattr(member, "fget", None) or member.func
-                parts += [f"#### {name}.{attribute}", *docstring(said.__doc__)]
-            elif inspect.isfunction(member) or isinstance(member, classmethod | staticmethod):
-                function = member if inspect.isfunction(member) else member.__func__
-                if function.__doc__:
-                    parts += [f"#### {name}.{attribute}()", signature(f"{name}.{attribute}", function)]
-                    parts += docstring(function.__doc__)
-        return parts
+        return parts + class_entry(name, value)
     if inspect.isfunction(value):
         return [*parts, signature(name, value), *docstring(value.__doc__)]
-    if isinstance(value, str):
+    if name == "__version__":
         return [*parts, "The version of symlow."]
-    return [*parts, f"`{value}`: {type(value).__module__.split('.')[0]} `{type(value).__name__}`."]
+    if isinstance(value, sympy.Basic):
+        return [*parts, f"The symbol `{value}`, for equations."]
+    if isinstance(value, int | float | str | tuple):
+        return [*parts, f"The constant `{value!r}`."]
+    return [*parts, "A type, for annotations."]
+
+
+def class_entry(name: str, value: type[typing.Any]) -> list[str]:
+    """What a class says of itself, its own attributes and methods, and those of the bases that symlow has."""
+    parts = []
+    if hasattr(value, "model_fields"):
+        parts.append("A table: its keys are in the [specification reference](specification.md).")
+    elif not issubclass(value, Exception) and not getattr(value, "_is_protocol", False):
+        parts.append(signature(name, value))
+    parts += docstring(value.__doc__)
+    members: dict[str, typing.Any] = {}
+    for base in value.__mro__:
+        if base.__module__.startswith("symlow"):
+            members = {**vars(base), **members}
+    for attribute, member in members.items():
+        if attribute.startswith(("_", "model_")):
+            continue
+        if isinstance(member, property | functools.cached_property):
+            said = (member.fget if isinstance(member, property) else member.func).__doc__
+            if said:
+                parts += [f"#### {name}.{attribute}", *docstring(said)]
+        elif inspect.isfunction(member) or isinstance(member, classmethod | staticmethod):
+            function = member if inspect.isfunction(member) else member.__func__
+            if function.__doc__:
+                parts += [f"#### {name}.{attribute}()", signature(f"{name}.{attribute}", function)]
+                parts += docstring(function.__doc__)
+    return parts
 
 
 def signature(name: str, value: typing.Any) -> str:
@@ -295,9 +315,11 @@ def signature(name: str, value: typing.Any) -> str:
             default = default if len(default) <= 40 and " at 0x" not in default and "<" not in default else "..."
             word += f" = {default}" if annotated else f"={default}"
         words.append(word)
-    line = f"{name}({', '.join(words)})"
+    returned = inspect.signature(value).return_annotation
+    arrow = f" -> {returned}" if isinstance(returned, str) and not inspect.isclass(value) else ""
+    line = f"{name}({', '.join(words)}){arrow}"
     if len(line) > 100:
-        line = f"{name}(\n" + "".join(f"    {word},\n" for word in words) + ")"
+        line = f"{name}(\n" + "".join(f"    {word},\n" for word in words) + f"){arrow}"
     return f"```text\n{line}\n```"
 
 

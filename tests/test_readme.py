@@ -48,7 +48,6 @@ def test_the_test_command_stands_where_ci_reads_it():
     ],
 )
 def test_scripts_of_the_pictures_run(name, options, tmp_path, monkeypatch, capsys):
-    pytest.importorskip("matplotlib")
     picture = tmp_path / "picture.png"
     script = ROOT / "derivations" / f"{name}.py"
     monkeypatch.setattr("sys.argv", [str(script), *options, "--picture", str(picture)])
