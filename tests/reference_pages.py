@@ -49,7 +49,8 @@ def cell(text: str) -> str:
 def markdown(text: str) -> str:
     """The reStructuredText of docstrings as Markdown."""
     text = re.sub(r":\w+:`~?([^`]+)`", lambda role: f"`{role[1].rsplit('.', 1)[-1]}`", text)
-    return text.replace("``", "`")
+    parts = text.replace("``", "`").split("`")  # every second one is code, in which a star is a star
+    return "`".join(part if k % 2 else part.replace("*", r"\*") for k, part in enumerate(parts))
 
 
 def filled(text: str) -> str:
