@@ -368,7 +368,8 @@ def test_the_sweep_of_the_readme(tmp_path, monkeypatch, capsys):
         "9 histories (m_u 3 x z_v 3) in 1 task; 3 start from overlaps that no network has, and are skipped",
         "wrote invisible_start.zarr: 6 converged, 3 skipped",
     ]
-    commands = re.findall(r"^>>> (.*)$", readme, re.MULTILINE)
+    section = re.search(r"^## Sweeps$.*?^## ", readme, re.MULTILINE | re.DOTALL)
+    commands = re.findall(r"^>>> (.*)$", section[0], re.MULTILINE)
     assert len(commands) == 4
     exec("\n".join(commands), {})
     picture = tmp_path / "picture.png"
