@@ -5,19 +5,22 @@ A file of PyTorch 1.6 or newer is a zip archive: ``data.pkl``, a pickle of dicti
     torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...),   entry [i, j] = storage[offset + i s0 + j s1]
 
 and one uncompressed member ``data/KEY`` for each storage. A pickle can name any function and have it called. Here it
-can name those that make tensors, dictionaries and sizes, which are functions of this module, and nothing else; what
-they return has no attributes to be set. Other names are refused before anything is made of them.
+can name those that make tensors, dictionaries and sizes, which stand for functions of this module, and nothing else.
+Other names are refused before anything is made of them. What is called and the tensors that it returns take no state
+from a pickle.
 """
 
 from __future__ import annotations
 
 import io
 import math
+import operator
 import os
 import pickle
 import pickletools
 import zipfile
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,19 +62,40 @@ DAMAGES = (
 
 
 class _RefusedError(Exception):
-    """Something in a file that is no plain tensor; the message says what."""
+    """Something in a file that is no plain tensor; the message says what, and what to do."""
+
+    def __init__(self, found: str, remedy: str = "save the parameters alone, torch.save(model.state_dict(), ...)"):
+        super().__init__(f"{found}; {remedy}")
 
 
-class _Tensor:
-    """A tensor. A pickle can hold it, but set nothing of it."""
+class _Stateless:
+    """What a pickle can hold, but set nothing of."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError("tensors and functions have no state")
+
+
+class _Tensor(_Stateless):
+    """A tensor."""
 
     __slots__ = ("array",)
 
     def __init__(self, array: NDArray[np.generic]) -> None:
         self.array = array
 
-    def __setstate__(self, state: object) -> None:
-        raise pickle.UnpicklingError("a tensor has no state")
+
+class _Function(_Stateless):
+    """A function that a pickle can call."""
+
+    __slots__ = ("_called",)
+
+    def __init__(self, called: Callable[..., Any]) -> None:
+        self._called = called
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._called(*arguments)
 
 
 def load_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
@@ -84,11 +108,11 @@ def load_tensors(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            tensors = dict(_flattened(_Reader(archive).load(), ""))
+            tensors = dict(_flattened(_Reader(archive).load(), "", {}))
     except FileNotFoundError:
         raise FileError(f"{path}: no such file; expected a state_dict, saved with torch.save") from None
     except _RefusedError as refused:
-        raise FileError(f"{path}: {refused}; save the parameters alone, torch.save(model.state_dict(), ...)") from None
+        raise FileError(f"{path}: {refused}") from None
     except DAMAGES:
         raise FileError(f"{path}: not a file of torch.save, or damaged; save it again") from None
     if not tensors:
@@ -118,10 +142,10 @@ class _Reader(pickle.Unpickler):
             return name
         known = {
             ("collections", "OrderedDict"): OrderedDict,
-            ("torch", "Size"): self._size,
-            ("torch._utils", "_rebuild_tensor"): self._tensor,
-            ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
-            ("torch._utils", "_rebuild_parameter"): self._parameter,
+            ("torch", "Size"): _Function(_whole),
+            ("torch._utils", "_rebuild_tensor"): _Function(_tensor),
+            ("torch._utils", "_rebuild_tensor_v2"): _Function(_tensor),
+            ("torch._utils", "_rebuild_parameter"): _Function(_parameter),
         }
         if (module, name) not in known:
             raise _RefusedError(f"found {module}.{name} in it, where only tensors and plain data are read")
@@ -145,32 +169,53 @@ class _Reader(pickle.Unpickler):
             raise _RefusedError(f"found {name} compressed, as torch.save writes nothing")
         return self._archive.read(name)
 
-    @staticmethod
-    def _size(lengths: Any) -> tuple[int, ...]:
-        return tuple(lengths)
 
-    @staticmethod
-    def _tensor(flat: Any, offset: int, size: Any, stride: Any, *_: object) -> _Tensor:
-        reach = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-        entries = math.prod(size)
-        if min((offset, *size, *stride)) < 0 or (entries and reach >= len(flat)) or entries > len(flat):
-            raise pickle.UnpicklingError("a tensor reaches beyond its storage")
-        strides = [step * flat.itemsize for step in stride]
-        view = np.lib.stride_tricks.as_strided(flat[offset:], size, strides) if entries else np.zeros(size, flat.dtype)
-        return _Tensor(view.copy())
-
-    @staticmethod
-    def _parameter(tensor: Any, *_: object) -> Any:
-        return tensor
+def _whole(numbers: Any) -> tuple[int, ...]:
+    """Return integers as Python's, which have no largest: a file can hold NumPy's, whose products wrap around."""
+    return tuple(operator.index(number) for number in numbers)
 
 
-def _flattened(content: Any, prefix: str) -> list[tuple[str, NDArray[np.generic]]]:
-    """Return the tensors in nested dictionaries, with names joined by dots."""
+def _tensor(flat: Any, offset: Any, size: Any, stride: Any, *_: object) -> _Tensor:
+    offset, size, stride = operator.index(offset), _whole(size), _whole(stride)
+    reach = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    entries = math.prod(size)
+    if min((offset, *size, *stride)) < 0 or (entries and reach >= len(flat)):
+        raise pickle.UnpicklingError("a tensor reaches beyond its storage")
+    if entries > len(flat):  # a short file could ask for any memory
+        raise _RefusedError(
+            f"found a tensor of shape {size} with {len(flat)} entries in its storage, as one that was expanded has",
+            "save its copy, tensor.contiguous()",
+        )
+    strides = [step * flat.itemsize for step in stride]
+    view = np.lib.stride_tricks.as_strided(flat[offset:], size, strides) if entries else np.zeros(size, flat.dtype)
+    return _Tensor(view.copy())
+
+
+def _parameter(tensor: Any, *_: object) -> Any:
+    return tensor
+
+
+def _flattened(content: Any, prefix: str, walked: dict[int, bool]) -> list[tuple[str, NDArray[np.generic]]]:
+    """Return the tensors in nested dictionaries, with names joined by dots.
+
+    Args:
+        content: what may be a dictionary or a tensor.
+        prefix: its name.
+        walked: by identity, of the dictionaries met so far whether they hold tensors; those met here are added.
+    """
     if isinstance(content, _Tensor):
         return [(prefix or "tensor", content.array)]
     if not isinstance(content, dict):
         return []
-    found = [pair for key, value in content.items() for pair in _flattened(value, f"{prefix}.{key}".lstrip("."))]
+    if id(content) in walked:  # a few that hold one another twice would have more names than there is memory
+        if walked[id(content)]:
+            raise _RefusedError(f"found {prefix}, a dictionary that it holds more than once", "save it once")
+        return []
+    walked[id(content)] = True  # within itself too
+    found = [
+        pair for key, value in content.items() for pair in _flattened(value, f"{prefix}.{key}".lstrip("."), walked)
+    ]
+    walked[id(content)] = bool(found)
     names = [name for name, _ in found]
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:

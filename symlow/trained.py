@@ -147,7 +147,7 @@ def load_weights(
         path: an .npz, .npy or PyTorch file.
         derivation: whose vectors the arrays are.
         names: by name of an array, or the last part of one such as ``rnn.m``, the vector that it is.
-        ignore: names of arrays to leave out.
+        ignore: names of arrays to leave out, or the first parts of names: ``optimizer`` is all of ``optimizer.*``.
         recurrent: "W/N" if the file's code divides the recurrent connectivity by N, "W" if not; by default as the
             derivation's equations do. It is about all vectors that read neurons, but for those that the output reads.
         readout: "y/N" or "y", likewise for the vectors that the output reads.
@@ -194,7 +194,7 @@ def trained_network(
         taken = list(sources.values())
         scalings = _scalings(kept, sources)
         left_out = [name for name in kept if name not in taken and name not in scalings]
-        _check_left_out(kept, left_out, wanted)
+        _check_left_out(kept, left_out, [*taken, *scalings], wanted)
         shapes = {source: kept[source] for source in taken}
         found = {
             name: _upright(shapes[source], source, wanted[name].columns, sides.get(source))
@@ -232,7 +232,12 @@ def _array_named(name: str, arrays: Arrays, option: str) -> str:
 
 
 def _all_named(names: Sequence[str], arrays: Arrays, option: str) -> list[str]:
-    return [_array_named(name, arrays, option) for name in names]
+    """Return the arrays of these names, or all those inside where a name is that of a dictionary of them."""
+    found: list[str] = []
+    for name in names:
+        inside = [full for full in arrays if full.startswith(f"{name}.")]
+        found += inside if inside and name not in arrays else [_array_named(name, arrays, option)]
+    return found
 
 
 def _sources(arrays: Arrays, wanted: Mapping[str, Vector], names: Mapping[str, str]) -> dict[str, str]:
@@ -280,14 +285,26 @@ def _scalings(arrays: Arrays, sources: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _check_left_out(arrays: Arrays, left_out: Sequence[str], wanted: Mapping[str, Vector]) -> None:
+def _check_left_out(
+    arrays: Arrays, left_out: Sequence[str], taken: Sequence[str], wanted: Mapping[str, Vector]
+) -> None:
     """Check that what belongs to no vector is zero: an initial state, or biases, that the equations do not have."""
-    for name in left_out:
-        if np.any(arrays[name] != 0):
-            raise FileError(
-                f"found an array {name}, of shape {arrays[name].shape} and not zero, that belongs to no vector; "
-                f"accepted: --map {name}=VECTOR, one of {listing(wanted)}, or --ignore {name}"
-            )
+    foreign = [name for name in left_out if np.any(arrays[name] != 0)]
+    if foreign:
+        many = f"{len(foreign)} arrays that belong to no vector and are not zero, " if len(foreign) > 1 else ""
+        found = listing(f"{name} of shape {arrays[name].shape}" for name in foreign)
+        ignored = " ".join(dict.fromkeys(f"--ignore {_outermost(name, taken)}" for name in foreign))
+        raise FileError(
+            f"found {many or 'an array that belongs to no vector and is not zero, '}{found}; accepted: "
+            f"--map {foreign[0]}=VECTOR, one of {listing(wanted)}, or {ignored}"
+        )
+
+
+def _outermost(name: str, taken: Sequence[str]) -> str:
+    """Return the shortest beginning of a name, up to a dot, that no name of those taken has."""
+    parts = name.split(".")
+    beginnings = (".".join(parts[: k + 1]) for k in range(len(parts)))
+    return next(part for part in beginnings if not any(f"{other}.".startswith(f"{part}.") for other in taken))
 
 
 def _upright(array: NDArray[np.generic], name: str, columns: int, side: int | None) -> FloatArray:

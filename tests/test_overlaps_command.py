@@ -178,32 +178,81 @@ def test_nothing_that_a_file_says_is_run(tmp_path):
         assert not victim.exists()
 
 
+WHOLE = tensor("FloatStorage", "0", 4, 0, (4,), (1,))
+BROKEN = "not a file of torch.save, or damaged; save it again"
+
+
+def numbers(key, *values):
+    """Integers of eight bytes as a storage: as a size or stride they are NumPy's, which wrap around."""
+    storage = Storage(("storage", Named("torch", "LongStorage"), key, "cpu", len(values)))
+    return storage, np.array(values, "<i8").tobytes()
+
+
+# Entries of four bytes: (3 - 1) * STEP wraps to 2 - 2**63 entries, and STEP * 4 to 4 bytes.
+STEP, STEP_BYTES = numbers("1", 2**62 + 1)
 DAMAGED = {
-    "beyond the storage": {"x": tensor("FloatStorage", "0", 4, 1, (4,), (1,))},
-    "more entries than the storage": {"x": tensor("FloatStorage", "0", 4, 0, (1000, 1000), (0, 0))},
-    "a negative length": {"x": tensor("FloatStorage", "0", 4, 0, (-1,), (1,))},
-    "strides of another length": {"x": tensor("FloatStorage", "0", 4, 0, (2, 2), (1,))},
-    "a storage that is not there": {"x": tensor("FloatStorage", "9", 4, 0, (4,), (1,))},
-    "a storage that is cut short": {"x": tensor("FloatStorage", "0", 5, 0, (4,), (1,))},
-    "a kind that is none": {"x": tensor("StringStorage", "0", 4, 0, (4,), (1,))},
-    "a size of text": {"x": tensor("FloatStorage", "0", 4, 0, "ab", (1, 1))},
-    "no storage": {"x": Named("torch._utils", "_rebuild_tensor_v2", 1, 0, (1,), (1,))},
-    "no arguments": {"x": Named("torch._utils", "_rebuild_tensor_v2", 1)},
-    "no tensor": {"x": 1},
-    "two of one name": {"a": {"b": tensor("FloatStorage", "0", 4, 0, (4,), (1,))}}
-    | {"a.b": tensor("FloatStorage", "0", 4, 0, (4,), (1,))},
+    "beyond the storage": ({"x": tensor("FloatStorage", "0", 4, 1, (4,), (1,))}, BROKEN),
+    "beyond the storage by numbers that wrap": ({"x": tensor("FloatStorage", "0", 4, 0, (3,), STEP)}, BROKEN),
+    "more entries than the storage": (
+        {"x": tensor("FloatStorage", "0", 4, 0, (1000, 1000), (0, 0))},
+        "found a tensor of shape (1000, 1000) with 4 entries in its storage, as one that was expanded has; save its "
+        "copy, tensor.contiguous()",
+    ),
+    "a negative length": ({"x": tensor("FloatStorage", "0", 4, 0, (-1,), (1,))}, BROKEN),
+    "strides of another length": ({"x": tensor("FloatStorage", "0", 4, 0, (2, 2), (1,))}, BROKEN),
+    "a storage that is not there": ({"x": tensor("FloatStorage", "9", 4, 0, (4,), (1,))}, BROKEN),
+    "a storage that is cut short": ({"x": tensor("FloatStorage", "0", 5, 0, (4,), (1,))}, BROKEN),
+    "a kind that is none": (
+        {"x": tensor("StringStorage", "0", 4, 0, (4,), (1,))},
+        "found torch.StringStorage in it, where only tensors and plain data are read",
+    ),
+    "a size of text": ({"x": tensor("FloatStorage", "0", 4, 0, "ab", (1, 1))}, BROKEN),
+    "a size of part of an entry": (
+        {"x": tensor("FloatStorage", "0", 4, 0, tensor("FloatStorage", "0", 4, 0, (1,), (1,)), (1,))},
+        BROKEN,
+    ),
+    "no storage": ({"x": Named("torch._utils", "_rebuild_tensor_v2", 1, 0, (1,), (1,))}, BROKEN),
+    "no arguments": ({"x": Named("torch._utils", "_rebuild_tensor_v2", 1)}, BROKEN),
+    "no tensor": ({"x": 1}, "holds no tensor; accepted: a state_dict, saved with torch.save"),
+    "two of one name": ({"a": {"b": WHOLE}, "a.b": WHOLE}, "found two tensors of the name a.b; save the parameters"),
 }
 
 
 @pytest.mark.parametrize("damage", list(DAMAGED))
-def test_damaged_tensors(folder, damage):
-    torch_file("a.pt", program(DAMAGED[damage]), {"0": bytes(16)})
-    assert fails("overlaps", "a.pt", "spec.toml").startswith("error: a.pt: ")
+def test_damaged_tensors(tmp_path, damage):
+    content, message = DAMAGED[damage]
+    path = torch_file(tmp_path / "a.pt", program(content), {"0": bytes(16), "1": STEP_BYTES})
+    with pytest.raises(FileError, match=re.escape(f"{path}: {message}")):
+        load_tensors(path)
 
 
-def test_states_cannot_be_set(folder):
-    content = b"\x80\x02" + pickled(tensor("FloatStorage", "0", 4, 0, (4,), (1,))) + pickled({"array": 1}) + b"b."
-    assert "damaged" in fails("overlaps", torch_file("a.pt", content, {"0": bytes(16)}), "spec.toml")
+def test_sizes_can_be_storages(tmp_path):
+    size, data = numbers("1", 2, 2)
+    content = {"x": tensor("FloatStorage", "0", 4, 0, Named("torch", "Size", size), (1, 1))}
+    path = torch_file(tmp_path / "a.pt", program(content), {"0": np.arange(4, dtype="<f4").tobytes(), "1": data})
+    assert np.array_equal(load_tensors(path)["x"], [[0, 1], [1, 2]])
+
+
+@pytest.mark.parametrize("thing", [WHOLE, Named("torch", "Size"), Named("torch._utils", "_rebuild_tensor_v2")])
+def test_states_cannot_be_set(tmp_path, thing):
+    content = b"\x80\x02" + pickled(thing) + b"N" + pickled({"array": 1, "__defaults__": ()}) + b"\x86b."
+    with pytest.raises(FileError, match=BROKEN):
+        load_tensors(torch_file(tmp_path / "a.pt", content, {"0": bytes(16)}))
+
+
+def test_dictionaries_that_are_held_twice(tmp_path):
+    """Forty that each hold the next one twice have 2**40 names for what is in the last."""
+    for inside, message in ((pickled(WHOLE), "a dictionary that it holds more than once"), (b"K\x01", "no tensor")):
+        content = b"}" + pickled("x") + inside + b"s"
+        for k in range(40):
+            content += b"q" + bytes([k]) + b"0}(" + b"".join(pickled(key) + b"h" + bytes([k]) for key in "ab") + b"u"
+        with pytest.raises(FileError, match=message):
+            load_tensors(torch_file(tmp_path / "a.pt", b"\x80\x02" + content + b".", {"0": bytes(16)}))
+    within = b"\x80\x02}q\x00" + pickled("a") + b"h\x00s."
+    with pytest.raises(FileError, match="found a, a dictionary that it holds more than once"):
+        load_tensors(torch_file(tmp_path / "a.pt", within))
+    shared = b"\x80\x02}(" + pickled("x") + pickled(WHOLE) + pickled("a") + b"}q\x00" + pickled("b") + b"h\x00u."
+    assert list(load_tensors(torch_file(tmp_path / "a.pt", shared, {"0": bytes(16)}))) == ["x"]
 
 
 def test_a_pickle_cannot_ask_for_memory(folder):
@@ -430,6 +479,19 @@ def test_own_names_and_those_of_the_literature(tmp_path):
     assert np.array_equal(swapped.weights["u"], arrays["n"])
 
 
+def test_all_that_belongs_to_no_vector_is_said_and_left_out_at_once(tmp_path):
+    arrays = {f"model.{name}": array for name, array in random_arrays(9).items()} | {"model.b": np.ones(9)}
+    arrays |= {f"optimizer.state.{k}.{name}": np.ones(9) for k in range(4) for name in ("exp_avg", "exp_avg_sq")}
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(FileError, match="found 9 arrays that belong to no vector .*, model.b of shape") as caught:
+        symlow.load_weights(tmp_path / "a.npz", erf())
+    assert str(caught.value).endswith("one of m, u, v, z, or --ignore model.b --ignore optimizer")
+    trained = symlow.load_weights(tmp_path / "a.npz", erf(), ignore=["model.b", "optimizer"])
+    assert len(trained.left_out) == 9
+    with pytest.raises(UnknownNameError, match="ignore: found 'optim', which is no array"):
+        symlow.load_weights(tmp_path / "a.npz", erf(), ignore=["optim"])
+
+
 def test_a_matrix_of_all_columns(tmp_path):
     d, module = derived(TRIALS, rank=2, outputs=2), compiled(TRIALS, rank=2, outputs=2)
     P = np.random.default_rng(0).standard_normal((11, 7))
@@ -494,7 +556,7 @@ def test_velocities_are_zero_and_initial_states_can_be_vectors(tmp_path):
             {"h0": np.ones(9)},
             {},
             FileError,
-            r"array h0, of shape \(9,\) and not zero, .* --map h0=VECTOR, .*--ignore h0",
+            r"an array that belongs to no vector .*, h0 of shape \(9,\); .* --map h0=VECTOR, .*--ignore h0$",
         ),
         ({"n": np.ones((8, 1))}, {}, ArrayError, "n: found 8 neurons, where wi has 9; accepted: as many in both"),
         ({"n": np.ones((9, 2))}, {}, ArrayError, r"n: found shape \(9, 2\); accepted: \(N, 1\) or \(1, N\)"),
@@ -592,6 +654,17 @@ def test_rates_are_said_as_a_specification_takes_them(folder):
     assert line in text
     tables = {"name": "a", "network": {"rank": 1}, "task": TRIALS, "learning": {"rates": {"v": 3600, "z": 3600}}}
     assert symlow.Spec.model_validate(tables)
+    text = works("overlaps", "trained.pt", "spec.toml", "--steps", 2, "--lr", 1e-6, "--recurrent", "W")
+    assert "predicted after 2 steps at lr = 1e-06 and the rates of SPEC" in text
+
+
+@pytest.mark.parametrize(
+    "learning", ["weight_decay = 0.1", "clip = 0.5", 'rule = "momentum"', 'rule = "feedback_alignment"']
+)
+def test_rates_are_said_where_they_are_all_that_differs(folder, learning):
+    Path("spec.toml").write_text(f"{SPEC}[learning]\n{learning}\n")
+    text = works("overlaps", "trained.pt", "spec.toml", "--steps", 0, "--map", "b=bz" if "feed" in learning else "n=V")
+    assert ("gradient descent of the file's own arrays" in text) == ("momentum" in learning)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from symlow.cli.learning import print_drift, print_losses
-from symlow.cli.terminal import Force, SpecFile, check_outputs, console, progress, say
+from symlow.cli.terminal import Force, SpecFile, check_outputs, colour_of, console, progress, say
 from symlow.errors import LearningError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def overlaps(
         ),
     ] = None,
     ignore: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="An array to leave out, that is no vector.")
+        list[str] | None, typer.Option(metavar="NAME", help="An array, or all inside a dictionary, to leave out.")
     ] = None,
     recurrent: Annotated[
         Literal["W/N", "W"] | None,
@@ -49,7 +49,7 @@ def overlaps(
         Path | None, typer.Option("-o", "--output", help=".npz file or .zarr folder for the predicted learning.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture of it to write: .png, .svg or .pdf.")] = None,
-    lr: Annotated[float, typer.Option(help="Learning rate of the prediction.")] = 0.005,
+    lr: Annotated[float, typer.Option(help="Learning rate of the prediction, at the rates of SPEC.")] = 0.005,
     steps: Annotated[int, typer.Option(help="Number of steps of learning to predict; 0: none.")] = 2000,
     method: Annotated[
         Literal["step", "flow"], typer.Option(help="Finite steps of gradient descent, or gradient flow by solve_ivp.")
@@ -126,8 +126,9 @@ def _print_sources(derivation: DerivedSystem, trained: Trained, neurons: int) ->
         say(f"multiplied into the columns that they scale: {', '.join(trained.scalings)}")
     if trained.left_out:
         say(f"left out: {', '.join(trained.left_out)}")
-    rates = trained.rates(derivation)
-    if not rates:
+    rates, rule = trained.rates(derivation), derivation.rule
+    # What decays or is cut, and errors that are sent back through other vectors, are not scaled as gradients are.
+    if not rates or rule.weight_decay or rule.clip or rule.has_feedback:
         return
     base = next(iter(rates.values()))
     others = ", ".join(f"{name} = {rate / base:.10g}" for name, rate in rates.items() if rate != base)
@@ -150,7 +151,7 @@ def _print_overlaps(derivation: DerivedSystem, sigma: FloatArray) -> None:
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for name, value in zip(derivation.overlaps, sigma, strict=True):
         visible = name in derivation.visible
-        kind = "[bold green]loss-visible[/]" if visible else "[bold magenta]loss-invisible[/]"
+        kind = f"[{colour_of(visible)}]{'loss-visible' if visible else 'loss-invisible'}[/]"
         table.add_row(name, f"{value:.6g}", kind, _range(*ranges[name]) if name in ranges else "")
     console().print(table, highlight=False)
 
@@ -242,12 +243,13 @@ def _predict(
     drawn = given is None and method == "step" and getattr(derivation.spec.task, "data", "fixed") == "fresh"
     print_losses(run, steps, ", each loss on its own trials" if drawn else "")
     last = np.asarray(run.sigma[-1])
-    table = Table(title=f"predicted after {steps} steps", title_justify="left")
+    # With the learning rate of each vector as SPEC has it, which need not be that of the file's own arrays.
+    table = Table(title=f"predicted after {steps} steps at lr = {lr:g} and the rates of SPEC", title_justify="left")
     for heading in ("overlap", "now", "then", "change"):
         table.add_column(heading, justify="left" if heading == "overlap" else "right")
     for name, before, after in zip(derivation.overlaps, sigma, last, strict=True):
-        color = "green" if name in derivation.visible else "magenta"
-        table.add_row(f"[{color}]{name}[/]", f"{before:.6g}", f"{after:.6g}", f"{after - before:+.3g}")
+        colour = colour_of(name in derivation.visible)
+        table.add_row(f"[{colour}]{name}[/]", f"{before:.6g}", f"{after:.6g}", f"{after - before:+.3g}")
     console().print(table, highlight=False)
     print_drift(run)
     if output is not None:
