@@ -47,6 +47,7 @@ The modules in the order of the data, each stage reading the one before it:
     artefacts       what is printed of a specification, kept on disk between runs
     scaffold        a commented specification to start from
     generate        generated files, written and checked for drift
+    cone            Gram matrices: ranges of their entries, and the nearest one
     initial         initial overlaps and weights
     optimizers      gradient descent, with momentum or not, and Adam
     elementwise     functions on arrays, with their derivatives
@@ -55,7 +56,6 @@ The modules in the order of the data, each stage reading the one before it:
     unrolled        the passes of all time steps
     simulate        the full network of N neurons: the independent oracle
     infinite_width  the network of infinite width, on the nodes of a quadrature
-    cone            Gram matrices: ranges of their entries, and the nearest one
     realise         weight vectors with exactly given overlaps
     twins           networks with equal visible overlaps and other invisible ones
     torch_files     tensors that PyTorch saved, read without it

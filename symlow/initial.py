@@ -14,6 +14,7 @@ from types import ModuleType
 import numpy as np
 
 from symlow.arrays import FloatArray, check_array, load_arrays
+from symlow.cone import unit_columns
 from symlow.derivation import Derivation
 from symlow.equations import Equations, Population
 from symlow.errors import ArrayError, FileError, GramMatrixError, LearningError, listing
@@ -252,15 +253,25 @@ def check_finite_overlaps(sigma: object, derivation: Derivation) -> FloatArray:
     return array
 
 
-def infeasible(sigma: FloatArray, derivation: Derivation) -> Iterator[tuple[int, str]]:
-    """Give the states, of shape (states, n_overlaps), that are those of no network, each with what is wrong with it."""
+def infeasible(sigma: FloatArray, derivation: Derivation, relative: bool = False) -> Iterator[tuple[int, str]]:
+    """Give the states that are those of no network, each with what is wrong with it.
+
+    Args:
+        sigma: shape (states, n_overlaps).
+        derivation: whose overlaps they are.
+        relative: whether columns are divided by their norms first. Where one is small beside the others its overlaps
+            can be too large for it by what is rounding for the others.
+    """
     columns = derivation.reduction.index.columns
-    values, vectors = np.linalg.eigh(gram_of_overlaps(derivation, sigma))
+    gram, what = gram_of_overlaps(derivation, sigma), "the Gram matrix"
+    if relative:
+        gram, what = unit_columns(gram)[0], "the Gram matrix of the columns divided by their norms"
+    values, vectors = np.linalg.eigh(gram)
     # Rounding of a Gram matrix of rank < p leaves eigenvalues of either sign of this size.
     for k in np.flatnonzero(values[:, 0] < -1e-10 * np.maximum(1.0, values[:, -1])):
         worst = columns[int(np.argmax(np.abs(vectors[k, :, 0])))].label
         yield (
             int(k),
-            f"the Gram matrix has the eigenvalue {values[k, 0]:.3g}, mostly along {worst}; accepted: positive "
+            f"{what} has the eigenvalue {values[k, 0]:.3g}, mostly along {worst}; accepted: positive "
             f"semidefinite, as of real vectors; raise the norm {worst}_{worst} or lower its overlaps",
         )

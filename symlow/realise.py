@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 
 from symlow.arrays import FloatArray
-from symlow.cone import nearest_gram
+from symlow.cone import nearest_gram, unit_columns
 from symlow.derivation import Derivation
 from symlow.errors import ArrayError, GramMatrixError, LearningError, listing
 from symlow.infinite_width import orthonormal, row_distribution
@@ -93,11 +93,9 @@ def _rows(
 ) -> FloatArray:
     """Return rows of P with the Gram matrix P^T P / neurons, shape (neurons, columns)."""
     # Of unit columns, so that rounding is relative to the norms of the two columns of an overlap.
-    sizes = np.sqrt(np.diag(gram))
-    units = np.where(sizes > 0, sizes, 1.0)
-    scaled = gram / np.outer(units, units)
+    scaled, units = unit_columns(gram)
     if np.linalg.eigvalsh(scaled)[0] < 0:
-        # Rounding of overlaps that is small beside the largest can be large beside columns that almost vanish.
+        # Of rounding: what is beyond it has been refused by check_state.
         free = np.ones(scaled.shape, dtype=bool)
         if ones is not None:
             free[ones, ones] = False
@@ -148,33 +146,48 @@ def check_state(sigma: object, derivation: Derivation) -> FloatArray:
     state = check_finite_overlaps(sigma, derivation)
     if state.ndim != 1:
         raise ArrayError(f"sigma: found {len(state)} states; accepted: one, shape ({len(derivation.overlaps)},)")
-    for _, problem in infeasible(state[None], derivation):
-        raise GramMatrixError(f"sigma: {problem}; {_nearest(state, derivation)}")
+    for relative in (False, True):
+        for _, problem in infeasible(state[None], derivation, relative):
+            raise GramMatrixError(f"sigma: {problem}; {_nearest(state, derivation, relative)}")
     return state
 
 
-def _nearest(state: FloatArray, derivation: Derivation) -> str:
+def _nearest(state: FloatArray, derivation: Derivation, relative: bool) -> str:
     """Return in words which overlaps are others in the network with the overlaps nearest to those given."""
-    near = nearest_overlaps(derivation, state)
+    near, gram = nearest_overlaps(derivation, state, relative), gram_of_overlaps(derivation, state)
+    units = unit_columns(gram)[1] if relative else np.ones(len(gram))
+    moves = np.abs(near - state) / overlaps_of_gram(derivation, np.outer(units, units))
     changed = [
-        f"{name} = {value:.6g}"
-        for name, value, found in zip(derivation.overlaps, near, state, strict=True)
-        if abs(value - found) > 1e-6 * np.abs(state).max()
+        f"{name} = {value:.{_digits(value, found)}g}"
+        for name, value, found, move in zip(derivation.overlaps, near, state, moves, strict=True)
+        if move > 1e-6 * moves.max()
     ]
-    return f"the nearest overlaps of a network have {listing(changed)}"
+    return f"the nearest overlaps of a network{', relative to norms,' if relative else ''} have {listing(changed)}"
 
 
-def nearest_overlaps(derivation: Derivation, sigma: FloatArray) -> FloatArray:
+def _digits(value: float, other: float) -> int:
+    """Return how many digits tell a number from another one, at least six."""
+    return int(np.clip(3 + np.ceil(np.log10(abs(value) / abs(value - other))), 6, 17)) if value not in (0, other) else 6
+
+
+def nearest_overlaps(derivation: Derivation, sigma: FloatArray, relative: bool = False) -> FloatArray:
     """Return the overlaps nearest to given ones, in the Frobenius norm of Sigma, that a network has.
 
     Args:
         derivation: whose overlaps they are.
         sigma: overlaps, shape (n_overlaps,), of a network or not.
+        relative: whether the norm is that of Sigma with columns divided by their norms.
+
+    Raises:
+        GramMatrixError: if they are not found.
     """
     gram = gram_of_overlaps(derivation, sigma)
+    units = np.ones(len(gram))
+    if relative:
+        gram, units = unit_columns(gram)
     free = gram_of_overlaps(derivation, np.ones(len(sigma))) > 0
     for population in derivation.network.equations.populations:
         if population.ones is not None:
             at = derivation.reduction.index.slice(population.ones).start
-            gram[at, at], free[at, at] = float(population.weight), False
-    return overlaps_of_gram(derivation, nearest_gram(gram, free))
+            gram[at, at], free[at, at] = float(population.weight) / units[at] ** 2, False
+    return overlaps_of_gram(derivation, nearest_gram(gram, free) * np.outer(units, units))

@@ -54,8 +54,9 @@ def feasible_ranges(derivation: Derivation, sigma: object) -> dict[str, tuple[fl
         ArrayError: for a wrong shape, or values that are not finite numbers.
         GramMatrixError: if sigma is that of no network.
     """
-    state = check_state(sigma, derivation)
-    return {name: feasible(derivation, state, name) for name in _free(derivation)}
+    gram = gram_of_overlaps(derivation, check_state(sigma, derivation))
+    index = derivation.reduction.index
+    return {name: entry_range(gram, index[name].row, index[name].column) for name in _free(derivation)}
 
 
 def twin(derivation: Derivation, sigma: object, changes: Mapping[str, float]) -> FloatArray:
@@ -83,7 +84,7 @@ def twin(derivation: Derivation, sigma: object, changes: Mapping[str, float]) ->
         if not math.isfinite(number):
             raise ArrayError(f"twin: found {overlap.name} = {value!r}; accepted: a finite number")
         wished[derivation.overlaps.index(overlap.name)] = number
-    for _ in infeasible(wished[None], derivation):
+    if any(True for relative in (False, True) for _ in infeasible(wished[None], derivation, relative)):
         raise GramMatrixError(_refusal(derivation, state, wished, chosen))
     return wished
 

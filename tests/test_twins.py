@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import symlow
+from symlow import cone
 from symlow.errors import ArrayError, GramMatrixError, LearningError, UnknownNameError
 from symlow.initial import gram_of_overlaps, overlaps_of_gram, stacked_weights
 from symlow.simulate import FullNetwork
@@ -96,9 +97,15 @@ def test_ranges_of_degenerate_overlaps():
 def test_ranges_are_those_of_each_population():
     d, _ = system(FILES[1])
     sigma = sampled(d)
-    for name, (low, high) in symlow.feasible_ranges(d, sigma).items():
-        if low < high < np.inf:
+    ranges = symlow.feasible_ranges(d, sigma)
+    for name, (low, high) in ranges.items():
+        assert low < high
+        assert abs(low - bisected(d, sigma, name, -100.0)) < 1e-11
+        if high < np.inf:
             assert abs(high - bisected(d, sigma, name, 100.0)) < 1e-11
+    ends = [name for name, (_, high) in ranges.items() if high < np.inf]
+    assert ends == [o.name for o in d.reduction.invisible if not o.is_norm]
+    assert {name[1] for name in ends} == {"E", "I"}
 
 
 def test_a_twin_has_the_values_asked_for_and_else_those_of_the_network():
@@ -161,6 +168,54 @@ def test_the_nearest_is_the_projection(options, seed):
             gap.append(np.sum(twice * (wish - near) * (other - near)))
     assert len(gap) > 20
     assert max(gap) < 1e-10
+
+
+def test_the_nearest_beside_a_vector_that_is_zero():
+    """No overlap of u is other than 0, however near by: the projections alone tend to it as a power of their number."""
+    d = derived()
+    root = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.3, 0.4, 1.0]])
+    sigma = overlaps_of_gram(d, root @ root.T)
+    near = symlow.nearest_twin(d, sigma, {"m_u": 1.0, "z_v": 9.0})
+    assert near == pytest.approx(changed(d, sigma, "z_v", symlow.feasible(d, sigma, "z_v")[1]), rel=0, abs=1e-11)
+    with pytest.raises(GramMatrixError, match=r"the nearest that one has, m_u = .*, z_v = ") as refused:
+        symlow.twin(d, sigma, {"m_u": 1.0, "z_v": 9.0})
+    accepted = {name: float(value) for name, value in re.findall(r"(\w+) = (\S+?)(?:,|$)", str(refused.value))[-2:]}
+    assert np.allclose(symlow.twin(d, sigma, accepted), near, rtol=0, atol=1e-10)
+
+
+def test_the_nearest_where_carriers_are_parallel():
+    """By a search along one line: beside m and 2 m, v has a part of v_v - 1/4 left and z one of 1.16."""
+    import scipy.optimize
+
+    d = derived(TRIALS, nonlinearity="erf")
+    root = np.array([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.3, 0.4, 1.0]])
+    sigma = overlaps_of_gram(d, root @ root.T)
+    near = symlow.nearest_twin(d, sigma, {"z_v": 9.0, "v_v": 0.5})
+
+    def best(v_v):
+        return min(9.0, 0.15 + np.sqrt(1.16 * (v_v - 0.25)))
+
+    found = scipy.optimize.minimize_scalar(
+        lambda v_v: 2 * (best(v_v) - 9.0) ** 2 + (v_v - 0.5) ** 2, bounds=(0.25, 80.0), options={"xatol": 1e-10}
+    )
+    expected = changed(d, changed(d, sigma, "v_v", found.x), "z_v", best(found.x))
+    assert near == pytest.approx(expected, rel=0, abs=1e-6)
+
+
+def test_a_search_that_does_not_end_is_said(monkeypatch):
+    monkeypatch.setattr(cone, "MOST_STEPS", 3)
+    d, sigma = derived(), sampled(derived())
+    with pytest.raises(GramMatrixError, match="found one that misses entries that are to be kept by .* after 3 steps"):
+        symlow.nearest_twin(d, sigma, {"m_u": -4.0, "z_v": 5.0, "m_m": 0.01})
+
+
+def test_tiny_networks_are_held_to_their_own_size():
+    d, sigma = derived(), 1e-13 * sampled(derived())
+    low, high = symlow.feasible(d, sigma, "z_v")
+    assert symlow.twin(d, sigma, {"z_v": 0.9 * high})[d.overlaps.index("z_v")] == 0.9 * high
+    for beyond in (1.1 * high, 1.1 * low):
+        with pytest.raises(GramMatrixError, match="no network has z_v"):
+            symlow.twin(d, sigma, {"z_v": beyond})
 
 
 def test_a_refusal_names_what_is_accepted():
