@@ -24,6 +24,9 @@ from symlow.reduction import DT, TAU, Column, Statistics, explicit_column
 SMALLEST_VARIANCE = 1e-100
 """What stands for zero in gains that have a limit there."""
 
+UNBOUNDED = SMALLEST_VARIANCE**-0.25
+"""Gains beyond have no limit at zero, such as that of a jump; they multiply overlaps that are zero there too."""
+
 SPACING = 1e-6
 """Of central differences, relative to 1 + |kappa|: their error is its square."""
 
@@ -120,17 +123,27 @@ class LatentStep:
                 raise ArrayError(f"latents: found {name!r}; accepted: {listing(self.names)}")
         return [self.names.index(name) for name in names]
 
-    def at_rest(self, x: FloatArray, free: Sequence[int], steps: int = 100_000) -> FloatArray:
-        """Return where all latents but some settle under a constant input, from 0, while those are 0, (n_latents,).
+    def at_rest(
+        self, x: FloatArray, free: Sequence[int], held: Mapping[int, float] | None = None, steps: int = 100_000
+    ) -> FloatArray:
+        """Return where all latents but some settle under a constant input, from 0, shape (n_latents,).
+
+        Args:
+            x: the constant input, shape (n_inputs,).
+            free: positions of latents that stay 0.
+            held: values of latents by position that stay as they are.
+            steps: the most steps.
 
         Raises:
             LearningError: if they do not settle.
         """
+        fixed = dict.fromkeys(free, 0.0) | dict(held or {})
         kappa = np.zeros(len(self.names))
+        kappa[list(fixed)] = list(fixed.values())
         with np.errstate(over="ignore", invalid="ignore"):  # of latents that grow without bounds
             for _ in range(steps):
                 following = self(kappa, x)
-                following[list(free)] = 0
+                following[list(fixed)] = list(fixed.values())
                 if not np.isfinite(following).all():
                     break
                 if np.abs(following - kappa).max() <= SETTLED * (1 + np.abs(kappa).max()) * min(self.dt, 1.0):
@@ -200,8 +213,12 @@ class _Gains:
 
     def __call__(self, statistics: Sequence[FloatArray]) -> Sequence[Any]:
         *mean, variance = statistics
-        variance = np.maximum(variance, SMALLEST_VARIANCE)  # rounding leaves some below zero
-        return [self._series(variance)] if self._series is not None else list(self._closed([*mean, variance]))
+        vanishing = variance < SMALLEST_VARIANCE  # rounding leaves some below zero
+        variance = np.where(vanishing, SMALLEST_VARIANCE, variance)
+        if self._series is not None:
+            return [self._series(variance)]
+        found = self._closed([*mean, variance])
+        return [np.where(vanishing & (np.abs(value) > UNBOUNDED), 0.0, value) for value in found]
 
 
 def _compiled(

@@ -107,6 +107,16 @@ def flip_flop(v_u=2.0):
     return d, np.array([given.get(name, 0.0) for name in d.overlaps])
 
 
+def test_gains_without_a_limit_are_zero_where_nothing_varies():
+    """phi = sign has the gain sqrt(2 / (pi Delta)): what rounding leaves of u_u and v_u is not to be blown up by it."""
+    d = derived(task=TRIALS, nonlinearity="sign")
+    given = {"m_m": 1.0, "u_u": -1e-14, "v_u": 1e-12, "v_m": 0.5, "v_v": 1.0, "z_z": 1.0}
+    step = LatentStep(d, np.array([given.get(name, 0.0) for name in d.overlaps]))
+    assert step(np.array([0.0, 1.0]), np.zeros(1)) == pytest.approx([0.0, 0.95], abs=1e-12)
+    # Elsewhere as it is: kappa_u moves by dt g v_m kappa_m with g = sqrt(2 / pi) / |kappa_m|.
+    assert step(np.array([2.0, 0.0]), np.zeros(1)) == pytest.approx([1.9, 0.05 * 0.5 * np.sqrt(2 / np.pi)], abs=1e-12)
+
+
 def test_fixed_points_of_a_flip_flop_and_their_stability():
     d, sigma = flip_flop()
     step = LatentStep(d, sigma)
@@ -126,6 +136,8 @@ def test_input_moves_what_is_at_rest():
     step = LatentStep(d, sigma)
     assert step.driven == (False, True)
     assert step.at_rest(np.array([0.7]), free=[1]) == pytest.approx([0.7, 0], abs=1e-8)
+    assert step.at_rest(np.array([0.7]), free=[], held={0: 0.3})[0] == 0.3
+    assert step.at_rest(np.array([0.7]), free=[], held={1: -0.4}) == pytest.approx([0.7, -0.4], abs=1e-8)
     (point,), _ = step.fixed_points(np.zeros((1, 2)), np.array([0.7]))
     equation = lambda k: k - (2.0 * 0.7 + 0.5 * k) / np.sqrt(1 + np.pi / 2 * 1.5 * (0.7**2 + k**2))  # noqa: E731
     assert point == pytest.approx([0.7, scipy.optimize.brentq(equation, 0, 5)], abs=1e-9)
