@@ -194,6 +194,14 @@ def test_shown_values_are_those_of_the_derivation():
     assert r"\eta^{2}\,(" in steps
 
 
+def test_metrics_that_sympy_makes_of_a_metric_are_shown_too():
+    d = derived()
+    for other in (d.metric.T, 2 * d.metric, d.metric.subs(d.reduction.index["m_m"].symbol, 1)):
+        assert type(other) is type(d.metric)
+        assert re.match(r"\$\displaystyle \left\[\begin\{matrix\}", other._repr_latex_())
+    assert "hline" in d.metric._repr_latex_()
+
+
 def test_large_systems_are_not_written_out():
     d = derived(rank=4)
     assert d.metric._repr_latex_() is None

@@ -26,8 +26,9 @@ from symlow.plot import (
 )
 from symlow.plot.labels import latent_label, overlap_label
 from symlow.plot.lines import apart
-from symlow.plot.metric import OF_BOTH, OF_INVISIBLE, OF_VISIBLE, metric_kinds, metric_values
-from tests.conftest import compiled, derived, states, weights
+from symlow.plot.metric import CONSTANT, OF_BOTH, OF_INVISIBLE, OF_VISIBLE, metric_kinds, metric_values
+from symlow.plot.style import shades
+from tests.conftest import compiled, derived, random_trials, states, weights
 
 
 def learned(count=1, steps=12, **network):
@@ -121,6 +122,33 @@ def test_losses_of_many_histories_are_a_median_and_a_band():
         plot_losses({})
 
 
+def test_a_history_that_reached_a_loss_of_zero_counts_among_many():
+    _, many = learned(count=20)
+    loss = np.array(many.loss)
+    loss[4:, :12] = 0.0
+    loss[6:, 19] = np.nan
+    changed = symlow.LearningRun(**{**vars(many), "loss": loss})
+    (panel,) = plot_losses(changed).axes
+    median = panel.lines[0].get_ydata()
+    assert np.array_equal(median[:4], np.median(loss[:4, :19], axis=1))
+    assert np.isnan(median[4:]).all()
+
+
+def test_a_network_whose_output_is_its_feedback_has_visible_overlaps_alone():
+    network = {"dynamics": ["h' = -h + U*a + M*x", "a = U.T*phi(h)/N", "y = U.T*phi(h)/N"], "vectors": {"m": 1, "u": 1}}
+    spec = {"name": "visible", "network": network | {"nonlinearity": "erf"}, "task": {"kind": "trials"}}
+    d = symlow.derive(symlow.Spec.model_validate(spec))
+    assert d.invisible == ()
+    trials = random_trials(d)
+    runs = [symlow.learn(d, sigma, 0.01, 3, trials) for sigma in states(d.compile(), 2)]
+    for figure in (plot_learning(runs[0]), plot_overlaps(runs[0]), plot_twins(*runs), plot_metric(d)):
+        figure.draw_without_rendering()
+    visible, invisible = plot_overlaps(runs[0]).axes
+    assert names(visible) == [overlap_label(name) for name in d.overlaps]
+    assert names(invisible) == []
+    assert [len(shades(colours.CLASSES, count)) for count in range(4)] == [0, 1, 2, 3]
+
+
 def test_a_loss_of_zero_and_a_history_that_diverged_are_left_out():
     _, run = learned()
     broken = run.sigma.copy()
@@ -173,6 +201,22 @@ def test_blocks_of_a_linear_metric(network):
     assert OF_BOTH in metric_kinds(derived({"kind": "trials"}, nonlinearity="erf"))
 
 
+def test_entries_that_are_numbers_are_of_a_kind_of_their_own():
+    """The gradient by m_one moves m along ones, and m_one with it by one_one, which is 1."""
+    d = derived({"kind": "trials"}, nonlinearity="relu", bias=True, means=True)
+    kinds, n = metric_kinds(d), len(d.visible)
+    one = d.reduction.index["one_one"].symbol
+    numbers = {place for place, entry in d.metric.todok().items() if entry.free_symbols <= {one}}
+    assert numbers
+    assert {(int(i), int(j)) for i, j in np.argwhere(kinds == CONSTANT)} == numbers
+    for row, column in np.argwhere(kinds == OF_VISIBLE):
+        found = d.metric[row, column].free_symbols - {one}
+        assert found <= {overlap.symbol for overlap in d.ordered[:n]}
+    (panel,) = plot_metric(d).axes
+    assert "numbers" in [text.get_text() for text in panel.get_legend().get_texts()]
+    assert overlap_label("one_one") not in [label.get_text() for label in panel.get_yticklabels()]
+
+
 def test_values_of_the_metric_move_overlaps_as_the_module_does():
     d, module = derived(rank=2), compiled(rank=2)
     sigma = states(module, 1)[0]
@@ -197,6 +241,8 @@ def test_metric_is_drawn_with_names_on_its_axes():
     assert values.get_title() == "values"
     with pytest.raises(GramMatrixError):
         plot_metric(d, -np.ones(10))
+    with pytest.raises(ArrayError, match="found 2 states; accepted: one"):
+        plot_metric(d, states(compiled(), 2))
 
 
 # Latents -------------------------------------------------------------------------------------------------------------
@@ -237,8 +283,23 @@ def test_portraits_that_cannot_be_drawn():
         plot_phase_portrait(d, sigma, latents=("kappa_u1", "kappa_q"))
     with pytest.raises(ArrayError, match="latents: found 1 different ones"):
         plot_phase_portrait(d, sigma, latents=("kappa_u1", "kappa_u1"))
-    with pytest.raises(ArrayError, match=r"starts: found shape \(3,\)"):
-        plot_phase_portrait(d, sigma, starts=np.ones(3))
+    for shape in ((2,), (3,), (4, 3), (1, 1, 2)):
+        with pytest.raises(ArrayError, match=r"starts: found shape \(.*\); accepted: \(trajectories, 2\)"):
+            plot_phase_portrait(d, sigma, starts=np.ones(shape))
+    with pytest.raises(ArrayError, match=r"x: found shape \(2,\); accepted: a number, or one for each input, \(1,\)"):
+        plot_phase_portrait(d, sigma, x=[1.0, 2.0])
+    with pytest.raises(ArrayError, match="found 2 states; accepted: one"):
+        plot_phase_portrait(d, states(compiled(rank=2), 2))
+
+
+def test_latents_that_are_not_held_settle():
+    d = derived({"kind": "trials"}, inputs=3, rank=1)
+    sigma = states(compiled({"kind": "trials"}, inputs=3, rank=1), 1)[0]
+    given = {"latents": ("kappa_m1", "kappa_u"), "x": [0.0, 0.5, 0.7], "duration": 1.0, "starts": [[0.5, 0.5]]}
+    everything = plot_phase_portrait(d, sigma, held={"kappa_m2": 0.3, "kappa_m3": 0.7}, **given).axes[0]
+    some = plot_phase_portrait(d, sigma, held={"kappa_m2": 0.3}, **given).axes[0]
+    for one, other in zip(everything.lines, some.lines, strict=True):
+        assert np.array(one.get_data()) == pytest.approx(np.array(other.get_data()), abs=1e-7)
 
 
 # Memory --------------------------------------------------------------------------------------------------------------
@@ -256,6 +317,13 @@ def test_memory_shows_the_two_overlaps_that_tell_most():
     assert [bar.get_height() for bar in bars.patches] == [0.5, 0.97]
     chosen = plot_memory(overlaps, history, ("z_v", "v_v", "z_z"), {}, axes=("z_v", "z_z")).axes[0]
     assert chosen.get_xlabel() == overlap_label("z_v")
+
+
+def test_overlaps_without_spread_tell_most_if_they_differ():
+    history = np.repeat([0, 1], 10)
+    overlaps = np.stack([np.random.default_rng(0).standard_normal(20), np.ones(20), 1.0 * history], axis=1)
+    plane = plot_memory(overlaps, history, ("z_v", "v_v", "z_z"), {}).axes[0]
+    assert (plane.get_xlabel(), plane.get_ylabel()) == (overlap_label("z_z"), overlap_label("z_v"))
 
 
 @pytest.mark.parametrize(

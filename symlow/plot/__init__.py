@@ -19,7 +19,6 @@ Visible is blue and invisible vermilion in all of them (:mod:`symlow.colours`).
 from symlow.plot.closure import plot_drift
 from symlow.plot.files import FORMATS, check_figure, save_figure
 from symlow.plot.learning import plot_learning, plot_losses, plot_overlaps
-from symlow.plot.lines import MOST_LABELS
 from symlow.plot.memory import plot_memory
 from symlow.plot.metric import plot_metric
 from symlow.plot.portrait import plot_phase_portrait
@@ -27,7 +26,6 @@ from symlow.plot.twins import plot_twins
 
 __all__ = [
     "FORMATS",
-    "MOST_LABELS",
     "check_figure",
     "plot_drift",
     "plot_learning",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symlow.arrays import FloatArray
+from symlow.colours import CLASSES
 from symlow.drift import Drift
 from symlow.plot.figures import new_figure
 from symlow.plot.labels import vector
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 DOTS = 25
 """How many dots a curve has."""
 
-VECTORS = ("#222222", "#117733", "#AA3377", "#DDAA33")
+VECTORS = ("#222222", "#117733", CLASSES[1], "#DDAA33")
 """Between these are the colours of vectors, which have shares of visible and of invisible overlaps."""
 
 

@@ -1,10 +1,8 @@
-"""The start of every picture: an empty figure, or what to install."""
+"""The start of every picture: an empty figure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-from symlow.extras import optional
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -13,10 +11,8 @@ if TYPE_CHECKING:
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of a size in inches, which notebooks show as it is.
 
-    Raises:
-        DependencyError: if matplotlib is not installed.
+    Functions that call it are :func:`symlow.plot.style.styled`, which says so where matplotlib is not installed.
     """
-    optional("matplotlib.figure", "plot", "plots")
     from symlow.plot.picture import Picture
 
     return Picture(figsize=(width, height), layout="constrained")

@@ -133,18 +133,19 @@ def positive(values: FloatArray) -> FloatArray:
 
 
 def _losses(panel: Any, run: LearningRun, colour: Any, style: str = "-", name: str = "") -> None:
-    losses = positive(np.asarray(run.loss))
+    losses = np.asarray(run.loss)
     label = name or None
     if losses.ndim == 1 or losses.shape[1] <= MOST_HISTORIES:
         for k, course in enumerate(np.atleast_2d(losses.T)):
             own = shades(RUNS, len(losses.T))[k] if losses.ndim > 1 and colour is None else colour
-            panel.plot(run.step, course, style, color=own, label=label if k == 0 else None)
+            panel.plot(run.step, positive(course), style, color=own, label=label if k == 0 else None)
         return
     kept = losses[:, np.isfinite(losses).all(axis=0)]
     shown = kept if kept.shape[1] else losses
     colour = colour or "black"
-    panel.fill_between(run.step, *np.percentile(shown, BAND, axis=1), color=colour, alpha=0.18, linewidth=0)
-    panel.plot(run.step, np.median(shown, axis=1), style, color=colour, label=label)
+    low, high = positive(np.percentile(shown, BAND, axis=1))
+    panel.fill_between(run.step, low, high, color=colour, alpha=0.18, linewidth=0)
+    panel.plot(run.step, positive(np.median(shown, axis=1)), style, color=colour, label=label)
 
 
 def _finish_losses(panel: Any) -> None:

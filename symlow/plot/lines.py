@@ -30,12 +30,12 @@ SHADES = {True: VISIBLE_SHADES, False: INVISIBLE_SHADES}
 
 
 def overlap_panel(panel: Any, steps: Any, values: FloatArray, names: Sequence[str], visible: bool) -> None:
-    """Draw overlaps of one kind, the first lines of the panel, in order, and name them.
+    """Draw overlaps of one kind, one line after the other in their order, and name them.
 
     Args:
         panel: axes of matplotlib.
         steps: shape (records,).
-        values: shape (records, overlaps).
+        values: shape (records, overlaps), perhaps of none.
         names: of these overlaps.
         visible: whether they are.
     """

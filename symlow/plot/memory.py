@@ -101,5 +101,6 @@ def _telling(overlaps: FloatArray, first: NDArray[np.bool_]) -> tuple[int, ...]:
     one, other = overlaps[first], overlaps[~first]
     spread = np.sqrt(one.var(axis=0) + other.var(axis=0))
     difference = np.abs(one.mean(axis=0) - other.mean(axis=0))
-    telling = np.divide(difference, spread, out=np.zeros_like(difference), where=spread > 0)
+    without_spread = np.where(difference > 0, np.inf, 0.0)
+    telling = np.divide(difference, spread, out=without_spread, where=spread > 0)
     return tuple(int(k) for k in np.argsort(-telling, kind="stable")[:2])

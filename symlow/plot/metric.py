@@ -13,12 +13,12 @@ import numpy as np
 import sympy
 
 from symlow.arrays import FloatArray
-from symlow.colours import BOTH, INVISIBLE, VISIBLE
+from symlow.colours import BOTH, INVISIBLE, INVISIBLE_SHADES, VISIBLE, VISIBLE_SHADES
 from symlow.derivation import Derivation
-from symlow.initial import check_overlaps
 from symlow.plot.figures import new_figure
 from symlow.plot.labels import gradient_label, overlap_label
 from symlow.plot.style import styled
+from symlow.realise import check_state
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,11 +32,18 @@ MOST_ROWS = 45
 NARROW = 0.62
 """The width of a column, in inches, below which its name is turned."""
 
-EMPTY, OF_VISIBLE, OF_INVISIBLE, OF_BOTH = range(4)
-KINDS = {OF_VISIBLE: "visible overlaps", OF_INVISIBLE: "invisible overlaps", OF_BOTH: "overlaps of both kinds"}
-COLOURS = ("#FFFFFF", VISIBLE, INVISIBLE, BOTH)
-TINTS = ("#FFFFFF", "#CFE4F2", "#F9DFCB", "#E2E2E2")
+EMPTY, OF_VISIBLE, OF_INVISIBLE, OF_BOTH, CONSTANT = range(5)
+KINDS = {
+    OF_VISIBLE: "visible overlaps",
+    OF_INVISIBLE: "invisible overlaps",
+    OF_BOTH: "overlaps of both kinds",
+    CONSTANT: "numbers",
+}
+COLOURS = ("#FFFFFF", VISIBLE, INVISIBLE, BOTH, "#C9C9C9")
+TINTS = ("#FFFFFF", "#CFE4F2", "#F9DFCB", "#DCDCDC", "#F1F1F1")
 """Lighter, behind letters."""
+DARK = {OF_VISIBLE: VISIBLE_SHADES[0], OF_INVISIBLE: INVISIBLE_SHADES[0]}
+"""Of letters on these."""
 
 
 @styled
@@ -44,16 +51,17 @@ def plot_metric(derivation: Derivation, sigma: FloatArray | None = None) -> Figu
     """Return a figure of the metric: what each entry contains, and with overlaps given its values beside it.
 
     Args:
-        derivation: what has the metric. Velocities, which stand still in the flow, are left out.
+        derivation: what has the metric. Velocities and norms of ones, which stand still in the flow, are left out.
         sigma: overlaps at which to evaluate it, shape (n_overlaps,).
 
     Raises:
-        ArrayError, GramMatrixError: as :func:`symlow.initial.check_overlaps`.
+        ArrayError, GramMatrixError: as :func:`symlow.realise.check_state`.
         DependencyError: if matplotlib is not installed.
     """
-    rows = [k for k, overlap in enumerate(derivation.ordered) if overlap in set(derivation.learning.weights)]
+    weights, constant = set(derivation.learning.weights), constant_overlaps(derivation)
+    rows = [k for k, o in enumerate(derivation.ordered) if o in weights and o.symbol not in constant]
     columns = len(derivation.visible)
-    values = None if sigma is None else metric_values(derivation, check_overlaps(sigma, derivation))[rows]
+    values = None if sigma is None else metric_values(derivation, check_state(sigma, derivation))[rows]
     written = columns <= MOST_WRITTEN
     width = (1.45 if written else max(0.34, 4.0 / columns)) * columns
     height = min(max(0.42 * len(rows), 3.0), 14.0)
@@ -68,13 +76,22 @@ def plot_metric(derivation: Derivation, sigma: FloatArray | None = None) -> Figu
 
 
 def metric_kinds(derivation: Derivation) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return what entries contain, shape (n_overlaps, n_visible): 0 nothing, 1 visible, 2 invisible ones, 3 both."""
-    visible = {overlap.symbol for overlap in derivation.reduction.visible}
+    """Return what entries contain, shape (n_overlaps, n_visible).
+
+    0 is nothing, 1 visible overlaps, 2 invisible ones, 3 both, and 4 numbers only, among them the norms of ones.
+    """
+    visible, constant = {overlap.symbol for overlap in derivation.reduction.visible}, constant_overlaps(derivation)
     kinds = np.zeros(derivation.metric.shape, dtype=np.int64)
     for (row, column), entry in derivation.metric.todok().items():
-        symbols = entry.free_symbols
-        kinds[row, column] = OF_VISIBLE * bool(symbols & visible) + OF_INVISIBLE * bool(symbols - visible)
+        symbols = entry.free_symbols - constant
+        kind = OF_VISIBLE * bool(symbols & visible) + OF_INVISIBLE * bool(symbols - visible)
+        kinds[row, column] = kind or CONSTANT
     return kinds
+
+
+def constant_overlaps(derivation: Derivation) -> set[sympy.Symbol]:
+    """Return the overlaps that are numbers: those of vectors of ones with themselves."""
+    return {derivation.reduction.index[f"{name}_{name}"].symbol for name in derivation.network.ones}
 
 
 def metric_values(derivation: Derivation, sigma: FloatArray) -> FloatArray:
@@ -92,13 +109,13 @@ def _contents(panel: Any, derivation: Derivation, rows: list[int], written: bool
 
     kinds = metric_kinds(derivation)[rows]
     colours = TINTS if written else COLOURS
-    panel.pcolormesh(kinds, cmap=ListedColormap(list(colours)), vmin=-0.5, vmax=3.5, edgecolors="white", linewidth=1.5)
+    panel.pcolormesh(kinds, cmap=ListedColormap(list(colours)), vmin=-0.5, vmax=4.5, edgecolors="white", linewidth=1.5)
     if written:
         for i, row in enumerate(rows):
             for j in range(kinds.shape[1]):
                 if kinds[i, j]:
-                    entry = _entry(derivation, derivation.metric[row, j])
-                    panel.text(j + 0.5, i + 0.5, entry, ha="center", va="center", fontsize=12, color=_dark(kinds[i, j]))
+                    entry, dark = _entry(derivation, derivation.metric[row, j]), DARK.get(kinds[i, j], "#222222")
+                    panel.text(j + 0.5, i + 0.5, entry, ha="center", va="center", fontsize=12, color=dark)
     found = [kind for kind in KINDS if (kinds == kind).any()]
     swatches = [Patch(facecolor=colours[kind], edgecolor=COLOURS[kind], label=KINDS[kind]) for kind in found]
     panel.legend(handles=swatches, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=len(found), handlelength=1.0)
@@ -150,7 +167,3 @@ def _entry(derivation: Derivation, entry: sympy.Expr) -> str:
     sizes = [("" if abs(c) == 1 else f"{abs(c)}\\,", overlap_label(names[s]).strip("$"), c < 0) for s, c in terms]
     code = "".join(f"{'-' if negative else '+'}{size}{label}" for size, label, negative in sizes)
     return f"${code.removeprefix('+')}$"
-
-
-def _dark(kind: int) -> str:
-    return {OF_VISIBLE: "#003A5D", OF_INVISIBLE: "#7A3000"}.get(kind, "#222222")

@@ -16,11 +16,11 @@ import numpy as np
 from symlow.arrays import FloatArray
 from symlow.derivation import Derivation
 from symlow.errors import ArrayError
-from symlow.initial import check_overlaps
 from symlow.latent_step import LatentStep
 from symlow.plot.figures import new_figure
 from symlow.plot.labels import latent_label
 from symlow.plot.style import shades, styled
+from symlow.realise import check_state
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,24 +73,26 @@ def plot_phase_portrait(
         starts: where trajectories start in the plane, shape (trajectories, 2); by default on a circle.
         duration: of trajectories, in units of tau.
         extent: half of the width of the picture; by default what shows the fixed points.
-        held: values of latents outside the plane by name; by default where they settle while those two are 0.
+        held: values of latents outside the plane by name; the others are where they settle while those two are 0.
 
     Raises:
-        ArrayError: for overlaps of another shape, or latents that the network does not have.
+        ArrayError: for overlaps, inputs or starts of another shape, or latents that the network does not have.
         GramMatrixError: for overlaps of no network.
         LearningError: if latents outside the plane do not settle.
         DependencyError: if matplotlib is not installed.
     """
-    step = LatentStep(derivation, check_overlaps(sigma, derivation))
+    step = LatentStep(derivation, check_state(sigma, derivation))
     plane = step.positions(_default(step) if latents is None else latents)
     if len(plane) != 2 or plane[0] == plane[1]:
         raise ArrayError(f"latents: found {len(set(plane))} different ones; accepted: 2 of {', '.join(step.names)}")
-    inputs = np.broadcast_to(np.asarray(x, dtype=float), (step.inputs,))
-    base = np.zeros(len(step.names))
-    if held is None:
-        base = step.at_rest(inputs, plane)
-    else:
-        base[step.positions(list(held))] = list(held.values())
+    inputs = np.asarray(x, dtype=float)
+    if inputs.shape not in ((), (step.inputs,)):
+        raise ArrayError(f"x: found shape {inputs.shape}; accepted: a number, or one for each input, ({step.inputs},)")
+    inputs = np.broadcast_to(inputs, (step.inputs,))
+    if starts is not None and (np.ndim(starts) != 2 or np.shape(starts)[1] != 2):
+        raise ArrayError(f"starts: found shape {np.shape(starts)}; accepted: (trajectories, 2)")
+    others = {} if held is None else dict(zip(step.positions(list(held)), held.values(), strict=True))
+    base = step.at_rest(inputs, plane, others)
     points, moduli = step.fixed_points(_search(base, plane), inputs)
     reach = extent if extent is not None else MARGIN * max(1.0, *np.abs(points[:, plane]).ravel())
     if starts is None:
@@ -129,8 +131,6 @@ def _default(step: LatentStep) -> list[str]:
 
 def _placed(base: FloatArray, plane: list[int], places: FloatArray) -> FloatArray:
     """Return latents at places in the plane, shape (..., 2), the others where they are held."""
-    if places.shape[-1:] != (2,):
-        raise ArrayError(f"starts: found shape {places.shape}; accepted: (trajectories, 2)")
     kappa = np.broadcast_to(base, (*places.shape[:-1], len(base))).copy()
     kappa[..., plane] = places
     return kappa

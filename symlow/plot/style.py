@@ -59,6 +59,6 @@ def styled(function: Callable[P, T]) -> Callable[P, T]:
 def shades(colours: Sequence[str], count: int) -> list[tuple[float, float, float]]:
     """Return that many colours between the given ones, from the first to the last; one alone is the second."""
     known = np.array([[int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)] for colour in colours])
-    places = np.linspace(0, len(colours) - 1, count) if count > 1 else np.array([1.0])
+    places = np.linspace(0, len(colours) - 1, count) if count > 1 else np.array([1.0])[:count]
     mixed = np.stack([np.interp(places, np.arange(len(colours)), part) for part in known.T], axis=1)
     return [(float(r), float(g), float(b)) for r, g, b in mixed]

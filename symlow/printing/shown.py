@@ -100,7 +100,8 @@ class ShownBlocks(Mapping[K, V], Generic[K, V]):
 class ShownMetric(Metric):
     """The metric, shown in the letters of the literature, visible rows above the line."""
 
-    _notation: Notation
+    _notation: Notation | None = None
+    """Of the derivation's own metric; SymPy makes others of this class from it, such as its transpose."""
 
     @classmethod
     def of(cls, derivation: Derivation) -> ShownMetric:
@@ -111,9 +112,12 @@ class ShownMetric(Metric):
         return made
 
     def _repr_latex_(self) -> str | None:
+        notation = self._notation
+        if notation is None:
+            return str(super()._repr_latex_())
         if self.cols > MOST_COLUMNS or self.rows > MOST_EQUATIONS:
             return None
-        lines = [r" & ".join(str(self._notation.doprint(entry)) for entry in self.row(k)) for k in range(self.rows)]
+        lines = [r" & ".join(str(notation.doprint(entry)) for entry in self.row(k)) for k in range(self.rows)]
         above, below = (r" \\ ".join(part) for part in (lines[: self.cols], lines[self.cols :]))
         rule = r" \\ \hline " if below else ""
         return rf"$\displaystyle \left(\begin{{array}}{{{'c' * self.cols}}}{above}{rule}{below}\end{{array}}\right)$"
