@@ -198,7 +198,7 @@ def test_metrics_that_sympy_makes_of_a_metric_are_shown_too():
     d = derived()
     for other in (d.metric.T, 2 * d.metric, d.metric.subs(d.reduction.index["m_m"].symbol, 1)):
         assert type(other) is type(d.metric)
-        assert re.match(r"\$\displaystyle \left\[\begin\{matrix\}", other._repr_latex_())
+        assert "begin{matrix}" in other._repr_latex_()
     assert "hline" in d.metric._repr_latex_()
 
 

@@ -105,7 +105,7 @@ def test_ranges_are_those_of_each_population():
             assert abs(high - bisected(d, sigma, name, 100.0)) < 1e-11
     ends = [name for name, (_, high) in ranges.items() if high < np.inf]
     assert ends == [o.name for o in d.reduction.invisible if not o.is_norm]
-    assert {name[1] for name in ends} == {"E", "I"}
+    assert {name[1] for name in ranges} == {"E", "I"}
 
 
 def test_a_twin_has_the_values_asked_for_and_else_those_of_the_network():
@@ -205,7 +205,7 @@ def test_the_nearest_where_carriers_are_parallel():
 def test_a_search_that_does_not_end_is_said(monkeypatch):
     monkeypatch.setattr(cone, "MOST_STEPS", 3)
     d, sigma = derived(), sampled(derived())
-    with pytest.raises(GramMatrixError, match="found one that misses entries that are to be kept by .* after 3 steps"):
+    with pytest.raises(GramMatrixError, match=r"found one that misses entries that are to be kept by .* after 3 steps"):
         symlow.nearest_twin(d, sigma, {"m_u": -4.0, "z_v": 5.0, "m_m": 0.01})
 
 

@@ -244,7 +244,8 @@ def _predict(
     print_losses(run, steps, ", each loss on its own trials" if drawn else "")
     last = np.asarray(run.sigma[-1])
     # With the learning rate of each vector as SPEC has it, which need not be that of the file's own arrays.
-    table = Table(title=f"predicted after {steps} steps at lr = {lr:g} and the rates of SPEC", title_justify="left")
+    say(f"the prediction is at lr = {lr:g} and the rates of SPEC")
+    table = Table(title=f"predicted after {steps} steps", title_justify="left")
     for heading in ("overlap", "now", "then", "change"):
         table.add_column(heading, justify="left" if heading == "overlap" else "right")
     for name, before, after in zip(derivation.overlaps, sigma, last, strict=True):
