@@ -17,11 +17,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+from markupsafe import Markup
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from symlow.errors import SpecError
 from symlow.files import read_text
-from symlow.markup import Html, code, joined
+from symlow.markup import code, joined
 from symlow.markup import table as html_table
 from symlow.spec_learning import LearningSpec
 from symlow.spec_messages import refused, spec_error
@@ -133,7 +134,7 @@ class Spec(Table):
         """Return what the specification says, for notebooks: a row for each key, defaults left out."""
         said = self.model_dump(mode="python", exclude_defaults=True)
         rows = [
-            (joined((name, key), "."), joined(map(code, _said(value)), Html("<br>")))
+            (joined((name, key), "."), joined(map(code, _said(value)), Markup("<br>")))
             for name in ("network", "task", "learning")
             for key, value in said.get(name, {}).items()
         ]

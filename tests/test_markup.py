@@ -6,11 +6,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from markupsafe import Markup
 
 import symlow
 from symlow.certificate import Certificate, Check, Measurement
 from symlow.derivation import Statement
-from symlow.markup import MOST_ROWS, Html, escaped, joined, overlap, table
+from symlow.markup import MOST_ROWS, element, joined, overlap, table
 from symlow.printing.html import overlap_table
 from tests.conftest import compiled, derived, random_trials, spec, states, weights
 
@@ -70,11 +71,10 @@ def certificate():
 
 
 def test_text_is_escaped_and_html_is_not():
-    assert escaped(HOSTILE) == (
-        "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &amp; &quot;quoted&quot; &lt;/td&gt;&lt;/table&gt;"
-    )
-    assert escaped(escaped(HOSTILE)) == escaped(HOSTILE)
-    assert joined(("<", Html("<br>"), 1)) == "&lt;<br>1"
+    escaped = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &#34;quoted&#34; &lt;/td&gt;&lt;/table&gt;"
+    assert element("b", HOSTILE, aria_label=HOSTILE, class_="a") == f'<b aria-label="{escaped}" class="a">{escaped}</b>'
+    assert element("p", element("b", HOSTILE), title=None) == f"<p><b>{escaped}</b></p>"
+    assert joined(("<", Markup("<br>"), 1), "&") == "&lt;&amp;<br>&amp;1"
     reader = assert_plain(table(HOSTILE, (HOSTILE, "b"), [(HOSTILE, HOSTILE)]))
     assert reader.cells == [HOSTILE, HOSTILE, "b", HOSTILE, HOSTILE]
 

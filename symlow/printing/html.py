@@ -7,12 +7,14 @@ Pure functions of values; notebooks show them (:mod:`symlow.views`).
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from symlow.derivation import Derivation
-from symlow.markup import Html, code, element, joined, kind, overlap, table
+from symlow.markup import code, element, joined, kind, overlap, table
 from symlow.printing.text import conserved, equation
 
 
-def overlap_table(derivation: Derivation) -> Html:
+def overlap_table(derivation: Derivation) -> Markup:
     """Return a table of all overlaps, visible ones first: name, kind, the two columns that it compares, its flow."""
     weights = {one.name for one in derivation.learning.weights}
     columns = derivation.reduction.index.columns
@@ -30,14 +32,14 @@ def overlap_table(derivation: Derivation) -> Html:
     return table(caption, ("overlap", "kind", "what it is", "learning"), rows)
 
 
-def statement_table(derivation: Derivation) -> Html:
+def statement_table(derivation: Derivation) -> Markup:
     """Return a table of what is claimed, each claim with its validity, and of what the flow conserves."""
     rows = [(statement.validity, statement.text) for statement in derivation.statements]
-    kept = joined(map(code, conserved(derivation)), Html("<br>"))
+    kept = joined(map(code, conserved(derivation)), Markup("<br>"))
     return table("What is known", ("validity", "statement"), [*rows, ("conserved by the flow", kept)])
 
 
-def derivation_tables(derivation: Derivation) -> Html:
+def derivation_tables(derivation: Derivation) -> Markup:
     """Return a derivation as a notebook shows it: its name, its overlaps and what is known of it."""
     spec = derivation.spec
     heading = element("p", element("b", spec.name), f": {spec.reference}" if spec.reference else "")
