@@ -41,7 +41,7 @@ SAME_NULL = 1e-7
 MOST_STEPS = 20000
 """Steps after which the search for the nearest Gram matrix ends; a few hundred are the rule."""
 
-ENOUGH, ENOUGH_IN_FACE, LARGEST_MISS = 1e-14, 1e-12, 1e-10
+ENOUGH, ENOUGH_IN_FACE, LARGEST_MISS = 1e-14, 1e-13, 1e-10
 """By how much given entries are missed, relative to the largest entry: where the search ends, where it does in a face,
 whose basis has errors of the size of ``NULL``, and what is no longer an answer after ``MOST_STEPS``."""
 

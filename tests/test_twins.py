@@ -170,10 +170,13 @@ def test_the_nearest_is_the_projection(options, seed):
     assert max(gap) < 1e-10
 
 
-def test_the_nearest_beside_a_vector_that_is_zero():
+@pytest.mark.parametrize(
+    "root",
+    [np.diag([1.0, 0.0, 1.0, 1.0]), np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.3, 0.4, 1.0]])],
+)
+def test_the_nearest_beside_a_vector_that_is_zero(root):
     """No overlap of u is other than 0, however near by: the projections alone tend to it as a power of their number."""
     d = derived()
-    root = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.3, 0.4, 1.0]])
     sigma = overlaps_of_gram(d, root @ root.T)
     near = symlow.nearest_twin(d, sigma, {"m_u": 1.0, "z_v": 9.0})
     assert near == pytest.approx(changed(d, sigma, "z_v", symlow.feasible(d, sigma, "z_v")[1]), rel=0, abs=1e-11)
