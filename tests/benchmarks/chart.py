@@ -96,7 +96,7 @@ def _lines(axes: Axes, per_state: dict[int, dict[str, float]]) -> None:
         known = [n for n in counts if name in per_state[n]]
         costs = [1e6 * per_state[n][name] for n in known]
         axes.plot(known, costs, color=_colour(name), lw=1.4, marker="o", ms=3)
-        ends[name] = (known[-1], costs[-1])
+        ends[name] = costs[-1]
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.grid(axis="y", color=RULE, lw=0.6)
@@ -104,9 +104,9 @@ def _lines(axes: Axes, per_state: dict[int, dict[str, float]]) -> None:
     axes.set_xlabel("states at once")
     axes.set_ylabel("µs for each state")
     axes.set_xlim(counts[0] * 0.8, counts[-1] * 1.3)
-    for name, height in zip(ends, _apart([end[1] for end in ends.values()]), strict=True):
+    for name, height in zip(ends, _apart(list(ends.values())), strict=True):
         axes.annotate(
-            LABELS[name], (ends[name][0], height), xytext=(6, 0), textcoords="offset points", va="center",
+            LABELS[name], (counts[-1], height), xytext=(6, 0), textcoords="offset points", va="center",
             color=_colour(name), annotation_clip=False,
         )  # fmt: skip
 
