@@ -38,7 +38,7 @@ MUTATIONS = [
     ("a term of the flow", "half = -2 * Sigma", "half = -2.001 * Sigma", {"dSigma/dt", "order"}),
     ("the finite step", "K = np.eye(N_COLUMNS) - 2", "K = np.eye(N_COLUMNS) - 2.0001", {"overlaps", "order"}),
     ("the read-out", "return kappa_m[read]", "return 1.0001 * kappa_m[read]", {"output", "loss"}),
-    ("the closed read-out", "C[..., :, K_U] += Sigma", "C[..., :, K_U] += 1.0001 * Sigma", {"closed form"}),
+    ("the closed read-out", "G[..., :, K_U] = Sigma", "G[..., :, K_U] = 1.0001 * Sigma", {"closed form"}),
     ("the closed form", "WEIGHT = ", "WEIGHT = 1.0001 * ", {"closed form"}),
     ("the reverse pass", "half = dot(Et, half)", "half = dot(Et, half) * 1.0001", {"closed form"}),
 ]
