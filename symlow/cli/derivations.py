@@ -116,7 +116,7 @@ def latex(
     force: Force = False,
     no_cache: NoCache = False,
 ) -> None:
-    """Write the derivation as LaTeX: a document, or a fragment of one.
+    """Write the derivation as LaTeX, a document or a fragment.
 
     Example: symlow latex derivations/ger_barak_2026/rank1_linear.toml -o rank1.tex
     """

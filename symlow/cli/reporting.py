@@ -30,9 +30,9 @@ def report(
     ] = True,
     force: Force = False,
 ) -> None:
-    """Write a derivation as one page of HTML: equations, pictures, a learning run, the verified module.
+    """Write a derivation as one page of HTML.
 
-    The page is whole in itself: a browser opens it from disk and asks nothing of any network.
+    Equations, pictures, a learning run, the verified module. The page is whole in itself: a browser opens it from disk and asks nothing of any network.
 
     Example: symlow report derivations/ger_barak_2026/rank1_linear.toml -o report.html
     """
