@@ -32,7 +32,8 @@ def report(
 ) -> None:
     """Write a derivation as one page of HTML.
 
-    Equations, pictures, a learning run, the verified module. The page is whole in itself: a browser opens it from disk and asks nothing of any network.
+    Equations, pictures, a learning run, the verified module. The page is whole in itself: a browser
+    opens it from disk and asks nothing of any network.
 
     Example: symlow report derivations/ger_barak_2026/rank1_linear.toml -o report.html
     """

@@ -25,7 +25,8 @@ def reproduce(
 ) -> None:
     """Make the figures of a paper again, with a verdict on each.
 
-    Each is a picture, and a page with its claim and numbers. Run it where the folder derivations is. The exit code is 1 if a claim is not reproduced.
+    Each is a picture, and a page with its claim and numbers. Run it where the folder derivations is. The
+    exit code is 1 if a claim is not reproduced.
 
     Example: symlow reproduce ger_barak_2026 fig05 --quick
     """
