@@ -158,10 +158,12 @@ def test_a_killed_worker_changes_nothing(reference, tmp_path):
     def kill_one(numbers):
         for number in numbers:
             yield number
-            workers = [p for p in psutil.Process().children(recursive=True) if "LokyProcess" in " ".join(p.cmdline())]
-            if not killed:
-                killed.append(workers[0].pid)
-                workers[0].kill()
+            if not killed:  # afterwards the one killed is a process without a command line
+                children = psutil.Process().children(recursive=True)
+                alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+                worker = next(child for child in alive if "LokyProcess" in " ".join(child.cmdline()))
+                killed.append(worker.pid)
+                worker.kill()
 
     sweep = Sweep.load(write_sweep(tmp_path, COURSE))
     report = symlow.run_sweep(sweep, tmp_path / "result.zarr", workers=3, track=kill_one)
