@@ -5,6 +5,9 @@
 The modules in the order of the data, each stage reading the one before it:
 
     colours         what is visible is blue, what is invisible vermilion
+    letters         letters and signs of LaTeX in Unicode
+    formulas        short formulas, read
+    overlap_names   names of overlaps as such formulas
     markup          small tables in HTML, for notebooks
     nonlinearity    phi and its Gaussian gain
     equations       a network of neurons as its user writes it
@@ -32,9 +35,10 @@ The modules in the order of the data, each stage reading the one before it:
     learning        the Gram flow, its metric and the exact finite step of a rule
     invariants      conserved quantities: Lax pairs, and a search for polynomials
     derivation      the frozen result
-    explain         the closure report
     latent_step     the time step of latents on arrays
     printing        text, LaTeX and tables
+    metric_contents  which overlaps the metric's entries contain
+    explain         the closure report
     codegen         generated modules
     modular         exact linear algebra modulo a prime
     gaps            numerical ranks
@@ -80,6 +84,7 @@ The modules in the order of the data, each stage reading the one before it:
     reference       the reduced loss at 50 digits: the second oracle
     verify          the generated module against the full network, mpmath and complex steps
     sweep           many learning histories, along axes, as one result
+    spacing         names beside pictures, moved apart
     plot            pictures of them
     explorer        learning in a page, live
     report          a derivation as one page of HTML

@@ -28,8 +28,9 @@ from symlow.errors import LearningError
 from symlow.files import write_whole
 from symlow.initial import overlaps_of_weights, population_parts
 from symlow.learn import check_run
-from symlow.markup import element, joined, kind, number, overlap, table
+from symlow.markup import formula, joined, kind, number, table
 from symlow.optimizers import rule_optimizer
+from symlow.overlap_names import column_latex, overlap_latex
 from symlow.simulate import FullNetwork
 from symlow.tasks.filters import FilterLoss
 
@@ -84,11 +85,16 @@ class Drift:
             f"{self.loss_gap[-1]:.1%} of its largest; overlaps within {TRUSTED:.0%} for {self.trusted_steps} steps"
         )
         rows = [
-            (overlap(name), kind(k < self.n_visible), number(self.theory[-1, k]), number(self.network[-1, k]))
+            (
+                formula(overlap_latex(name)),
+                kind(k < self.n_visible),
+                number(self.theory[-1, k]),
+                number(self.network[-1, k]),
+            )
             for k, name in enumerate(self.overlaps)
         ]
         shapes = [
-            (element("i", label), f"{self.kurtosis[-1, k]:+.2f}", f"{self.quantiles[-1, k]:.4f}")
+            (formula(column_latex(label)), f"{self.kurtosis[-1, k]:+.2f}", f"{self.quantiles[-1, k]:.4f}")
             for k, label in enumerate(self.columns)
         ]
         return joined(

@@ -14,10 +14,11 @@ import sympy
 from symlow.derivation import Derivation
 from symlow.errors import listing
 from symlow.learning import Term
-from symlow.markup import code, joined, kind, overlap, table
+from symlow.markup import code, formula, joined, kind, table
 from symlow.network import Network
 from symlow.nonlinearity import MU
 from symlow.overlaps import Overlap
+from symlow.printing.notation import Notation
 from symlow.reduction import Reduction, Visibility, of_field
 
 
@@ -35,6 +36,7 @@ class Explanation:
 
     Attributes:
         name: name of the overlap.
+        latex: the overlap in mathematical letters.
         meaning: the two vectors that it compares.
         visible: whether the loss depends on it.
         reason: the proof: a nonzero derivative, or the equations that do not contain it.
@@ -42,6 +44,7 @@ class Explanation:
     """
 
     name: str
+    latex: str
     meaning: str
     visible: bool
     reason: str
@@ -49,7 +52,7 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """Return the equation term by term, for notebooks."""
-        caption = joined((overlap(self.name), f" = {self.meaning}, ", kind(self.visible), f": {self.reason}"))
+        caption = joined((formula(self.latex), f" = {self.meaning}, ", kind(self.visible), f": {self.reason}"))
         rows = [(code(str(term.expression).replace("sigma_", "")), term.reason) for term in self.terms]
         return table(
             caption, ("term of its rate of change", "where it comes from"), rows or [("0", "nothing moves it")]
@@ -86,7 +89,8 @@ def closure_report(derivation: Derivation) -> ClosureReport:
         else f"{flow} conserves, whatever the loss: {conserved or 'nothing in closed form'}.",
         *(f"{statement.validity.capitalize()}: {statement.text}" for statement in derivation.statements),
     )
-    explanations = tuple(explain(derivation, name) for name in derivation.overlaps)
+    notation = Notation(derivation.reduction.index)
+    explanations = tuple(_explanation(derivation, overlap, notation) for overlap in derivation.ordered)
     return ClosureReport(summary, explanations)
 
 
@@ -144,8 +148,11 @@ def explain(derivation: Derivation, name: str) -> Explanation:
         UnknownNameError: if there is no such overlap, with the nearest spelling.
     """
     index = derivation.reduction.index
-    overlap = index[name]
-    name = overlap.name
+    return _explanation(derivation, index[name], Notation(index))
+
+
+def _explanation(derivation: Derivation, overlap: Overlap, notation: Notation) -> Explanation:
+    index, name = derivation.reduction.index, overlap.name
     left, right = (index.columns[k].label for k in (overlap.row, overlap.column))
     averages = derivation.network.equations.averages
     divided = ", divided by N" if averages else ""
@@ -154,7 +161,8 @@ def explain(derivation: Derivation, name: str) -> Explanation:
         TermExplanation(term.expression, _movement(derivation, overlap, term))
         for term in derivation.learning.terms(overlap)
     )
-    return Explanation(name, meaning, name in derivation.visible, _reason(derivation, name), terms)
+    latex, visible = str(notation.doprint(overlap.symbol)), name in derivation.visible
+    return Explanation(name, latex, meaning, visible, _reason(derivation, name), terms)
 
 
 def _reason(derivation: Derivation, name: str) -> str:

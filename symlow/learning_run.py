@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from symlow.arrays import FloatArray, IntArray
 from symlow.files import written_whole
 from symlow.invariants.invariant import Invariant, evaluate
-from symlow.markup import joined, kind, number, overlap, table
+from symlow.markup import formula, joined, kind, number, table
+from symlow.overlap_names import overlap_latex
 from symlow.run_files import check_suffix, check_target, move_into_place, write_npz, write_zarr
 from symlow.stopping import RAN_OUT
 
@@ -109,7 +110,7 @@ class LearningRun:
             return runs
         start, end = (np.asarray(self.sigma[at]) for at in (0, -1))
         overlaps = [
-            (overlap(name), kind(k < self.n_visible), number(start[k]), number(end[k]))
+            (formula(overlap_latex(name)), kind(k < self.n_visible), number(start[k]), number(end[k]))
             for k, name in enumerate(self.overlaps)
         ]
         return joined((runs, table("Overlaps", ("overlap", "kind", "at first", "at last"), overlaps)))

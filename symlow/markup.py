@@ -8,13 +8,18 @@ Colours are those of the page, so that light and dark notebooks show them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from markupsafe import Markup, escape
 
 from symlow.colours import INVISIBLE_ON_ANY, VISIBLE_ON_ANY
+from symlow.formulas import BELOW, Run, runs
 
 MOST_ROWS = 60
 """The most rows of a table; the others are counted."""
+
+SMALL_DIGITS = {str(digit): chr(0x2080 + digit) for digit in range(10)}
+"""Digits below the line."""
 
 # Notebooks align cells to the right; their backgrounds and the colours of their letters stay.
 _LEFT = "text-align:left;vertical-align:top"
@@ -82,20 +87,24 @@ def _row(row: Sequence[object]) -> Markup:
     return element("tr", element("th", first, scope="row", style=_LEFT), joined(cells))
 
 
-def overlap(name: str) -> Markup:
-    """Return an overlap in mathematical letters: v1_u2 as a sigma with v1u2 below, m_m as the square of a norm."""
-    left, _, right = name.partition("_")
-    if left == right:
-        return joined(("\u2016", _letters(left), "\u2016", element("sup", "2")))
-    between = "" if len(left.rstrip("0123456789")) == len(right.rstrip("0123456789")) == 1 else "\u00b7"
-    return joined(("\u03c3", element("sub", _letters(left), between, _letters(right))))
+def formula(code: str) -> Markup:
+    r"""Return a short formula, such as ``\sigma_{v_1u_2}``: letters in italics, indices below and exponents above."""
+    return _on_level(runs(code), 0)
 
 
-def _letters(label: str) -> Markup:
-    """Return a column of a vector: u2 is an italic u with a small 2 below."""
-    letters = label.rstrip("0123456789")
-    number = label[len(letters) :].translate(str.maketrans("0123456789", "".join(map(chr, range(0x2080, 0x208A)))))
-    return joined((element("i", letters), number))
+def _on_level(found: list[Run], depth: int) -> Markup:
+    """Return runs as they stand at one level of indices."""
+    parts: list[object] = []
+    for script, group in groupby(found, key=lambda run: run.script[depth : depth + 1]):
+        inside = list(group)
+        if not script:
+            parts += [element("i", run.text) if run.italic else run.text for run in inside]
+        elif script == BELOW and all(run.script[depth:] == BELOW and run.text in SMALL_DIGITS for run in inside):
+            # Digits that are small of themselves, for each level of indices makes the lines of a table higher.
+            parts += [SMALL_DIGITS[run.text] for run in inside]
+        else:
+            parts.append(element("sub" if script == BELOW else "sup", _on_level(inside, depth + 1)))
+    return joined(parts)
 
 
 def kind(visible: bool) -> Markup:

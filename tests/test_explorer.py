@@ -281,7 +281,7 @@ def test_plots_hold_hundreds_of_thousands_of_points(browser):
         figure.innerHTML = "<figcaption><span>many</span></figcaption>";
         const values = Array.from({ length: 3e5 }, (_, k) => k + 1);
         for (const log of [false, true]) {
-          const curve = { x: values, y: values, style: "", label: { base: "a", sub: "" } };
+          const curve = { x: values, y: values, style: "", label: [{ text: "a", italic: true, scale: 1, shift: 0 }] };
           new Plot(figure, { log, across: "step" }).draw({ curves: [curve], reach: 3e5 });
         }
         export default {

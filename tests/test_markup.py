@@ -11,7 +11,7 @@ from markupsafe import Markup
 import symlow
 from symlow.certificate import Certificate, Check, Measurement
 from symlow.derivation import Statement
-from symlow.markup import MOST_ROWS, element, joined, overlap, table
+from symlow.markup import MOST_ROWS, element, joined, table
 from symlow.printing.html import overlap_table
 from tests.conftest import compiled, derived, random_trials, spec, states, weights
 
@@ -83,18 +83,6 @@ def test_rows_beyond_what_is_read_are_counted():
     reader = assert_plain(table("many", ("a", "b"), [(k, k) for k in range(MOST_ROWS + 5)]))
     assert reader.rows == MOST_ROWS + 2
     assert reader.cells[-1] == "and 5 more"
-
-
-@pytest.mark.parametrize(
-    ("name", "html"),
-    [
-        ("v1_u2", "σ<sub><i>v</i>₁<i>u</i>₂</sub>"),
-        ("m_m", "‖<i>m</i>‖<sup>2</sup>"),
-        ("qm_bz", "σ<sub><i>qm</i>·<i>bz</i></sub>"),
-    ],
-)
-def test_overlaps(name, html):
-    assert overlap(name) == html
 
 
 def test_a_hostile_reference_stays_text():

@@ -24,9 +24,8 @@ from symlow.plot import (
     plot_twins,
     save_figure,
 )
-from symlow.plot.labels import latent_label, overlap_label
-from symlow.plot.lines import apart
-from symlow.plot.metric import CONSTANT, OF_BOTH, OF_INVISIBLE, OF_VISIBLE, metric_kinds, metric_values
+from symlow.plot.labels import overlap_label
+from symlow.plot.metric import metric_values
 from symlow.plot.style import shades
 from tests.conftest import compiled, derived, random_trials, states, weights
 
@@ -73,28 +72,6 @@ def test_names_at_the_ends_are_in_the_order_of_the_curves():
         assert set(heights) <= {overlap_label(name) for name in run.overlaps}
         at_the_end = {overlap_label(name): run.sigma[-1, k] for k, name in enumerate(run.overlaps)}
         assert sorted(heights, key=heights.get) == sorted(heights, key=at_the_end.get)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_places_are_moved_apart_as_little_as_can_be(seed):
-    places = np.random.default_rng(seed).uniform(0, 1, 9)
-    moved = apart(places, 0.1)
-    assert np.argsort(moved).tolist() == np.argsort(places).tolist()
-    assert np.diff(np.sort(moved)).min() >= 0.1 - 1e-12
-    # Least squares under the same bounds, by another method.
-    import scipy.optimize
-
-    ordered = np.sort(places)
-    bounds = [{"type": "ineq", "fun": lambda z, k=k: z[k + 1] - z[k] - 0.1} for k in range(8)]
-    best = scipy.optimize.minimize(lambda z: np.sum((z - ordered) ** 2), ordered, constraints=bounds, tol=1e-12)
-    assert np.sort(moved) == pytest.approx(best.x, abs=1e-5)
-
-
-def test_places_stay_within_bounds_if_there_is_room():
-    moved = apart(np.array([0.9, 0.95, 0.97]), 0.2, (0.0, 1.0))
-    assert moved == pytest.approx([0.6, 0.8, 1.0])
-    assert apart(np.array([0.5, 0.5]), 2.0, (0.0, 1.0)) == pytest.approx([0.0, 2.0])
-    assert len(apart(np.zeros(0), 0.1)) == 0
 
 
 def test_many_curves_are_not_all_named():
@@ -191,32 +168,6 @@ def test_drift_lies_over_its_dots():
 # The metric ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("network", [{"rank": 1}, {"rank": 2}, {"rank": 1, "inputs": 2}])
-def test_blocks_of_a_linear_metric(network):
-    task = None if "inputs" not in network else {"kind": "trials"}
-    kinds = metric_kinds(derived(task, **network))
-    n = kinds.shape[1]
-    assert set(kinds[:n].ravel()) == {0, OF_INVISIBLE}
-    assert set(kinds[n:].ravel()) == {0, OF_VISIBLE}
-    assert OF_BOTH in metric_kinds(derived({"kind": "trials"}, nonlinearity="erf"))
-
-
-def test_entries_that_are_numbers_are_of_a_kind_of_their_own():
-    """The gradient by m_one moves m along ones, and m_one with it by one_one, which is 1."""
-    d = derived({"kind": "trials"}, nonlinearity="relu", bias=True, means=True)
-    kinds, n = metric_kinds(d), len(d.visible)
-    one = d.reduction.index["one_one"].symbol
-    numbers = {place for place, entry in d.metric.todok().items() if entry.free_symbols <= {one}}
-    assert numbers
-    assert {(int(i), int(j)) for i, j in np.argwhere(kinds == CONSTANT)} == numbers
-    for row, column in np.argwhere(kinds == OF_VISIBLE):
-        found = d.metric[row, column].free_symbols - {one}
-        assert found <= {overlap.symbol for overlap in d.ordered[:n]}
-    (panel,) = plot_metric(d).axes
-    assert "numbers" in [text.get_text() for text in panel.get_legend().get_texts()]
-    assert overlap_label("one_one") not in [label.get_text() for label in panel.get_yticklabels()]
-
-
 def test_values_of_the_metric_move_overlaps_as_the_module_does():
     d, module = derived(rank=2), compiled(rank=2)
     sigma = states(module, 1)[0]
@@ -268,7 +219,7 @@ def test_trajectories_of_rank_two_are_exponentials_of_the_recurrent_matrix():
     d, module = derived(rank=2), compiled(rank=2)
     sigma = states(module, 1)[0]
     (panel,) = plot_phase_portrait(d, sigma, starts=np.array([[1.0, -0.5]]), duration=2.0, extent=2.0).axes
-    assert panel.get_xlabel() == r"$\kappa_{u_{1}}$"
+    assert panel.get_xlabel() == r"$\kappa_{u_1}$"
     loop = module.gram(sigma)[module.P_V, module.P_U]
     kappa = np.linalg.matrix_power(np.eye(2) + 0.05 * (loop - np.eye(2)), 40) @ [1.0, -0.5]
     trajectory = next(line for line in panel.lines if len(line.get_xdata()) == 41)
@@ -379,15 +330,6 @@ def test_what_cannot_be_written_is_said(tmp_path, monkeypatch):
     for draw in (plot_learning, plot_overlaps, plot_losses):
         with pytest.raises(DependencyError, match=r'plots need matplotlib.*pip install "symlow\[plot\]"'):
             draw(run)
-
-
-@pytest.mark.parametrize(
-    ("name", "label"),
-    [("v1_u2", r"$\sigma_{v_{1}u_{2}}$"), ("m_m", r"$\|m\|^2$"), ("m_one", r"$\sigma_{m\mathrm{one}}$")],
-)
-def test_labels(name, label):
-    assert overlap_label(name) == label
-    assert latent_label("kappa_u_w") == r"$\kappa_{u,w}$"
 
 
 def test_colours_can_be_read():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from symlow.arrays import FloatArray, Trials
 from symlow.batches import task_batches
 from symlow.derivation import Derivation
 from symlow.errors import LearningError, SpecError
+from symlow.formulas import BELOW, Run, runs
 from symlow.initial import check_overlaps, sampled_overlaps
-from symlow.overlaps import Overlap
+from symlow.metric_contents import is_constant
+from symlow.printing.notation import Notation
 from symlow.rules import Velocity
 from symlow.spec_trials import GeneratedTask
 from symlow.tasks.filters import FilterLoss
@@ -31,8 +33,6 @@ MOST_TRIALS = 16
 
 RESPONSE_STEPS = 400
 """Steps of the response that is shown where the horizon is infinite."""
-
-DIGITS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def content(
@@ -53,7 +53,7 @@ def content(
     if isinstance(loss, FilterLoss):
         response = {"time": loss.steps or RESPONSE_STEPS, "latency": loss.latency}
     return {
-        "overlaps": [_overlap(derivation, overlap) for overlap in derivation.ordered],
+        "overlaps": _overlaps(derivation),
         "initial": start.tolist(),
         "trials": None if given is None else _encoded(*given),
         "lr": float(lr),
@@ -61,10 +61,9 @@ def content(
         "parameters": {name: setting["value"] for name, setting in parameters.items()},
         "response": response,
         "settings": {
-            "lr": {"base": "learning rate", "sub": "", "meaning": "lr", "range": [lr / 1000, lr * 1000]},
+            "lr": {"label": _label("learning rate"), "meaning": "lr", "range": [lr / 1000, lr * 1000]},
             "steps": {
-                "base": "steps",
-                "sub": "",
+                "label": _label("steps"),
                 "meaning": "steps of learning",
                 "range": [min(10, int(steps)), max(100_000, 10 * int(steps))],
             },
@@ -129,21 +128,34 @@ def _bits(array: FloatArray) -> str:
     return base64.b64encode(np.ascontiguousarray(array, dtype="<f8").tobytes()).decode("ascii")
 
 
-def _overlap(derivation: Derivation, overlap: Overlap) -> dict[str, Any]:
-    """Return how an overlap is written, and whether its start can be chosen."""
-    columns, network = derivation.reduction.index.columns, derivation.network
-    left, right = columns[overlap.row], columns[overlap.column]
+def _overlaps(derivation: Derivation) -> list[dict[str, Any]]:
+    """Return how overlaps are written, and whether the start of each can be chosen."""
+    network, columns = derivation.network, derivation.reduction.index.columns
+    notation = Notation(derivation.reduction.index)
     velocities = [vector.name for vector in network.vectors if isinstance(vector, Velocity)]
-    fixed = overlap.is_norm and left.vector in network.ones
-    names = [column.label.translate(DIGITS) for column in (left, right)]
-    short = all(len(column.vector) == 1 for column in (left, right))
-    label = {"base": "σ", "sub": ("" if short else ",").join(names)}
-    return {
-        "name": overlap.name,
-        "label": {"base": f"‖{names[0]}‖²", "sub": ""} if overlap.is_norm else label,
-        "meaning": f"overlap {overlap.name}",
-        "movable": not fixed and left.vector not in velocities and right.vector not in velocities,
-    }
+    return [
+        {
+            "name": overlap.name,
+            "label": _written(runs(notation.doprint(overlap.symbol))),
+            "meaning": f"overlap {overlap.name}",
+            "movable": not is_constant(derivation, overlap)
+            and not {columns[overlap.row].vector, columns[overlap.column].vector} & {*velocities},
+        }
+        for overlap in derivation.ordered
+    ]
+
+
+def _label(words: str, below: str = "") -> list[dict[str, Any]]:
+    """Return words, with an index or not, as a label."""
+    return _written([Run(words, italic=False), *([Run(below, italic=False, script=BELOW)] if below else [])])
+
+
+def _written(label: Iterable[Run]) -> list[dict[str, Any]]:
+    """Return a label as the script of an explorer writes it: sizes and heights relative to the size of its letters."""
+    return [
+        {"text": run.text, "italic": run.italic, "scale": round(run.scale, 3), "shift": round(run.shift, 3)}
+        for run in label
+    ]
 
 
 def _parameters(loss: FilterLoss) -> Mapping[str, dict[str, Any]]:
@@ -161,8 +173,7 @@ def _parameters(loss: FilterLoss) -> Mapping[str, dict[str, Any]]:
         }
         found[name] = {
             "value": value,
-            "base": key,
-            "sub": ",".join(pair),
+            "label": _label(key, ",".join(pair)),
             "meaning": f"{key} of the target" + (f" of output {pair[0]}, input {pair[1]}" if pair else ""),
             "range": list(widest[key]),
         }

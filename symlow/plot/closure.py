@@ -10,7 +10,7 @@ from symlow.arrays import FloatArray
 from symlow.colours import CLASSES
 from symlow.drift import Drift
 from symlow.plot.figures import new_figure
-from symlow.plot.labels import vector
+from symlow.plot.labels import column_label
 from symlow.plot.lines import MOST_LABELS, last_finite, name_ends, overlap_panel, zero_line
 from symlow.plot.style import DASHES, shades, styled
 
@@ -56,7 +56,7 @@ def plot_drift(run: Drift) -> Figure:
     zero_line(panels[3])
     panels[3].set_title("excess kurtosis of vectors")
     ends = [[last_finite(steps, run.kurtosis[:, column])] for column in moving]
-    labels = [f"${vector(run.columns[column])}$" for column in moving]
+    labels = [column_label(run.columns[column]) for column in moving]
     name_ends(panels[3], ends[:MOST_LABELS], labels[:MOST_LABELS], colours)
     for panel in panels:
         panel.set_xlabel("step of gradient descent")

@@ -1,30 +1,24 @@
-r"""Names of symlow in mathematical notation, as matplotlib sets it: v1_u2 is \sigma_{v_1u_2}, m_m is \|m\|^2."""
+r"""Short formulas as matplotlib sets them, between dollar signs: \sigma_{v_1u_2}, and norms with the bars it knows."""
 
 from __future__ import annotations
 
+import re
+
+from symlow.overlap_names import column_latex, overlap_latex
+
+BAR, KNOWN_BAR = re.compile(r"\\[lr]Vert\b *"), r"\|"
+
+
+def mathtext(code: str) -> str:
+    """Return LaTeX of an overlap, a vector or the like as a text of matplotlib."""
+    return f"${BAR.sub(lambda _: KNOWN_BAR, code)}$"
+
 
 def overlap_label(name: str) -> str:
-    """Return an overlap, between dollar signs."""
-    left, right = name.split("_")
-    return rf"$\|{vector(left)}\|^2$" if left == right else rf"$\sigma_{{{vector(left)}{vector(right)}}}$"
+    """Return an overlap by its name alone."""
+    return mathtext(overlap_latex(name))
 
 
-def gradient_label(name: str) -> str:
-    r"""Return dL/d(overlap), between dollar signs: \partial_{zu}L, of a norm \partial_{mm}L."""
-    left, right = name.split("_")
-    return rf"$\partial_{{{vector(left)}{vector(right)}}}L$"
-
-
-def vector(label: str) -> str:
-    """Return a vector or a column of one, without dollar signs: u2 is u_{2}."""
-    letters = label.rstrip("0123456789")
-    number = label[len(letters) :]
-    letters = letters if len(letters) == 1 else rf"\mathrm{{{letters}}}"
-    return f"{letters}_{{{number}}}" if number else letters
-
-
-def latent_label(name: str) -> str:
-    r"""Return an entry of a latent, between dollar signs: kappa_u1 is \kappa_{u_1}."""
-    key = name.removeprefix("kappa_")
-    below = ",".join(vector(part) for part in key.split("_"))
-    return rf"$\kappa_{{{below}}}$"
+def column_label(label: str) -> str:
+    """Return a vector, or one of its columns, by its name alone."""
+    return mathtext(column_latex(label))

@@ -11,6 +11,7 @@ from symlow.arrays import FloatArray
 from symlow.colours import INVISIBLE_SHADES, VISIBLE_SHADES
 from symlow.plot.labels import overlap_label
 from symlow.plot.style import DASHES, GREY, shades
+from symlow.spacing import apart
 
 MOST_LABELS = 14
 """The most curves of a panel that are named."""
@@ -112,25 +113,3 @@ def name_ends(
                 annotation_clip=False,
                 arrowprops={**LEADER, "color": colour},
             )
-
-
-def apart(places: FloatArray, distance: float, bounds: tuple[float, float] = (-np.inf, np.inf)) -> FloatArray:
-    """Return places in the same order, none nearer to the next than a distance, moved as little as can be.
-
-    In least squares: names that touch form a block, which stands about the mean of where they would be; blocks that
-    touch are joined (the pooling of isotonic regression). All are between the bounds if there is room.
-    """
-    order = np.argsort(places, kind="stable")
-    offsets = distance * np.arange(len(places))
-    blocks: list[list[float]] = []  # sums and lengths
-    for value in places[order] - offsets:
-        blocks.append([float(value), 1.0])
-        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
-            total, length = blocks.pop()
-            blocks[-1][0] += total
-            blocks[-1][1] += length
-    level = np.concatenate([np.full(int(length), total / length) for total, length in blocks] or [np.zeros(0)])
-    moved = np.empty(len(places))
-    low, high = bounds[0], max(bounds[1] - distance * (len(places) - 1), bounds[0])
-    moved[order] = np.clip(level, low, high) + offsets
-    return moved

@@ -18,8 +18,9 @@ from symlow.derivation import Derivation
 from symlow.errors import ArrayError
 from symlow.latent_step import LatentStep
 from symlow.plot.figures import new_figure
-from symlow.plot.labels import latent_label
+from symlow.plot.labels import mathtext
 from symlow.plot.style import shades, styled
+from symlow.printing.notation import Notation
 from symlow.realise import check_state
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def plot_phase_portrait(
             panel.plot(*points[chosen][:, plane].T, "o", color="black", label=label, **dots)
     if len(points):
         panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, handletextpad=0.2)
-    labels = [latent_label(step.names[k]) for k in plane]
+    notation = Notation(derivation.reduction.index)
+    labels = [mathtext(notation.letter(step.names[k])) for k in plane]
     panel.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel=labels[0], ylabel=labels[1], aspect="equal")
     given = ", ".join(f"{value:g}" for value in inputs)
     panel.set_title(f"latents at input {given}" if len(inputs) == 1 else f"latents at inputs {given}")

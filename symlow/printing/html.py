@@ -10,21 +10,22 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from symlow.derivation import Derivation
-from symlow.markup import code, element, joined, kind, overlap, table
+from symlow.markup import code, element, formula, joined, kind, table
+from symlow.printing.notation import Notation
 from symlow.printing.text import conserved, equation
 
 
 def overlap_table(derivation: Derivation) -> Markup:
     """Return a table of all overlaps, visible ones first: name, kind, the two columns that it compares, its flow."""
     weights = {one.name for one in derivation.learning.weights}
-    columns = derivation.reduction.index.columns
-    size = " / N" if derivation.network.equations.averages else ""
+    columns, notation = derivation.reduction.index.columns, Notation(derivation.reduction.index)
+    size = "\u00a0/\u00a0N" if derivation.network.equations.averages else ""
     rows = []
     for one in derivation.ordered:
-        left, right = (element("i", columns[k].label) for k in (one.row, one.column))
-        meaning = joined((left, " \u00b7 ", right, size))
+        left, right = (formula(notation.column(columns[k])) for k in (one.row, one.column))
+        meaning = joined((left, "\u00a0\u00b7\u00a0", right, size))
         flow = code(equation(derivation, one.name)) if one.name in weights else "only steps move velocities"
-        rows.append((overlap(one.name), kind(one.name in derivation.visible), meaning, flow))
+        rows.append((formula(notation.doprint(one.symbol)), kind(one.name in derivation.visible), meaning, flow))
     caption = (
         f"{len(derivation.overlaps)} overlaps, {len(derivation.visible)} of them loss-visible (g_x stands for "
         f"{'the cotangent of x in the aligned backward pass' if derivation.rule.has_feedback else 'dL/dx'})"

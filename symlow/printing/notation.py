@@ -15,9 +15,10 @@ from sympy.printing.precedence import PRECEDENCE
 from sympy.utilities.iterables import sift
 
 from symlow.equation_text import coefficient
-from symlow.equations import Equations
-from symlow.network import Field, Network
+from symlow.equations import Equations, entry_names
+from symlow.network import Field, Latent, Network
 from symlow.nonlinearity import DELTA, MU, X
+from symlow.overlap_names import indexed, norm, pair, word
 from symlow.overlaps import Column, Overlap, OverlapIndex
 from symlow.printing.latex_lines import matrix
 from symlow.printing.terms import is_large
@@ -104,9 +105,9 @@ class Notation(LatexPrinter):
     def _matrices(self, index: OverlapIndex) -> Iterator[tuple[str, str]]:
         """Give blocks, vectors and matrices of numbers by the names of their symbols."""
         for (left, right), block in index.blocks.items():
-            pair = f"{self._letter(left)}{self._letter(right)}"
-            yield block.name, rf"\Sigma_{{{pair}}}"
-            yield f"S_{left}_{right}", rf"S_{{{pair}}}"
+            below = pair(self._letter(left), self._letter(right))
+            yield block.name, rf"\Sigma_{{{below}}}"
+            yield f"S_{left}_{right}", rf"S_{{{below}}}"
         for vector in self.network.vectors:
             yield vector.name, self.vector(vector.name)
         for symbol, numbers in self.network.constants.items():
@@ -136,12 +137,18 @@ class Notation(LatexPrinter):
             yield name, letter
             yield f"{name}bar", letter.accented("bar")
         for latent in network.latents:
-            place = self._letter(latent.vector) if latent.vector else ""
-            if latent.key not in ("", latent.vector, latent.state):
-                place += f",{self.state(latent.state).code}"
-            own = self.state(latent.state) if not latent.vector else Letter(r"\kappa", place)
+            yield from ((name, self._latent(latent, str(k))) for k, name in enumerate(entry_names(latent.symbol), 1))
+            own = self._latent(latent)
             yield latent.symbol.name, own
-            yield f"lambda_{latent.key}", Letter(r"\lambda", place or own.code)
+            yield f"lambda_{latent.key}", Letter(r"\lambda", own.below if latent.vector else own.code)
+
+    def _latent(self, latent: Latent, number: str = "") -> Letter:
+        """Return a latent, or its entry of that number: a kappa, or the letter of an environment."""
+        if not latent.vector:
+            own = self.state(latent.state)
+            return Letter(own.letter, ",".join(filter(None, (own.below, number))))
+        state = f",{self.state(latent.state).code}" if latent.key not in ("", latent.vector, latent.state) else ""
+        return Letter(r"\kappa", self._letter(latent.vector, number) + state)
 
     def _column(self, name: str, reader: str) -> Letter:
         """Return a projection on a vector, a_v or a_{v,2}, or another column, whose name may end with numbers."""
@@ -186,7 +193,7 @@ class Notation(LatexPrinter):
             return f"{letter.upper()}_{{{self.vector(own)}}}"
         letters, below = _without_population(name, self._populations[name])
         letters = letters if name in self._small else letters.upper()
-        return Letter(letters if len(letters) == 1 else rf"\mathrm{{{letters}}}", below).code
+        return Letter(word(letters), below).code
 
     def _letter(self, vector: str, number: str = "") -> str:
         """Return a vector, or a column of it, as it stands in subscripts."""
@@ -195,10 +202,8 @@ class Notation(LatexPrinter):
             return f"{letter}_{{{self._letter(own, number)}}}"
         letters, below = _without_population(vector, self._populations[vector])
         if vector in self.network.ones:
-            letters, below = r"\mathbf{1}", self._populations[vector] if len(self.network.ones) > 1 else ""
-        elif len(letters) > 1:
-            letters = rf"\mathrm{{{letters}}}"
-        return _short(letters, below + number)
+            return indexed(r"\mathbf{1}", self._populations[vector] if len(self.network.ones) > 1 else "")
+        return indexed(word(letters), below + number)
 
     def column(self, column: Column) -> str:
         """Return one column of a vector, as in overlaps: v_1."""
@@ -206,9 +211,9 @@ class Notation(LatexPrinter):
 
     def _overlap(self, index: OverlapIndex, overlap: Overlap) -> str:
         if overlap.is_norm:
-            return rf"\lVert {self.column(index.columns[overlap.row])}\rVert^2"
-        pair = self._pairs[overlap.name]
-        return pair if self._averaged(index, overlap) else rf"\sigma_{{{pair}}}"
+            return norm(self.column(index.columns[overlap.row]))
+        columns = self._pairs[overlap.name]
+        return columns if self._averaged(index, overlap) else rf"\sigma_{{{columns}}}"
 
     def _averaged(self, index: OverlapIndex, overlap: Overlap) -> Column | None:
         """Return the column whose mean an overlap is, None where neither is that of ones."""
@@ -222,12 +227,12 @@ class Notation(LatexPrinter):
         if averaged := self._averaged(index, overlap):
             return rf"\langle {self.column(averaged)}\rangle"
         left, right = (self.column(index.columns[k]) for k in (overlap.row, overlap.column))
-        return f"{left}{right}"
+        return pair(left, right)
 
     def gradient(self, overlap: Overlap) -> str:
         r"""Return dL/d(overlap) in short, ``\\partial_{zu}L``."""
-        pair = self._pairs[overlap.name]
-        return rf"\bar\sigma_{{{pair}}}" if self.is_aligned else rf"\partial_{{{pair}}}L"
+        columns = self._pairs[overlap.name]
+        return rf"\bar\sigma_{{{columns}}}" if self.is_aligned else rf"\partial_{{{columns}}}L"
 
     def block_gradient(self, block: MatrixSymbol) -> str:
         """Return dL/dSigma of a block, or its cotangent where errors are sent back through other vectors."""
@@ -417,17 +422,11 @@ def _without_population(name: str, population: str) -> tuple[str, str]:
     letter = name.removesuffix(population)
     if not population or len(letter) != 1 or letter == name:
         return name, ""
-    return letter, population if len(population) == 1 else rf"\mathrm{{{population}}}"
+    return letter, word(population)
 
 
 def _word(name: str, *numbers: str) -> Letter:
     """Return a name of letters and digits: a letter, a Greek one by its name, or a word; digits and numbers below."""
     letters, digits = re.fullmatch(r"([A-Za-z]+)(\w*)", name).groups()  # type: ignore[union-attr]
-    greek = translate(letters) if letters.lower() in greek_letters_set else ""
-    letter = letters if len(letters) == 1 else greek or rf"\mathrm{{{letters}}}"
-    return Letter(str(letter), ",".join(filter(None, (digits, *numbers))))
-
-
-def _short(letter: str, below: str) -> str:
-    """Return a letter with what stands below it, without braces where they are not needed."""
-    return f"{letter}_{below}" if len(below) == 1 else f"{letter}_{{{below}}}" if below else letter
+    letter = str(translate(letters)) if letters.lower() in greek_letters_set else word(letters)
+    return Letter(letter, ",".join(filter(None, (digits, *numbers))))

@@ -9,7 +9,6 @@ figures         numbers as people read them
 labels          short formulas in pictures
 prose           the LaTeX document as HTML
 mathml          its formulas as MathML
-letters         their letters and signs
 python_source   the generated module, read and coloured
 markup          elements of HTML, MathML and SVG
 """

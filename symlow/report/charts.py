@@ -20,6 +20,7 @@ from symlow.arrays import FloatArray, IntArray
 from symlow.report.figures import tick_label
 from symlow.report.labels import SIZE, label, width
 from symlow.report.markup import element
+from symlow.spacing import apart
 
 WIDE, HIGH = 350.0, 262.0
 """Size of a chart."""
@@ -218,7 +219,9 @@ class Chart:
     def _names(self, ends: list[tuple[float, int]], styles: dict[int, str], right: float) -> list[Markup]:
         """Return the names of curves at their ends, moved apart where these are close, each with a line to its end."""
         ends = sorted(ends)
-        places = _apart([y for y, _ in ends], TOP + 4, HIGH - BOTTOM)
+        low, high = TOP + 4, HIGH - BOTTOM
+        distance = min(APART, (high - low) / max(len(ends) - 1, 1))
+        places = apart(np.array([y for y, _ in ends]), distance, (low, high))
         parts = []
         for (y, k), place in zip(ends, places, strict=True):
             leader = f"M{right + 1:.1f} {y:.1f}L{right + 12:.1f} {place:.1f}"
@@ -227,19 +230,6 @@ class Chart:
             base = f"{place + SIZE / 3:.1f}"
             parts.append(element("text", content, x=f"{right + 15:.1f}", y=base, font_size=f"{SIZE:g}"))
         return parts
-
-
-def _apart(places: Sequence[float], low: float, high: float) -> list[float]:
-    """Return increasing places moved so that neighbours are ``APART`` from one another, within bounds if they fit."""
-    distance = min(APART, (high - low) / max(len(places) - 1, 1))
-    moved: list[float] = []
-    for place in places:
-        moved.append(max(place, low, moved[-1] + distance if moved else low))
-    bound = high
-    for k in reversed(range(len(moved))):
-        moved[k] = min(moved[k], bound)
-        bound = moved[k] - distance
-    return moved
 
 
 def _text(content: str, x: float, y: float, anchor: str) -> Markup:

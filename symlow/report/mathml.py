@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from symlow.report.letters import (
+from symlow.letters import (
     BOLD,
     CALLIGRAPHIC,
     CAPITALS,

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import sympy
 from markupsafe import Markup
 
 from symlow.derivation import Derivation
+from symlow.metric_contents import Content, is_constant, metric_contents, moving_rows
 from symlow.printing.notation import Notation
 from symlow.report.labels import SIZE, label, width
 from symlow.report.markup import element, joined
@@ -29,7 +29,7 @@ READABLE = 34.0
 UPRIGHT = 24.0
 """The smallest cell above which a column's label stands upright; above a smaller one it is turned."""
 
-VISIBLE, INVISIBLE, BOTH, CONSTANT = "visible", "invisible", "both", "constant"
+VISIBLE, INVISIBLE, BOTH, CONSTANT = (kind.value for kind in Content)
 """What a cell holds; the names are those of its class."""
 
 
@@ -152,7 +152,7 @@ def gram_picture(derivation: Derivation, notation: Notation) -> Picture:
     index = derivation.reduction.index
     codes = [notation.column(column) for column in index.columns]
     visible = set(derivation.visible)
-    constant = {f"{name}_{name}" for name in derivation.network.ones}
+    constant = {overlap.name for overlap in derivation.ordered if is_constant(derivation, overlap)}
     cells = {}
     for overlap in derivation.ordered:
         kind = VISIBLE if overlap.name in visible else CONSTANT if overlap.name in constant else INVISIBLE
@@ -181,29 +181,24 @@ def gram_picture(derivation: Derivation, notation: Notation) -> Picture:
 
 def metric_picture(derivation: Derivation, notation: Notation) -> Picture:
     """Return the matrix G, a cell for each entry, coloured by the overlaps that it holds."""
-    learning = derivation.learning
-    weights = set(learning.weights)
-    constant = {f"{name}_{name}" for name in derivation.network.ones}
-    rows = [overlap for overlap in derivation.ordered if overlap in weights and overlap.name not in constant]
-    seen = {overlap.symbol for overlap in derivation.reduction.visible}
-    unseen = {overlap.symbol for overlap in derivation.reduction.invisible if overlap.name not in constant}
-    places = {overlap: k for k, overlap in enumerate(derivation.reduction.visible)}
+    ordered, n_visible = derivation.ordered, len(derivation.visible)
+    rows = moving_rows(derivation)
+    place = {row: k for k, row in enumerate(rows)}
     cells: dict[tuple[int, int], tuple[str, str, str]] = {}
     found: dict[bool, list[str]] = {True: [], False: []}
-    for k, overlap in enumerate(rows):
-        for gradient, value in learning.by_gradient(overlap).items():
-            kind = _holds(-value, seen, unseen)
-            written = str(-value).replace("sigma_", "")
-            cells[k, places[gradient]] = kind, "", f"{overlap.name}, {gradient.name}: {written}"
-            found[overlap in places].append(kind)
-    above = sum(overlap in places for overlap in rows)
+    for (row, column), kind in metric_contents(derivation).items():
+        if row in place:
+            written = str(derivation.metric[row, column]).replace("sigma_", "")
+            cells[place[row], column] = kind.value, "", f"{ordered[row].name}, {ordered[column].name}: {written}"
+            found[row < n_visible].append(kind.value)
+    above = sum(row < n_visible for row in rows)
     description = " ".join(_in_words(found[side], side) for side in (True, False))
     grid = Grid(
         "metric",
-        f"Structure of the matrix G, {len(rows)} by {len(places)}",
+        f"Structure of the matrix G, {len(rows)} by {n_visible}",
         description,
-        [str(notation.doprint(overlap.symbol)) for overlap in rows],
-        [str(notation.doprint(overlap.symbol)) for overlap in derivation.reduction.visible],
+        [str(notation.doprint(ordered[row].symbol)) for row in rows],
+        [str(notation.doprint(overlap.symbol)) for overlap in ordered[:n_visible]],
         cells,
         above,
     )
@@ -223,12 +218,6 @@ def metric_picture(derivation: Derivation, notation: Notation) -> Picture:
         ]
     )
     return Picture(grid.svg(), caption)
-
-
-def _holds(entry: sympy.Expr, visible: set[sympy.Symbol], invisible: set[sympy.Symbol]) -> str:
-    """Return which overlaps that learning can move an entry holds."""
-    sees, hides = (bool(entry.free_symbols & symbols) for symbols in (visible, invisible))
-    return BOTH if sees and hides else VISIBLE if sees else INVISIBLE if hides else CONSTANT
 
 
 def _in_words(kinds: Sequence[str], visible: bool) -> str:

@@ -268,7 +268,7 @@ function explore(section, system, content) {
     sliders.push(
       slider(find(parent), {
         id: `${section.id}-${name}`,
-        label: setting,
+        label: setting.label,
         meaning: setting.meaning,
         scale: log ? [Math.log10(low), Math.log10(high)] : [low, high],
         range: () => (log ? [Math.log10(low), Math.log10(high)] : [low, high]),
@@ -286,7 +286,7 @@ function explore(section, system, content) {
     const name = document.createElement("label");
     name.htmlFor = id;
     name.title = meaning;
-    name.append(label.base, ...subscript(label.sub));
+    name.append(...label.map(letters));
     // Not an output element, which tells every change of itself: the slider says its value when it is asked.
     const number = document.createElement("span");
     number.className = "value";
@@ -379,11 +379,14 @@ function explore(section, system, content) {
   draw();
 }
 
-function subscript(text) {
-  if (!text) return [];
-  const node = document.createElement("sub");
+/** Return letters of a label, at their size and height. */
+function letters({ text, italic, scale, shift }) {
+  const node = document.createElement("span");
   node.textContent = text;
-  return [node];
+  node.className = italic ? "letter" : "sign";
+  // Moved and not aligned, so that no line is higher than others.
+  Object.assign(node.style, { position: "relative", fontSize: `${scale}em`, top: `${(shift / scale).toFixed(3)}em` });
+  return node;
 }
 
 /** Return trials with their arrays decoded: 64-bit numbers, least significant byte first, in base 64. */

@@ -39,7 +39,9 @@ class Plot {
   /**
    * Draw curves over 0..reach.
    *
-   * @param {{curves: {x: number[], y: number[], style: string, label?: {base: string, sub: string}}[], reach: number}} content
+   * @param {{curves: {x: number[], y: number[], style: string, label?: object[]}[], reach: number}} content
+   *     a label has runs of letters, {text, italic, scale, shift}: their size and how far below the line they stand,
+   *     relative to the size of the label.
    */
   draw(content) {
     this.last = content;
@@ -116,8 +118,14 @@ function labelNodes({ label, style, end, y }) {
 }
 
 /** Return a label, such as sigma with zu below, as parts of an SVG text. */
-function labelParts({ base, sub }) {
-  return sub ? [base, svg("tspan", { dy: 3, class: "sub" }, sub)] : [base];
+function labelParts(label) {
+  let height = 0;
+  return label.map(({ text, italic, scale, shift }) => {
+    const moved = (shift - height) / scale; // in the size of these letters, as lengths in em are
+    height = shift;
+    const place = { "font-size": `${scale}em`, dy: `${moved.toFixed(3)}em` };
+    return svg("tspan", { class: italic ? "letter" : "sign", ...place }, text);
+  });
 }
 
 /** Return the least and the largest of some numbers. */
