@@ -1,7 +1,7 @@
 """Generated files: one module and one LaTeX document for each specification, written, or checked for drift.
 
 DIR/<name>.py    the NumPy module            DIR/<name>.tex    the LaTeX document
-DIR/<name>_<backend>.py    the module of another backend, when it is asked for
+DIR/<name>_<backend>.py, DIR/<name>.mjs    the module of another backend, when it is asked for
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from symlow.artefacts import Artefacts
 from symlow.cache import Cache
-from symlow.codegen.backends import BACKENDS
-from symlow.errors import FileError
+from symlow.codegen.backends import TARGETS
+from symlow.errors import FileError, check_name
 from symlow.files import resolved, write_whole
 from symlow.version import MARK
 
@@ -61,13 +61,15 @@ def generated_files(
         folder: where the files belong.
         root: for specifications below it, its subfolders are mirrored below ``folder``.
         cache: where texts are kept from one run to the next; None: nowhere, and all are made anew.
-        backend: of the modules; those of others than NumPy are named after it, NAME_numba.py.
+        backend: of the modules; those of others than NumPy are named after it, NAME_numba.py or NAME.mjs.
 
     Raises:
-        UnknownNameError: for a backend that does not exist.
+        UnknownNameError: for a backend that does not exist; ``auto`` is none, for files are not to depend on what is
+            installed.
         SpecError: for a specification that is not valid.
         FileError: if two specifications would write the same file.
     """
+    check_name(backend, TARGETS, "backend")
     paths = list(paths)
     inputs = {resolved(path) for path in paths}
     files: dict[Path, tuple[Path, GeneratedFile]] = {}
@@ -75,7 +77,7 @@ def generated_files(
         artefacts = Artefacts(path, cache)
         mirrored = resolved(path).is_relative_to(root.resolve())
         place = folder / resolved(path).parent.relative_to(root.resolve()) if mirrored else folder
-        for suffix, text in ((_ending(backend), artefacts.source(backend)), (".tex", artefacts.latex())):
+        for suffix, text in ((TARGETS[backend].ending, artefacts.source(backend)), (".tex", artefacts.latex())):
             file = GeneratedFile(place / f"{artefacts.name()}{suffix}", text)
             if resolved(file.path) in inputs:
                 raise FileError(
@@ -87,11 +89,6 @@ def generated_files(
                 )
             files[file.path] = (path, file)
     return [file for _, file in files.values()]
-
-
-def _ending(backend: str) -> str:
-    """Return how the file of a module is named after the specification."""
-    return ".py" if backend == "numpy" else f"_{backend}.py"
 
 
 def write(files: Iterable[GeneratedFile], overwrite: bool = False) -> list[tuple[GeneratedFile, bool]]:
@@ -147,10 +144,10 @@ def differences(files: Iterable[GeneratedFile], folder: Path, complete: bool) ->
         pieces += difflib.unified_diff(found, expected, f"{file.path} (on disk)", f"{file.path} (generated)")
     if complete and folder.is_dir():
         expected_paths = {file.path for file in files}
-        expected_paths |= {
-            path.with_name(path.stem + _ending(backend)) for path in list(expected_paths) for backend in BACKENDS
-        }
+        endings = [target.ending for target in TARGETS.values()]
+        expected_paths |= {path.with_name(path.stem + ending) for path in list(expected_paths) for ending in endings}
+        kinds = {".tex", *(Path(f"module{ending}").suffix for ending in endings)}
         for path in sorted(folder.rglob("*")):
-            if path.suffix in (".py", ".tex") and path not in expected_paths and _is_generated(_on_disk(path)):
+            if path.suffix in kinds and path not in expected_paths and _is_generated(_on_disk(path)):
                 pieces.append(f"no specification makes {path}: remove it\n")
     return "".join(pieces)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from sympy import MatrixExpr
 
 from symlow.architectures import build_network
-from symlow.codegen.emit import compile_module, source
-from symlow.codegen.javascript import module_source
+from symlow.codegen.emit import compile_module
+from symlow.codegen.sources import source
 from symlow.derivation import ByOverlap, Derivation
 from symlow.equation_text import written
 from symlow.errors import SpecError
@@ -79,16 +79,17 @@ class DerivedSystem(Derivation):
         return latex(self, fragment, scalars)
 
     def source(self, backend: str = "numpy") -> str:
-        """Return the text of the generated module, of the backend "numpy", "numba", "jax" or "javascript".
+        """Return the text of the generated module.
 
         Args:
-            backend: as for :meth:`compile`; or "javascript", for browsers (:mod:`symlow.codegen.javascript`).
+            backend: as for :meth:`compile`; or ``"javascript"``, for browsers and Node.js
+                (:mod:`symlow.codegen.javascript`).
 
         Raises:
             UnknownNameError: for a backend that does not exist.
             SpecError: for more visible overlaps than the backend takes.
         """
-        return module_source(self) if backend == "javascript" else source(self, backend)
+        return source(self, backend)
 
     def compile(self, backend: str = "numpy") -> ModuleType:
         """Return the generated module, imported. All backends have the same surface and give the same numbers.
@@ -101,7 +102,7 @@ class DerivedSystem(Derivation):
         Raises:
             UnknownNameError: for a backend that does not exist.
             DependencyError: for one whose package is not installed.
-            SpecError: for more visible overlaps than the backend takes.
+            SpecError: for more visible overlaps than the backend takes, or one whose modules Python does not import.
         """
         return compile_module(self, backend)
 

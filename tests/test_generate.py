@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from symlow.errors import FileError
+import symlow
+from symlow.errors import FileError, UnknownNameError
 from symlow.files import write_whole
 from symlow.generate import GeneratedFile, differences, generated_files, specifications, write
 from symlow.version import MARK
@@ -47,6 +48,23 @@ def test_modules_of_other_backends_are_not_left_over(tmp_path):
     assert differences(files, tmp_path, complete=True) == ""
     (tmp_path / "rank1_linear_numba.py").rename(tmp_path / "rank2_linear_numba.py")
     assert "rank2_linear_numba.py: remove it" in differences(files, tmp_path, complete=True)
+
+
+def test_the_module_for_browsers_is_a_backend(tmp_path):
+    one = ROOT / "derivations" / "ger_barak_2026" / "rank1_linear.toml"
+    files = generated_files([one], tmp_path, tmp_path, backend="javascript")
+    write(files)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rank1_linear.mjs", "rank1_linear.tex"]
+    assert (tmp_path / "rank1_linear.mjs").read_text() == symlow.derive(symlow.Spec.load(one)).source("javascript")
+    assert write(files) == [(file, False) for file in files]
+    assert differences(files, tmp_path, complete=True) == ""
+    (tmp_path / "rank1_linear.mjs").rename(tmp_path / "rank9_linear.mjs")
+    assert "rank9_linear.mjs: remove it" in differences(files[1:], tmp_path, complete=True)
+
+
+def test_files_do_not_depend_on_what_is_installed(tmp_path):
+    with pytest.raises(UnknownNameError, match=r"unknown backend 'auto' \(accepted: numpy, numba, jax, javascript\)"):
+        generated_files(SPECS[:1], tmp_path, backend="auto")
 
 
 def test_specifications_below_the_sources_keep_their_subfolder(tmp_path):

@@ -20,6 +20,7 @@ from symlow.errors import SpecError
 from symlow.generate import specifications
 from tests.browser import in_node
 from tests.conftest import compiled, derived, random_trials, spec, states
+from tests.test_cli import run
 
 DERIVATIONS = Path(__file__).parents[1] / "derivations"
 GENERATED = DERIVATIONS.parent / "generated"
@@ -215,6 +216,27 @@ def test_the_text_is_the_same_whatever_the_hash_seed():
     assert again == symlow.derive(symlow.Spec.load(path)).source("javascript")
 
 
+def test_the_backend_is_text_alone():
+    assert source() == derived().source("javascript")
+    with pytest.raises(SpecError, match=r"backend 'javascript': .*cannot import.*accepted: numpy, numba, jax, auto"):
+        derived().compile("javascript")
+    assert derived().source("auto").startswith('"""')
+
+
+def test_a_generated_file_runs_on_its_own(browser, tmp_path):
+    path = DERIVATIONS / "ger_barak_2026" / "rank1_linear.toml"
+    result = run("generate", "--backend", "javascript", path, "-o", tmp_path)
+    assert result.returncode == 0, result.stderr
+    (found,) = tmp_path.rglob("rank1_linear.mjs")
+    sigma = states(symlow.derive(symlow.Spec.load(path)).compile(), 1)[0]
+    text = f"{found.read_text()}\nconst found = [loss({json.dumps(sigma.tolist())})];\n"
+    expected = [symlow.derive(symlow.Spec.load(path)).compile().loss(sigma)]
+    for number in (browser.default_export(f"{text}export {{ found as default }};"), in_node(text)):
+        assert number is None or number == pytest.approx(expected, rel=1e-12)
+
+
 def test_more_overlaps_than_are_written_out():
-    with pytest.raises(SpecError, match=r"JavaScript: found 441 loss-visible overlaps, accepted: at most 400"):
+    with pytest.raises(
+        SpecError, match=r"backend 'javascript': found 441 loss-visible overlaps, accepted: at most 400"
+    ):
         module_source(derived(rank=20))

@@ -211,10 +211,10 @@ def test_no_trials_and_no_time_are_refused():
 def test_auto_takes_the_fastest_and_says_which(monkeypatch):
     derivation = derived(ERF)
     assert derivation.compile("auto").BACKEND == "numba"
-    absent = backends.Backend("numba", False, "np", "", needs="no_such_package", compiled=True)
+    absent = backends.Backend("numba", "_numba.py", False, "np", "", needs="no_such_package", compiled=True)
     monkeypatch.setattr(backends, "BACKENDS", {**backends.BACKENDS, "numba": absent})
     assert derivation.compile("auto").BACKEND == "numpy"
-    with pytest.raises(UnknownNameError, match="accepted: numpy, numba, jax, auto"):
+    with pytest.raises(UnknownNameError, match="accepted: numpy, numba, jax, javascript, auto"):
         derivation.compile("fortran")
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -341,15 +339,6 @@ def test_refusals(call, error, message):
     d = derived()
     with pytest.raises(error, match=message):
         call(d, sampled(d))
-
-
-def test_the_readme_shows_what_is_so(monkeypatch):
-    root = Path(__file__).parents[1]
-    monkeypatch.chdir(root)
-    block = re.search(r"^## Twins$.*?^```pycon\n(.*?)^```$", (root / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    example = doctest.DocTestParser().get_doctest(block[1], {}, "README.md", None, 0)
-    assert len(example.examples) > 8
-    assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example).failed == 0
 
 
 def test_the_mean_square_of_ones_is_known():

@@ -137,8 +137,10 @@ def generate(
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of generated files.")] = Path("generated"),
     backend: Annotated[
-        Literal["numpy", "numba", "jax"],
-        typer.Option(help="What modules compute with; those of numba and jax are named NAME_numba.py, NAME_jax.py."),
+        Literal["numpy", "numba", "jax", "javascript"],
+        typer.Option(
+            help="What modules compute with; others than numpy's are NAME_numba.py, NAME_jax.py and NAME.mjs."
+        ),
     ] = "numpy",
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is not up to date.")] = False,
     force: Force = False,

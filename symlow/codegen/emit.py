@@ -18,13 +18,12 @@ from types import ModuleType
 import jinja2
 
 from symlow.cache import cache_folder
-from symlow.codegen.backends import BACKENDS, MOST_COMPILED, chosen
+from symlow.codegen.backends import BACKENDS, TARGETS, check_size, chosen
 from symlow.codegen.layout import code, in_docstring, indexed, packed, prose, together, unpacked, wrapped
 from symlow.codegen.lowering import lower, number
 from symlow.codegen.scans import scan
 from symlow.codegen.statements import Statement, mentioned
 from symlow.derivation import Derivation
-from symlow.errors import SpecError
 from symlow.files import replace_whole
 from symlow.printing.rules import rule_equations
 from symlow.printing.text import gain_equations, network_equations
@@ -35,20 +34,15 @@ MOST_KEPT = 200
 """How many modules are kept beside what Numba compiles of them: about half a megabyte each."""
 
 
-def source(derivation: Derivation, backend: str = "numpy") -> str:
-    """Return the text of the generated module.
+def python_source(derivation: Derivation, backend: str) -> str:
+    """Return the text of the generated module of a backend of Python.
 
     Raises:
-        UnknownNameError: for a backend that does not exist.
         SpecError: for more visible overlaps than the backend takes.
     """
-    backend = chosen(backend, len(derivation.visible))
     compiled = BACKENDS[backend].compiled
-    if compiled and len(derivation.visible) > MOST_COMPILED:
-        raise SpecError(
-            f"backend {backend!r}: found {len(derivation.visible)} loss-visible overlaps, accepted: at most "
-            f"{MOST_COMPILED}, for compiling would take minutes; use the backend 'numpy' or 'jax'"
-        )
+    if compiled:
+        check_size(backend, len(derivation.visible), "compiling would take minutes")
     return render(
         "module.py.jinja",
         backend,
@@ -93,12 +87,12 @@ def compile_module(derivation: Derivation, backend: str = "numpy") -> ModuleType
     Raises:
         UnknownNameError: for a backend that does not exist.
         DependencyError: for one whose package is not installed.
-        SpecError: for more visible overlaps than the backend takes.
+        SpecError: for more visible overlaps than the backend takes, or one whose modules Python does not import.
     """
     backend = chosen(backend, len(derivation.visible))
-    BACKENDS[backend].check()
+    TARGETS[backend].check()
     name = f"symlow_generated_{derivation.spec.name}"
-    text = source(derivation, backend)
+    text = python_source(derivation, backend)
     path = _kept_beside_compiled(name, text) if BACKENDS[backend].compiled else None
     if path is not None:
         name = path.stem  # what Numba keeps on disk refers to the module by its name

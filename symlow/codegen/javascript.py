@@ -13,14 +13,13 @@ from collections.abc import Iterable
 
 import jinja2
 
-from symlow.codegen.backends import MOST_COMPILED
+from symlow.codegen.backends import JAVASCRIPT, check_size
 from symlow.codegen.javascript_filter import filter_entries
 from symlow.codegen.javascript_syntax import declared, javascript, line
 from symlow.codegen.layout import WIDTH, wrapped
 from symlow.codegen.lowering import lower, number
 from symlow.codegen.statements import mentioned
 from symlow.derivation import Derivation
-from symlow.errors import SpecError
 from symlow.printing.rules import rule_equations
 from symlow.printing.text import gain_equations, network_equations
 from symlow.spec import FORMAT
@@ -86,12 +85,7 @@ def _listed(names: Iterable[str], indent: int = 2) -> str:
 
 
 def _body(derivation: Derivation) -> str:
-    visible = len(derivation.visible)
-    if visible > MOST_COMPILED:
-        raise SpecError(
-            f"JavaScript: found {visible} loss-visible overlaps, accepted: at most {MOST_COMPILED}, for time steps are "
-            "written out entry by entry; use a backend of Python"
-        )
+    check_size(JAVASCRIPT.name, len(derivation.visible), "time steps are written out entry by entry")
     module = lower(derivation, kernels=True)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("symlow.codegen", "templates/javascript"),
