@@ -15,6 +15,8 @@ import symlow
 from symlow.batches import task_batches
 from symlow.colours import contrast
 from symlow.errors import ArrayError, GramMatrixError, LearningError, SpecError
+from symlow.formulas import runs
+from symlow.printing.notation import Notation
 from tests.conftest import EXPONENTIAL, compiled, derived, random_trials, states
 
 TRIALS = {"kind": "flip_flop", "batch": 4, "duration": 4.0}
@@ -103,6 +105,39 @@ def test_a_click_learns_what_numpy_learns(linear):
     assert linear.part("run").text == "Run again"
     alternative = linear.part("visible").find_element(By.TAG_NAME, "svg").get_attribute("aria-label")
     assert alternative.startswith("Loss-visible overlaps. z_m: network from ")
+
+
+def test_names_are_those_of_the_notation_at_sliders_and_curves(browser):
+    """Indices stand below and exponents above the line, in letters that are smaller, and what follows back on it."""
+    d = derived({"kind": "trials"}, nonlinearity="erf", bias=True, means=True)
+    x = np.ones((1, 3, 1))
+    browser.open(symlow.explorer_page(d, trials=(x, x, None)))
+    notation = Notation(d.reduction.index)
+    expected = {overlap.name: runs(notation.doprint(overlap.symbol)) for overlap in d.ordered}
+    for name, found in expected.items():
+        shown = browser.script(
+            """
+            const label = document.querySelector(`label[title="overlap ${arguments[0]}"]`);
+            return label && [...label.children].map((part) => {
+              const style = getComputedStyle(part);
+              return [part.textContent, style.fontStyle, parseFloat(style.fontSize), parseFloat(style.top)];
+            });
+            """,
+            name,
+        )
+        if name == "one_one":
+            assert shown is None
+            continue
+        assert [part[:2] for part in shown] == [[run.text, "italic" if run.italic else "normal"] for run in found]
+        size = shown[0][2]
+        assert [part[2] for part in shown] == pytest.approx([size * run.scale for run in found], abs=0.05)
+        assert [part[3] for part in shown] == pytest.approx([size * run.shift for run in found], abs=0.05)
+    drawn = browser.script("return [...document.querySelectorAll('svg .label')].map((each) => each.textContent)")
+    texts = {"".join(run.text for run in found) for found in expected.values()}
+    assert drawn
+    assert set(drawn) <= texts
+    assert {"⟨z⟩", "‖𝟏‖2"} <= texts
+    assert browser.complaints() == []
 
 
 def test_trials_are_those_of_the_task(nonlinear):
