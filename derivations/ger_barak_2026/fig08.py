@@ -19,7 +19,7 @@ SMALL, LARGE, ADAM = 2.5e-3, 2.5e-2, 5e-3
 
 
 def run(quick: bool) -> Outcome:
-    neurons, batch, time = (60, 2, 0.05) if quick else (NEURONS, 4, 1.5)
+    neurons, batch, time = (60, 2, 0.05) if quick else (NEURONS, 4, 4.0)
     d = derivation("rank1_erf_flip_flop")
     trials = task_batches(d, seed=1, batch=batch, data="fixed")(0)
     weights = sample_weights(d, neurons, SCALE, 1)
@@ -29,7 +29,7 @@ def run(quick: bool) -> Outcome:
 
     fine = train_protocol(weights, phase(SMALL / 2))
     small, large = train_protocol(weights, phase(SMALL)), train_protocol(weights, phase(LARGE))
-    adam = train_protocol(weights, phase(ADAM, 40 if quick else 400), optimizer="adam")
+    adam = train_protocol(weights, phase(ADAM, 40 if quick else 800), optimizer="adam")
     # Euler steps have an error of first order: twice the half step less the whole is gradient flow to second order.
     flow = 2 * fine.sigma[::2] - small.sigma
     moved = total(d, flow[-1], flow[0])
