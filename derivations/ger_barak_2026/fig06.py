@@ -1,9 +1,9 @@
-"""Noise lets the memory fade.
+"""Noise erases the memory.
 
 Two histories of one linear network end with the same function: A alone, and A-B-A-B-A. Their loss-invisible overlaps
 differ, and go on to differ while A is learned on without noise, for then nothing moves. With white noise on the
 targets of A the loss-invisible overlaps drift along the states that do A, towards one another from both histories:
-what was left of B fades.
+their distance falls exponentially, until nothing tells any more that B was ever learned.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ STARTS, NOISE, NOISY_LR = (0.7, 0.5, 0.3), 0.5, 0.02
 
 
 def run(quick: bool) -> Outcome:
-    epochs, noisy, seeds = (1000, 800, 1) if quick else (EPOCHS, 40_000, 2)
+    epochs, noisy, seeds = (1000, 800, 1) if quick else (EPOCHS, 400_000, 2)
     backend = "numpy" if quick else "auto"
     d = derivation()
     begin = np.stack([first_task_state(d, overlap, 1.7) for overlap in (STARTS[1:2] if quick else STARTS)])
     before = run_protocol(begin, rounds(epochs, LR), every=epochs)
     starts = len(begin)
     both = np.concatenate([before.ends[0], before.ends[4]])
-    quiet = run_protocol(both, [Phase(d, min(noisy, 2000), NOISY_LR)], every=100)
+    quiet = run_protocol(both, [Phase(d, noisy, NOISY_LR)], every=noisy // 100, backend=backend)
     courses = [
         run_protocol(
-            both, [Phase(d, noisy, NOISY_LR, label_noise=NOISE, seed=seed)], every=noisy // 50, backend=backend
+            both, [Phase(d, noisy, NOISY_LR, label_noise=NOISE, seed=seed)], every=noisy // 100, backend=backend
         )
         for seed in range(seeds)
     ]
@@ -55,7 +55,20 @@ def run(quick: bool) -> Outcome:
 
     kept = float((alone[-1] / alone[0]).min())
     late = float((apart[:, 1, -1] / apart[:, 1, -len(courses[0].step) // 5]).max())
+    half = len(courses[0].step) // 2
+    fall = np.log(apart[:, 1, half] / apart[:, 1, -1]) / (courses[0].step[-1] - courses[0].step[half])
     travelled = float((moved[:, :starts] / apart[:, 1, 0]).min())
+    measured: dict[str, float | str] = {
+        "distance at the beginning": ", ".join(f"{value:.4f}" for value in apart[0, 1, 0]),
+        "with noise, end over beginning": ", ".join(f"{value:.1e}" for value in left.ravel()),
+        "epochs in which it falls by a factor of e, second half": ", ".join(f"{1 / rate:.0f}" for rate in fall.ravel()),
+    }
+    if seeds > 1:  # noise of its own for each history
+        one, other = (course.sigma[-1] for course in courses[:2])
+        between, within = (overlap_distance(d, one[:starts], part)[1] for part in (other[starts:], other[:starts]))
+        measured["with noise of their own: distance of histories, over that of one history run twice"] = ", ".join(
+            f"{ratio:.3f}" for ratio in between / within
+        )
 
     figure, axes = panels(3)
     for k in range(starts):
@@ -78,7 +91,7 @@ def run(quick: bool) -> Outcome:
         figure,
         (
             Check("without noise: invisible distance, end over beginning, least", kept, None, 0.95),
-            Check("with noise: the same, largest", float(left.max()), 0.9 if quick else 0.5),
+            Check("with noise: the same, largest", float(left.max()), 0.9 if quick else 0.05),
             Check("with noise: the last fifth still lessens it, factor", late, 0.99),
             Check(
                 "with noise: how far states have moved, over that distance, least",
@@ -87,13 +100,13 @@ def run(quick: bool) -> Outcome:
                 1.0,
             ),
         ),
-        {"distance at the beginning": ", ".join(f"{value:.4f}" for value in apart[0, 1, 0])}
-        | {"with noise, end over beginning": ", ".join(f"{value:.1e}" for value in left.ravel())},
+        measured,
         {**SETTINGS, "learning rate with noise": NOISY_LR, "noise on targets, rms of a step": NOISE}
         | {"epochs with noise": noisy, "initial states": starts, "seeds of the noise": seeds},
         (
             "The source at hand gives neither kind nor strength of the noise, nor how long it lasts: these were taken.",
-            "The distance falls fast at first, then slower and slower, and is not zero at the end: with this noise the "
-            "memory fades, and was not seen to be gone. With twice the noise learning diverged.",
+            "The distance falls by more than a half in the first 10000 epochs, then exponentially and slowly: noise "
+            "moves states in proportion to the square of the learning rate. With twice the noise learning diverged.",
+            "Both histories have the same noise on their targets, so that nothing but history tells them apart.",
         ),
     )
