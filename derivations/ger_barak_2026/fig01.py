@@ -66,7 +66,8 @@ def run(quick: bool) -> Outcome:
         axes[0, 1].plot(theory.step, at(d, theory.sigma, name)[0], style, color=VISIBLE, label=symbol(name))
         axes[0, 1].plot(theory.step, at(d, course, name)[0], style, color=GREY, label=f"{symbol(name)}, as parameters")
     label(axes[0, 1], "loss-visible overlaps", "epoch")
-    legend(axes[0, 1])
+    axes[0, 1].set_ylim(top=2.4)
+    legend(axes[0, 1], loc="upper left", ncols=2)
     return Outcome(
         figure,
         (
