@@ -88,7 +88,7 @@ def run(quick: bool) -> Outcome:
     axes[0, 3].plot(steps, rest[1], color=INVISIBLE, label="loss-invisible")
     axes[0, 3].set_yscale("log")
     label(axes[0, 3], "distance from the end of the first A", "epoch")
-    legend(axes[0, 3], loc="lower left")
+    legend(axes[0, 3], loc="center left", bbox_to_anchor=(0.37, 0.3))
     return Outcome(
         figure,
         tuple(checks),

@@ -1,8 +1,8 @@
 """Nonlinear networks: A or B first, then C.
 
 Networks with erf learn a flip-flop (A) and decision making (B), in either order from the same overlaps, and then to
-imitate a teacher (C). At the end of C the networks of both orders do C, with outputs that differ little; their
-loss-invisible overlaps still differ with the order.
+imitate a teacher (C). At the end of C the networks of both orders do C, and their loss-invisible overlaps differ with
+the order, by more than they did before C.
 """
 
 from __future__ import annotations
@@ -64,11 +64,6 @@ def run(quick: bool) -> Outcome:
         Check("losses computed anew from the overlaps kept, largest relative difference", anew, 1e-9),
         Check("C: variance of the teacher's outputs that is missed, largest of all", float(missed.max()), 0.1),
         Check(
-            "difference of the outputs of the two orders, rms, over the teacher's, median",
-            float(np.median(between)),
-            0.1,
-        ),
-        Check(
             "loss-invisible distance of the orders over their size, after C, median",
             float(np.median(remaining)),
             None,
@@ -85,5 +80,11 @@ def run(quick: bool) -> Outcome:
             "difference of outputs of the orders over the teacher's, median": float(np.median(between)),
         },
         task_order.settings(histories),
-        (UNKNOWN_START, *task_order.NOTES),
+        (
+            "That both orders end with one function did not come out: after 30000 epochs of C the loss of those that began "
+            "with B is ten times that of the others, and still falls. After 10000 epochs with a batch of 32 outputs "
+            "differed by 0.073 of the teacher's.",
+            UNKNOWN_START,
+            *task_order.NOTES,
+        ),
     )

@@ -2,7 +2,7 @@
 
 A is the flip-flop, B decision making, C an arbitrary teacher. Both orders begin with the same overlaps. Histories come
 in groups, each with batches of its own, which its histories share: in C those of both orders do, so that C does not
-tell them apart. The full form takes some minutes of one core for a group, and is kept in task_order.npz:
+tell them apart. The full form takes some twenty minutes of one core for a group, and is kept in task_order.npz:
 
     python derivations/ger_barak_2026/task_order.py
 """
@@ -24,13 +24,12 @@ from symlow.files import write_whole
 from symlow.protocols import Phase, overlap_distance, run_protocol
 
 FILE = HERE / "task_order.npz"
-STEPS, BATCH, LR, RECORDS, GROUPS, STATES = 10_000, 32, 0.01, 10, 2, 20
+STEPS, BATCH, LR, RECORDS, GROUPS, STATES = 30_000, 128, 0.01, 10, 2, 20
 TASKS = {"A": "rank1_erf_flip_flop", "B": "rank1_erf_decision_making", "C": "rank1_erf_teacher"}
 ORDERS = ("AB", "BA")
 NOTES = (
-    f"Epochs and batch are {STEPS} and {BATCH}, not 30000 and 128: a smaller run, for the time that it takes. The "
-    "histories are kept in task_order.npz, which python derivations/ger_barak_2026/task_order.py makes; the quick form "
-    "reads them too.",
+    "The histories are kept in task_order.npz, which python derivations/ger_barak_2026/task_order.py makes; both forms of "
+    "the figure read them there.",
     "The loss is half the mean of squared errors, over the response in B. With their sum over time times dt, as in the "
     "linear figures, the learning rate of 0.01 is too large: norms grew to hundreds, and a history of ten ran away.",
     "A and B are the flip-flop and the decision making of this toolkit; the teacher's input is white noise. These, and "
