@@ -81,9 +81,9 @@ def run(quick: bool) -> Outcome:
         },
         task_order.settings(histories),
         (
-            "That both orders end with one function did not come out: after 30000 epochs of C the loss of those that began "
-            "with B is ten times that of the others, and still falls. After 10000 epochs with a batch of 32 outputs "
-            "differed by 0.073 of the teacher's.",
+            "That both orders end with one function did not come out: after 30000 epochs of C the loss of those that "
+            "began with B is ten times that of the others, and still falls. After 10000 epochs with a batch of 32 "
+            "outputs differed by 0.073 of the teacher's.",
             UNKNOWN_START,
             *task_order.NOTES,
         ),

@@ -28,8 +28,8 @@ STEPS, BATCH, LR, RECORDS, GROUPS, STATES = 30_000, 128, 0.01, 10, 2, 20
 TASKS = {"A": "rank1_erf_flip_flop", "B": "rank1_erf_decision_making", "C": "rank1_erf_teacher"}
 ORDERS = ("AB", "BA")
 NOTES = (
-    "The histories are kept in task_order.npz, which python derivations/ger_barak_2026/task_order.py makes; both forms of "
-    "the figure read them there.",
+    "The histories are kept in task_order.npz, which python derivations/ger_barak_2026/task_order.py makes; both "
+    "forms of the figure read them there.",
     "The loss is half the mean of squared errors, over the response in B. With their sum over time times dt, as in the "
     "linear figures, the learning rate of 0.01 is too large: norms grew to hundreds, and a history of ten ran away.",
     "A and B are the flip-flop and the decision making of this toolkit; the teacher's input is white noise. These, and "
