@@ -1,4 +1,4 @@
-"""Arrays that users give: read from files, checked for shape, type and finite values."""
+"""Arrays and numbers that users give: read from files, checked for shape, type, range and finite values."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
+from types import EllipsisType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from symlow.errors import ArrayError, FileError
+from symlow.errors import ArrayError, FileError, SymlowError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -19,29 +20,125 @@ Trials = tuple[FloatArray, FloatArray, FloatArray | None]
 """Inputs x (batch, time, inputs), targets y (batch, time, outputs), and a mask like y or None."""
 
 
-def check_array(value: object, name: str, shape: tuple[int | None, ...], meaning: str) -> FloatArray:
-    """Return ``value`` as an array of finite floats of the given shape (None: any length).
+KINDS = {"c": "complex numbers", "U": "text", "S": "bytes", "M": "dates", "m": "spans of time", "V": "records"}
+"""What arrays hold that hold no real numbers, by the kind of their type."""
+
+LARGEST = float(np.finfo(np.float64).max)
+"""The largest finite number."""
+
+LONGEST_SHOWN = 60
+"""The most letters of a value that a message shows."""
+
+
+def check_array(value: object, name: str, shape: tuple[int | EllipsisType | None, ...], meaning: str) -> FloatArray:
+    """Return ``value`` as an array of finite floats of the given shape.
+
+    Args:
+        value: what was given.
+        name: what it is called.
+        shape: lengths of its axes, None for any; ``...`` in front for any number of further axes.
+        meaning: what the axes are, such as "(batch, time, inputs)".
 
     Raises:
         ArrayError: naming the array, what was found and what is accepted.
     """
     try:
         array = np.asarray(value)
-        if array.dtype.kind not in "biuf":
-            raise TypeError
-        array = array.astype(np.float64)
     except (TypeError, ValueError):
-        raise ArrayError(f"{name}: found values that are not real numbers; accepted: numbers, {meaning}") from None
-    expected = ", ".join("any" if length is None else str(length) for length in shape)
-    expected += "," if len(shape) == 1 else ""
-    if array.ndim != len(shape) or any(
-        length not in (None, found) for length, found in zip(shape, array.shape, strict=True)
-    ):
-        raise ArrayError(f"{name}: found shape {array.shape}; accepted: ({expected}), meaning {meaning}")
+        found = f"{_kind(value)} with parts of different shapes, or that are no numbers"
+        raise ArrayError(f"{name}: found {found}; accepted: real numbers, {meaning}") from None
+    if array.dtype.kind not in "biuf":
+        raise ArrayError(f"{name}: found {_contents(value, array)}; accepted: real numbers, {meaning}")
+    array = array.astype(np.float64)
+    check_shape(array, name, shape, meaning)
     if not np.isfinite(array).all():
         where = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
-        raise ArrayError(f"{name}: found {array[where]} at index {where}; accepted: finite numbers")
+        at = f" at index {where}" if where else ""
+        raise ArrayError(f"{name}: found {array[where]}{at}; accepted: finite numbers")
     return array
+
+
+def check_shape(
+    array: NDArray[np.generic], name: str, shape: tuple[int | EllipsisType | None, ...], meaning: str
+) -> None:
+    """Raise ArrayError unless an array has the shape that :func:`check_array` describes."""
+    any_lead = shape[:1] == (...,)
+    lengths = shape[1:] if any_lead else shape
+    found = array.shape[max(0, array.ndim - len(lengths)) :] if any_lead else array.shape
+    if len(found) == len(lengths) and all(w is None or w == f for w, f in zip(lengths, found, strict=True)):
+        return
+    words = ["any" if length is None else "..." if length is ... else str(length) for length in shape]
+    expected = ", ".join(words) + ("," if len(shape) == 1 else "")
+    raise ArrayError(f"{name}: found shape {array.shape}; accepted: ({expected}), meaning {meaning}")
+
+
+def check_number(
+    value: object,
+    name: str,
+    *,
+    least: float = -np.inf,
+    above: float = -np.inf,
+    most: float = np.inf,
+    error: type[SymlowError] = ArrayError,
+) -> float:
+    """Return ``value`` as a finite float within bounds.
+
+    Args:
+        value: what was given.
+        name: what it is called.
+        least: the smallest that is accepted.
+        above: what it is to be larger than.
+        most: the largest that is accepted.
+        error: the class of the error.
+
+    Raises:
+        SymlowError: of that class, naming what was found and what is accepted.
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    is_real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not (is_real and abs(value) <= LARGEST and least <= value <= most and value > above):  # type: ignore[arg-type, operator]
+        limits = ((">=", least), (">", above), ("<=", most))
+        bounds = " and ".join(f"{sign} {bound:g}" for sign, bound in limits if np.isfinite(bound))
+        raise error(f"{name}: found {shown(value)}; accepted: a finite number{f' {bounds}' if bounds else ''}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def check_integer(value: object, name: str, least: int, error: type[SymlowError] = ArrayError) -> int:
+    """Return ``value`` as an integer that is not below the least one.
+
+    Raises:
+        SymlowError: of the class given, naming what was found and what is accepted.
+    """
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise error(f"{name}: found {shown(value)}; accepted: an integer >= {least}")
+    return int(value)
+
+
+def shown(value: object) -> str:
+    """Return what a message says of a value: the value, or, where that is long, what kind of thing it is."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        value = value.item()
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN and "\n" not in text else _kind(value)
+
+
+def _kind(value: object) -> str:
+    """Return the type of a value in words, such as "a dict"."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def _contents(value: object, array: NDArray[np.generic]) -> str:
+    """Return in words what an array holds that holds no real numbers."""
+    if array.dtype.kind in KINDS:
+        return KINDS[array.dtype.kind]
+    if array.ndim == 0:
+        return shown(value)
+    first = next(iter(array.flat), None)
+    return f"an array of objects, the first {_kind(first)}: convert it to one of floats, as by .astype(float)"
 
 
 def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:

@@ -14,12 +14,16 @@ decoding labels that are shuffled within groups: so they stay as balanced in eac
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from symlow.arrays import FloatArray, IntArray, check_array
+from symlow.arrays import FloatArray, IntArray, check_array, check_integer, check_number
 from symlow.errors import ArrayError
+
+ROUNDING = 1e-12
+"""The spread of a feature, relative to its size, that is taken for rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +72,8 @@ def decode(
         seed: of the shuffles, >= 0.
 
     Raises:
-        ArrayError: for arrays that do not fit, fewer than two classes, or a class that without some group has no
-            history left.
+        ArrayError: for arrays that do not fit, arguments that are out of range, fewer than two classes, or a class of
+            which nothing is left to learn from when some group is left out.
     """
     table = check_array(features, "features", (None, None), "(histories, features)")
     names, classes = np.unique(np.asarray(labels), return_inverse=True)
@@ -78,20 +82,22 @@ def decode(
     for name, array in (("labels", classes), ("groups", held)):
         if array.shape != (n,):
             raise ArrayError(f"{name}: found shape {array.shape}; accepted: ({n},), one for each history of features")
+    if not table.size:
+        raise ArrayError(f"features: found shape {table.shape}; accepted: at least one history and one feature")
     if len(names) < 2:
         raise ArrayError(f"labels: found {len(names)} class; accepted: at least two")
-    if not 0 <= shrinkage <= 1:
-        raise ArrayError(f"shrinkage: found {shrinkage}; accepted: a number from 0 to 1")
-    left = [np.bincount(classes[held != group], minlength=len(names)) for group in range(held.max() + 1)]
-    if np.min(left) == 0 or n - np.bincount(held).max() <= len(names):
-        raise ArrayError("groups: found one without which a class has no history; accepted: more histories or groups")
-    discriminants = _left_out(table, classes, held, len(names), shrinkage)
+    check_number(shrinkage, "shrinkage", least=0, most=1)
+    check_integer(shuffles, "shuffles", 0)
+    check_integer(seed, "seed", 0)
+    _check_groups(classes, held, names, groups)
+    table, rounding = _scaled(table)
+    discriminants = _left_out(table, rounding, classes, held, len(names), shrinkage)
     predicted = discriminants.argmax(axis=1)
     rng = np.random.default_rng(seed)
     shuffled = []
     for _ in range(shuffles):
         permuted = _shuffled(classes, held if groups is not None else np.zeros(n, dtype=np.int64), rng)
-        guesses = _left_out(table, permuted, held, len(names), shrinkage).argmax(axis=1)
+        guesses = _left_out(table, rounding, permuted, held, len(names), shrinkage).argmax(axis=1)
         shuffled.append(_accuracy(guesses, permuted, len(names)))
     own = discriminants[np.arange(n), classes]
     others = np.where(np.arange(len(names)) == classes[:, None], -np.inf, discriminants).max(axis=1)
@@ -105,7 +111,37 @@ def decode(
     )
 
 
-def _left_out(table: FloatArray, classes: IntArray, held: IntArray, n_classes: int, shrinkage: float) -> FloatArray:
+def _check_groups(classes: IntArray, held: IntArray, names: NDArray[Any], groups: object) -> None:
+    """Raise ArrayError unless each class can be learned from what is left when any group is left out."""
+    labels = np.unique(np.asarray(groups)) if groups is not None else np.arange(len(classes))
+    left = np.array([np.bincount(classes[held != group], minlength=len(names)) for group in range(len(labels))])
+    what = "history" if groups is None else "group"
+    for group, k in np.argwhere(left == 0)[:1]:
+        raise ArrayError(
+            f"labels: found class {str(names[k])!r} in {what} {str(labels[group])!r} alone, so that nothing is left to "
+            f"learn it from when that is left out; accepted: each class in at least two of them"
+        )
+    for group in np.flatnonzero(left.sum(axis=1) <= len(names))[:1]:
+        raise ArrayError(
+            f"labels: found {left[group].sum()} histories of {len(names)} classes when {what} {str(labels[group])!r} "
+            f"is left out; accepted: at least {len(names) + 1}, for a covariance within classes"
+        )
+
+
+def _scaled(table: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return features in units of a power of two of their own, and the spread of each that is but rounding in them.
+
+    So squares neither overflow nor vanish. Rounding is relative to 1, or to the largest entry where all are smaller.
+    """
+    exponents = np.frexp(np.abs(table).max(axis=0))[1]
+    with np.errstate(over="ignore"):  # of a feature that is far below rounding
+        rounding = np.ldexp(ROUNDING * min(1.0, np.abs(table).max()), -exponents)
+    return np.ldexp(table, -exponents), rounding
+
+
+def _left_out(
+    table: FloatArray, rounding: FloatArray, classes: IntArray, held: IntArray, n_classes: int, shrinkage: float
+) -> FloatArray:
     """Return the discriminant of each class for each history, from the histories of the other groups, (n, classes)."""
     found = np.empty((len(table), n_classes))
     for group in range(held.max() + 1):
@@ -113,7 +149,7 @@ def _left_out(table: FloatArray, classes: IntArray, held: IntArray, n_classes: i
         train, own = table[~out], classes[~out]
         centre, spread = train.mean(axis=0), train.std(axis=0)
         # A feature without spread, to rounding, says nothing: it is not blown up.
-        keep = spread > 1e-12 * np.maximum(1.0, np.abs(centre))
+        keep = spread > np.maximum(rounding, ROUNDING * np.abs(centre))
         train, test = ((part[:, keep] - centre[keep]) / spread[keep] for part in (train, table[out]))
         means = np.stack([_mean(train, own == k) for k in range(n_classes)])
         within = train - means[own]

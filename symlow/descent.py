@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from symlow.course import Course, Track
-from symlow.stopping import CONVERGED, DIVERGED, PATIENCE, RAN_OUT, Patience, Stop
+from symlow.stopping import CONVERGED, DIVERGED, PATIENCE, TOOK_ALL, Patience, Stop
 
 
 def descend(course: Course, stop: Stop | None, track: Track) -> None:
@@ -69,5 +69,5 @@ def descend(course: Course, stop: Stop | None, track: Track) -> None:
         advance(step)
     if progress.step == course.steps:
         advance(course.steps)
-        course.end(course.active, course.steps, RAN_OUT)
+        course.end(course.active, course.steps, TOOK_ALL)
         progress.step = course.steps + 1

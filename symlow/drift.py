@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +27,7 @@ from symlow.course import Track
 from symlow.derivation import Derivation
 from symlow.errors import LearningError
 from symlow.files import write_whole
-from symlow.initial import overlaps_of_weights, population_parts
+from symlow.initial import check_weights, overlaps_of_weights, population_parts
 from symlow.learn import check_run
 from symlow.markup import formula, joined, kind, number, table
 from symlow.optimizers import rule_optimizer
@@ -125,7 +126,7 @@ class Drift:
 
 def drift(
     derivation: Derivation,
-    weights: FloatArray,
+    weights: FloatArray | Mapping[str, FloatArray],
     lr: float,
     steps: int,
     trials: Batches,
@@ -136,7 +137,8 @@ def drift(
 
     Args:
         derivation: what is learned.
-        weights: initial weights P, shape (neurons, columns).
+        weights: initial weights by vector, as :func:`symlow.realise` and :func:`symlow.load_weights` give them; or P,
+            shape (neurons, columns), its columns in the order of the network's vectors.
         lr: learning rate.
         steps: number of steps of the learning rule.
         trials: the trials of each step.
@@ -144,10 +146,13 @@ def drift(
         track: wraps the iteration over steps, for a progress bar.
 
     Raises:
+        ArrayError: for weights of another shape, or with values that are not finite.
         LearningError: if lr or steps are out of range, either run leaves the finite numbers, or no network of neurons
             has the derivation's read-out.
+        UnknownNameError: for a vector that does not exist.
     """
     check_run(lr, steps)
+    P = check_weights(derivation, weights)
     if has_no_network(derivation):
         raise LearningError(
             "network.readout: found 'updated_latents_previous_gain', which no network of neurons has; accepted, to be "
@@ -155,8 +160,8 @@ def drift(
         )
     module = compile_module(derivation) if module is None else module
     network = FullNetwork(derivation.network, derivation.loss.reduction, float(derivation.loss.factor))
-    run = network.train(weights, trials, lr, steps, optimizer=rule_optimizer(derivation.rule))
-    sigma = overlaps_of_weights(derivation, weights)
+    run = network.train(P, trials, lr, steps, optimizer=rule_optimizer(derivation.rule))
+    sigma = overlaps_of_weights(derivation, P)
     theory, simulated, losses, shapes = [], [], [], []
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported, not warned of
         for k in track(range(steps + 1)):

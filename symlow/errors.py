@@ -63,8 +63,10 @@ class InvariantError(SymlowError):
     """A quantity that is not conserved, or a search for conserved ones that is out of range."""
 
 
-def nearest(name: str, accepted: Iterable[str]) -> str:
+def nearest(name: object, accepted: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the accepted spelling nearest to ``name``, or an empty string."""
+    if not isinstance(name, str):
+        return ""
     matches = difflib.get_close_matches(name, list(accepted), n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
@@ -76,7 +78,7 @@ def listing(names: Iterable[str], limit: int = 24) -> str:
     return shown if len(names) <= limit else f"{shown}, ... ({len(names)} in all)"
 
 
-def check_name(name: str, accepted: Iterable[str], what: str) -> None:
+def check_name(name: object, accepted: Iterable[str], what: str) -> None:
     """Raise :class:`UnknownNameError` unless ``name`` is one of ``accepted``."""
     accepted = list(accepted)
     if name not in accepted:

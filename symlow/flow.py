@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 from symlow.arrays import FloatArray
 from symlow.course import Course, Track, infinite_loss
 from symlow.errors import FlowDivergenceError, FlowError
-from symlow.stopping import RAN_OUT
+from symlow.stopping import TOOK_ALL
 
 MOST_EVALUATIONS = 100_000
 """The most evaluations of the flow in a run: some minutes, and far more than a flow needs that is not stiff."""
@@ -91,4 +91,4 @@ def flow(course: Course, track: Track) -> None:
                 record(progress.sigma)
         progress.step = int(piece[-1])
         course.recording.checkpoint(progress)
-    course.end(states, steps, RAN_OUT)
+    course.end(states, steps, TOOK_ALL)

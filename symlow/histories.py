@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from symlow.arrays import FloatArray, IntArray, check_array
+from symlow.arrays import FloatArray, IntArray, check_array, check_number
 from symlow.derivation import Derivation
 from symlow.errors import ArrayError, LearningError, SpecError, UnknownNameError, listing, nearest
 from symlow.initial import check_overlaps
@@ -82,7 +82,7 @@ def build_histories(
         UnknownNameError: for a parameter that histories cannot differ in.
     """
     start = check_overlaps(sigma, derivation)
-    given = {"lr": _rates(lr), "seed": _seeds(seed)}
+    given = {"lr": check_rates(lr), "seed": _seeds(seed)}
     accepted = accepted_parameters(derivation)
     for name, value in (parameters or {}).items():
         if name not in accepted:
@@ -157,20 +157,24 @@ def _numbers(table: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"{key}.{name}" for name in _numbers(value))
 
 
-def _rates(lr: object) -> FloatArray:
-    if np.ndim(lr) == 0:  # type: ignore[arg-type]  # what is no array is refused below
-        check_lr(lr)
-        return np.asarray(lr, dtype=np.float64)
-    rates = check_array(lr, "lr", (None,), "one learning rate for each history")
+def check_rates(lr: object, name: str = "lr") -> FloatArray:
+    """Return learning rates as an array, checked: one for all histories, shape (), or one for each, (states,).
+
+    Raises:
+        ArrayError: for an array of another shape, or with values that are not finite.
+        LearningError: for a learning rate that is not positive.
+    """
+    if not isinstance(lr, list | tuple) and np.ndim(lr) == 0:  # type: ignore[arg-type]  # what is no array is refused
+        return np.asarray(check_lr(lr, name))
+    rates = check_array(lr, name, (None,), "one learning rate for each history")
     for k in np.flatnonzero(rates <= 0)[:1]:
-        raise LearningError(f"lr: found {rates[k]} at index {k}; accepted: finite numbers > 0")
+        raise LearningError(f"{name}: found {rates[k]} at index {k}; accepted: finite numbers > 0")
     return rates
 
 
-def check_lr(lr: object) -> None:
-    """Raise LearningError unless a learning rate is positive and finite."""
-    if not (isinstance(lr, int | float | np.number | np.ndarray) and np.isfinite(lr) and lr > 0):
-        raise LearningError(f"lr: found {lr}; accepted: a finite number > 0")
+def check_lr(lr: object, name: str = "lr") -> float:
+    """Return a learning rate; raise LearningError unless it is positive and finite."""
+    return check_number(lr, name, above=0, error=LearningError)
 
 
 def _seeds(seed: object) -> IntArray:

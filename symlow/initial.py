@@ -13,11 +13,11 @@ from types import ModuleType
 
 import numpy as np
 
-from symlow.arrays import FloatArray, check_array, load_arrays
+from symlow.arrays import FloatArray, check_array, check_integer, check_number, load_arrays
 from symlow.cone import unit_columns
 from symlow.derivation import Derivation
 from symlow.equations import Equations, Population
-from symlow.errors import ArrayError, FileError, GramMatrixError, LearningError, listing
+from symlow.errors import ArrayError, FileError, GramMatrixError, LearningError, check_name, listing
 from symlow.rules import Velocity
 
 NEURONS = 500
@@ -34,13 +34,9 @@ def sample_weights(derivation: Derivation, neurons: int, scale: float, seed: int
     Raises:
         LearningError: if an argument is out of range.
     """
-    for name, value, accepted, good in (
-        ("neurons", neurons, "an integer >= 1", neurons >= 1),
-        ("scale", scale, "a finite number >= 0", np.isfinite(scale) and scale >= 0),
-        ("seed", seed, "an integer >= 0", seed >= 0),
-    ):
-        if not good:
-            raise LearningError(f"{name}: found {value}; accepted: {accepted}")
+    check_integer(neurons, "neurons", 1, LearningError)
+    check_number(scale, "scale", least=0, error=LearningError)
+    check_integer(seed, "seed", 0, LearningError)
     index, equations = derivation.reduction.index, derivation.network.equations
     velocities = [vector.name for vector in derivation.network.vectors if isinstance(vector, Velocity)]
     places = [k for k, column in enumerate(index.columns) if column.vector not in velocities]
@@ -144,30 +140,80 @@ def weights_by_vector(derivation: Derivation, weights: FloatArray) -> dict[str, 
     }
 
 
+def check_weights(derivation: Derivation, weights: object) -> FloatArray:
+    """Return the weights of a network as P, shape (neurons, columns), checked.
+
+    Args:
+        derivation: whose network it is.
+        weights: arrays by vector, as :func:`symlow.realise` and :func:`symlow.load_weights` give them, in any order; or
+            P itself, its columns in the order of the network's vectors. Ones and velocities can be missing by vector.
+
+    Raises:
+        ArrayError: for a wrong shape, values that are not finite numbers, a vector that is missing, or no neurons.
+        GramMatrixError: for a column of ones with other entries, as where columns are in another order.
+        LearningError: if the populations' weights do not divide the neurons into whole numbers.
+        UnknownNameError: for a name that is none of a vector.
+    """
+    network, columns = derivation.network, derivation.reduction.index.columns
+    if isinstance(weights, Mapping):
+        optional = [*network.ones, *(vector.name for vector in network.vectors if isinstance(vector, Velocity))]
+        needed = [vector.name for vector in network.vectors if vector.name not in optional]
+        for name in needed:
+            if name not in weights:
+                found = listing(map(str, weights)) or "none"
+                raise ArrayError(f"weights: found {found}, and no {name}; accepted: arrays {listing(needed)} by name")
+        P = stacked_weights(derivation, weights)
+    else:
+        meaning = f"(neurons, columns) in the order {listing(column.label for column in columns)}, or arrays by vector"
+        P = check_array(weights, "weights", (None, len(columns)), meaning)
+    if not len(P):
+        raise ArrayError("weights: found no neuron; accepted: at least one")
+    for population, rows, _ in population_parts(derivation, len(P)):
+        ones = population.ones
+        if ones is not None and not np.all(P[rows, derivation.reduction.index.slice(ones)] == 1):
+            raise GramMatrixError(
+                f"weights: found entries of {ones} that are not 1; accepted: ones, or arrays by vector, without it"
+            )
+    return P
+
+
 def stacked_weights(derivation: Derivation, weights: Mapping[str, FloatArray]) -> FloatArray:
     """Return P, shape (neurons, columns), of arrays by vector as :func:`weights_by_vector` has them.
 
-    What is missing is zero, but for ones.
+    What is missing is zero, but for ones. A vector of one column can be of shape (N,).
 
     Raises:
         ArrayError: for a wrong shape, or numbers of neurons that are not those of the populations.
         LearningError: if the populations' weights do not divide the neurons into whole numbers.
+        UnknownNameError: for a name that is none of a vector.
     """
     network, index = derivation.network, derivation.reduction.index
-    population = {vector.name: vector.population for vector in network.vectors}
-    sizes = {population[name]: len(value) for name, value in weights.items()}
+    vectors = {vector.name: vector for vector in network.vectors}
+    given: dict[str, FloatArray] = {}
+    sizes: dict[str, int] = {}
+    for name, value in weights.items():
+        check_name(name, vectors, "vector")
+        columns, owner = vectors[name].columns, vectors[name].population
+        value = value[:, None] if isinstance(value, np.ndarray) and value.ndim == 1 and columns == 1 else value
+        given[name] = check_array(value, name, (sizes.get(owner), columns), _meaning(owner))
+        sizes[owner] = len(given[name])
     stacked = np.zeros((sum(sizes.values()), len(index.columns)))
     for part, rows, _ in population_parts(derivation, len(stacked)):
         for vector in network.vectors:
             if vector.population != part.name:
                 continue
             shape = (rows.stop - rows.start, vector.columns)
-            if vector.name in weights:
-                meaning = f"(N{f' of population {part.name}' if part.name else ''}, columns)"
-                stacked[rows, index.slice(vector.name)] = check_array(weights[vector.name], vector.name, shape, meaning)
+            if vector.name in given:
+                own = check_array(given[vector.name], vector.name, shape, _meaning(part.name))
+                stacked[rows, index.slice(vector.name)] = own
             elif vector.name == part.ones:
                 stacked[rows, index.slice(vector.name)] = 1.0
     return stacked
+
+
+def _meaning(population: str) -> str:
+    """Return what the axes of the weights of a vector are."""
+    return f"(N{f' of population {population}' if population else ''}, columns)"
 
 
 def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: ModuleType) -> FloatArray:

@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from symlow.arrays import FloatArray, IntArray
+from symlow.arrays import FloatArray, IntArray, check_integer
 from symlow.batches import Batches
 from symlow.codegen.emit import compile_module
 from symlow.course import Course, Track
@@ -109,8 +109,7 @@ def learn(
         UnknownNameError: for a parameter that histories cannot differ in.
     """
     check_steps(steps)
-    if not isinstance(every, int | np.integer) or isinstance(every, bool) or every < 1:
-        raise LearningError(f"every: found {every!r}; accepted: an integer >= 1")
+    check_integer(every, "every", 1, LearningError)
     if method not in ("step", "flow"):
         raise LearningError(f"method: found {method!r}; accepted: 'step' or 'flow'")
     bounds = check_stop(stop)
@@ -249,5 +248,4 @@ def check_run(lr: float, steps: int) -> None:
 
 def check_steps(steps: int) -> None:
     """Raise LearningError unless the number of steps is an integer of at least one."""
-    if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:
-        raise LearningError(f"steps: found {steps}; accepted: an integer >= 1")
+    check_integer(steps, "steps", 1, LearningError)

@@ -19,7 +19,7 @@ from symlow.invariants.invariant import Invariant, evaluate
 from symlow.markup import formula, joined, kind, number, table
 from symlow.overlap_names import overlap_latex
 from symlow.run_files import check_suffix, check_target, move_into_place, write_npz, write_zarr
-from symlow.stopping import RAN_OUT
+from symlow.stopping import TOOK_ALL
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class LearningRun:
         conserved: what gradient flow conserves, but for overlaps that are frozen.
         step: numbers of the recorded steps, shape (records,); 0 is before the first.
         stopped: number of the step at which each history stopped, shape () or (states,).
-        reason: why it stopped, "ran out" of steps, "converged" or "diverged", shape () or (states,).
+        reason: why it stopped, "took all steps", "converged" or "diverged", shape () or (states,).
         seed: seeds of trials and noise, a number or one for each history.
         parameters: values by dotted name that differ from the specification, shape (states,) each.
     """
@@ -59,7 +59,7 @@ class LearningRun:
     conserved: tuple[Invariant, ...] = ()
     step: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     stopped: IntArray = field(default_factory=lambda: np.zeros((), dtype=np.int64))
-    reason: NDArray[np.str_] = field(default_factory=lambda: np.array(RAN_OUT))
+    reason: NDArray[np.str_] = field(default_factory=lambda: np.array(TOOK_ALL))
     seed: int | IntArray = 0
     parameters: Mapping[str, FloatArray] = field(default_factory=dict)
 

@@ -17,12 +17,12 @@ or d = g + momentum v (nesterov). Each vector has its own lr, as a parameter gro
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from symlow.arrays import FloatArray
-from symlow.errors import check_name
+from symlow.arrays import FloatArray, shown
+from symlow.errors import UnknownNameError, check_name, listing
 from symlow.rules import Rule
 
 
@@ -37,6 +37,7 @@ class Run(Protocol):
         """Return the direction d of descent, given the gradient g and the trained columns, all (N, trained)."""
 
 
+@runtime_checkable
 class Optimizer(Protocol):
     """How successive gradients become successive directions of descent."""
 
@@ -129,15 +130,19 @@ OPTIMIZERS: dict[str, Optimizer] = {
 """The optimizers by name, with their usual settings."""
 
 
-def find_optimizer(optimizer: str | Optimizer) -> Optimizer:
+def find_optimizer(optimizer: object) -> Optimizer:
     """Return the optimizer of that name, or the one given.
 
     Raises:
-        UnknownNameError: for a name that is not in ``OPTIMIZERS``.
+        UnknownNameError: for a name that is not in ``OPTIMIZERS``, or what is no optimizer.
     """
     if isinstance(optimizer, str):
         check_name(optimizer, OPTIMIZERS, "optimizer")
         return OPTIMIZERS[optimizer]
+    if isinstance(optimizer, type) or not isinstance(optimizer, Optimizer):
+        raise UnknownNameError(
+            f"optimizer: found {shown(optimizer)}; accepted: {listing(OPTIMIZERS)}, or one such as Adam(beta1=0.8)"
+        )
     return optimizer
 
 

@@ -15,7 +15,7 @@ disturbed (:func:`noisy_outputs`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -23,18 +23,20 @@ from typing import Any
 
 import numpy as np
 
-from symlow.arrays import FloatArray, IntArray, Trials
+from symlow.arrays import FloatArray, IntArray, Trials, check_array, check_integer, check_number, shown
 from symlow.batches import Batches, noisy_batches, task_batches
 from symlow.codegen.emit import compile_module
 from symlow.course import Track
 from symlow.derivation import Derivation
-from symlow.errors import LearningError, listing
-from symlow.initial import check_finite_overlaps, overlaps_of_weights, population_parts
-from symlow.learn import check_run, learn
+from symlow.errors import ArrayError, LearningError, listing
+from symlow.histories import check_rates
+from symlow.initial import check_finite_overlaps, check_weights, overlaps_of_weights, population_parts
+from symlow.learn import learn
 from symlow.learning_run import LearningRun
 from symlow.optimizers import Optimizer, rule_optimizer
 from symlow.simulate import FullNetwork
 from symlow.tasks.filters import FilterLoss
+from symlow.tasks.trials import check_trials
 
 SHAKE_STREAM = 2
 """Sets the random numbers of noise on weights apart from those of trials and of their targets."""
@@ -55,6 +57,11 @@ class Phase:
         weight_noise: standard deviation of independent Gaussian noise that is added to the trained weights before the
             phase.
         seed: seed of trials and noise, >= 0.
+
+    Raises:
+        ArrayError: for learning rates that are no array of numbers, or trials of another shape.
+        LearningError: if steps, a learning rate, noise or the seed are out of range, what is learned is no derivation,
+            or there is noise on weights whose overlaps it does not change in a way that overlaps alone tell.
     """
 
     derivation: Derivation
@@ -65,6 +72,25 @@ class Phase:
     label_noise: float = 0.0
     weight_noise: float = 0.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.derivation, Derivation):
+            raise LearningError(
+                f"phase: found {shown(self.derivation)} to learn; accepted: a derivation, as of symlow.derive(spec)"
+            )
+        where = f"phase {self.label!r}: "
+        check_integer(self.steps, f"{where}steps", 1, LearningError)
+        check_rates(self.lr, f"{where}lr")
+        for name in ("label_noise", "weight_noise"):
+            check_number(getattr(self, name), where + name, least=0, error=LearningError)
+        check_integer(self.seed, f"{where}seed", 0, LearningError)
+        if self.weight_noise and not self.derivation.network.equations.averages:
+            raise LearningError(
+                f"{where}weight_noise: found {self.weight_noise} with sums over neurons, which it changes in "
+                "proportion to their number; accepted: none, or equations with 1/N"
+            )
+        if self.trials is not None and not callable(self.trials):
+            self._checked(self.trials)
 
     @property
     def label(self) -> str:
@@ -87,9 +113,15 @@ class Phase:
         """
         return noisy_batches(self._clean(), self.label_noise, self.seed)
 
+    def _checked(self, trials: object) -> Trials:
+        return check_trials(trials, self.derivation.loss.inputs, self.derivation.loss.outputs)
+
     def _clean(self) -> Trials | Batches:
-        if self.trials is not None:
-            return self.trials
+        given = self.trials
+        if callable(given):
+            return lambda step: self._checked(given(step))
+        if given is not None:
+            return self._checked(given)
         drawn = task_batches(self.derivation, self.seed)
         if drawn is not None:
             return drawn
@@ -136,7 +168,13 @@ class ProtocolRun:
         return self.sigma[np.searchsorted(self.phase, np.arange(len(self.labels)), side="right") - 1]
 
     def part(self, phase: int) -> slice:
-        """Return the records of a phase."""
+        """Return the records of a phase, by its number, from 0.
+
+        Raises:
+            LearningError: if there is no such phase.
+        """
+        if check_integer(phase, "phase", 0, LearningError) >= len(self.labels):
+            raise LearningError(f"phase: found {phase}; accepted: 0 to {len(self.labels) - 1}, the number of a phase")
         first, last = np.searchsorted(self.phase, [phase, phase + 1])
         return slice(int(first), int(last))
 
@@ -162,19 +200,20 @@ def run_protocol(
     """Integrate learning through phases, each from the overlaps at which the one before it ended.
 
     Args:
-        sigma: initial overlaps, shape (n_overlaps,) or (states, n_overlaps) for many histories.
+        sigma: initial overlaps, shape (n_overlaps,) or (states, n_overlaps) for many histories; a single state for
+            all of them where a phase has several learning rates.
         phases: the phases, in their order.
         every: record each step of a phase whose number it divides, and the last.
         backend: what evaluates the equations, as for :meth:`symlow.DerivedSystem.compile`.
         track: wraps the iteration over the steps of a phase, for a progress bar.
 
     Raises:
-        LearningError: if the phases are not of one network, there is none, noise on weights has no mean effect that
-            overlaps tell, or as :func:`symlow.learn`.
+        ArrayError: if phases have different numbers of learning rates, or there are not as many as states.
+        LearningError: if the phases are not of one network, there is none, or as :func:`symlow.learn`.
         SymlowError: as :func:`symlow.learn`.
     """
     check_phases(phases)
-    state = check_finite_overlaps(sigma, phases[0].derivation)
+    state = _states(sigma, phases)
     modules: dict[str, ModuleType] = {}
     runs: list[LearningRun] = []
     for phase in phases:
@@ -204,7 +243,7 @@ def run_protocol(
 
 
 def train_protocol(
-    weights: FloatArray,
+    weights: FloatArray | Mapping[str, FloatArray],
     phases: Sequence[Phase],
     every: int = 1,
     optimizer: str | Optimizer | None = None,
@@ -216,23 +255,26 @@ def train_protocol(
     rounding.
 
     Args:
-        weights: initial weights P, shape (neurons, columns).
+        weights: initial weights by vector, as :func:`symlow.realise` and :func:`symlow.load_weights` give them; or P,
+            shape (neurons, columns), its columns in the order of the network's vectors.
         phases: the phases, in their order, each with one learning rate.
         every: record each step of a phase whose number it divides, and the last.
         optimizer: such as "adam", in place of the rule of each phase; it begins anew in each.
         track: wraps the iteration over the steps of a phase, for a progress bar.
 
     Raises:
-        LearningError: if the phases are not of one network, there is none, lr or steps are out of range, a task has no
-            trials, or weights leave the finite numbers.
+        ArrayError: for weights of another shape, or with values that are not finite.
+        LearningError: if the phases are not of one network, there is none, ``every`` is out of range, a task has no
+            trials, no network of neurons has the read-out, or weights leave the finite numbers.
+        UnknownNameError: for a vector or an optimizer that does not exist.
     """
     check_phases(phases)
-    P, courses = np.array(weights, dtype=float), []
+    check_integer(every, "every", 1, LearningError)
+    P, courses = check_weights(phases[0].derivation, weights), []
     for phase in phases:
         if np.ndim(phase.lr) > 0:
             raise LearningError(f"phase {phase.label!r}: found several lr for one network; accepted: a number")
         lr, derivation = float(phase.lr), phase.derivation
-        check_run(lr, phase.steps)
         P = P + phase.weight_noise * _weight_noise(phase, P.shape)
         network = FullNetwork(derivation.network, derivation.loss.reduction, float(derivation.loss.factor))
         chosen = rule_optimizer(derivation.rule) if optimizer is None else optimizer
@@ -258,11 +300,17 @@ def check_phases(phases: Sequence[Phase]) -> None:
     """Check that phases are of one network and its vectors.
 
     Raises:
-        LearningError: if they are not, there is none, or noise is negative or on weights whose overlaps it does not
-            change in a way that overlaps alone tell.
+        LearningError: if they are not, there is none, or what is given are no phases.
     """
+    if isinstance(phases, Phase) or not isinstance(phases, Sequence):
+        raise LearningError(
+            f"phases: found {shown(phases)}; accepted: a list of phases, such as [symlow.Phase(d, 100)]"
+        )
     if not phases:
         raise LearningError("phases: found none; accepted: at least one")
+    for k, phase in enumerate(phases):
+        if not isinstance(phase, Phase):
+            raise LearningError(f"phases[{k}]: found {shown(phase)}; accepted: a phase, such as symlow.Phase(d, 100)")
     first = phases[0].derivation
     for phase in phases:
         derivation = phase.derivation
@@ -270,15 +318,6 @@ def check_phases(phases: Sequence[Phase]) -> None:
             raise LearningError(
                 f"phase {phase.label!r}: found another network than in phase {phases[0].label!r}; accepted: the same "
                 f"[network], with the overlaps {listing(first.overlaps)}, and any task"
-            )
-        for name in ("label_noise", "weight_noise"):
-            value = getattr(phase, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise LearningError(f"phase {phase.label!r}: {name}: found {value}; accepted: a finite number >= 0")
-        if phase.weight_noise and not derivation.network.equations.averages:
-            raise LearningError(
-                f"phase {phase.label!r}: weight_noise: found {phase.weight_noise} with sums over neurons, which it "
-                "changes in proportion to their number; accepted: none, or equations with 1/N"
             )
 
 
@@ -295,14 +334,27 @@ def overlap_distance(derivation: Derivation, first: object, second: object) -> t
 
     Returns:
         The two distances, shape (...) each.
+
+    Raises:
+        ArrayError: for overlaps of another shape, shapes that do not broadcast, or values that are not finite numbers.
     """
+    meaning = f"(..., {len(derivation.overlaps)} overlaps, see OVERLAPS)"
+    one = check_array(first, "first", (..., len(derivation.overlaps)), meaning)
+    other = check_array(second, "second", (..., len(derivation.overlaps)), meaning)
+    # Axes are compared from the last, as far as both have them.
+    if any(1 != a != b != 1 for a, b in zip(one.shape[::-1], other.shape[::-1], strict=False)):
+        raise ArrayError(
+            f"second: found shape {other.shape}; accepted: one that broadcasts with the first, {one.shape}"
+        )
     times = np.array([1.0 if overlap.row == overlap.column else 2.0 for overlap in derivation.ordered])
-    squares = times * (np.asarray(first, dtype=float) - np.asarray(second, dtype=float)) ** 2
+    squares = times * (one - other) ** 2
     visible = len(derivation.visible)
     return np.sqrt(squares[..., :visible].sum(-1)), np.sqrt(squares[..., visible:].sum(-1))
 
 
-def noisy_outputs(derivation: Derivation, weights: FloatArray, x: FloatArray, noise: float, seed: int) -> FloatArray:
+def noisy_outputs(
+    derivation: Derivation, weights: FloatArray | Mapping[str, FloatArray], x: FloatArray, noise: float, seed: int
+) -> FloatArray:
     """Return the outputs of a network of neurons each of which is disturbed by white noise of its own.
 
     noise sqrt(dt) times a standard normal number is added to every entry of every state after each update, so that its
@@ -310,24 +362,47 @@ def noisy_outputs(derivation: Derivation, weights: FloatArray, x: FloatArray, no
 
     Args:
         derivation: whose network it is.
-        weights: P, shape (neurons, columns).
+        weights: by vector, as :func:`symlow.realise` and :func:`symlow.load_weights` give them; or P, shape (neurons,
+            columns), its columns in the order of the network's vectors.
         x: inputs, shape (batch, time, inputs).
         noise: strength of the noise, >= 0.
         seed: >= 0.
 
     Returns:
         The outputs, shape (batch, time, outputs).
+
+    Raises:
+        ArrayError: for arrays of another shape, or with values that are not finite numbers.
+        LearningError: if noise or seed are out of range, or no network of neurons has the read-out.
+        UnknownNameError: for a vector that does not exist.
     """
-    rng = np.random.default_rng(seed)
+    P = check_weights(derivation, weights)
+    x = check_array(x, "x", (None, None, derivation.loss.inputs), "(batch, time, inputs)")
+    check_number(noise, "noise", least=0, error=LearningError)
+    rng = np.random.default_rng(check_integer(seed, "seed", 0, LearningError))
     network = FullNetwork(derivation.network, derivation.loss.reduction, float(derivation.loss.factor))
     size = noise * np.sqrt(network.dt)
-    shape = (len(x), len(weights))
 
     def disturb(step: int, name: str, state: FloatArray) -> FloatArray:
-        whole = np.broadcast_to(state, (*shape[:1], state.shape[-1]))
+        whole = np.broadcast_to(state, (len(x), state.shape[-1]))
         return whole + size * rng.standard_normal(whole.shape)
 
-    return network.outputs(weights, x, disturb)
+    return network.outputs(P, x, disturb)
+
+
+def _states(sigma: object, phases: Sequence[Phase]) -> FloatArray:
+    """Return initial overlaps, of as many histories as any phase has learning rates."""
+    state = check_finite_overlaps(sigma, phases[0].derivation)
+    counts = [("sigma", len(state))] if state.ndim == 2 else []
+    counts += [(f"phase {phase.label!r}: lr", len(np.asarray(phase.lr))) for phase in phases if np.ndim(phase.lr)]
+    for name, count in counts:
+        first, states = counts[0]
+        if count != states:
+            raise ArrayError(
+                f"{name}: found {count} entries, where {first} has {states}; accepted: one for each of the same "
+                "number of histories, or a single one for all"
+            )
+    return np.broadcast_to(state, (counts[0][1], state.shape[-1])) if counts else state
 
 
 def _shaken(phase: Phase) -> FloatArray:

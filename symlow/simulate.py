@@ -26,9 +26,10 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from symlow.arrays import FloatArray, Trials
+from symlow.arrays import FloatArray, Trials, check_shape
 from symlow.elementwise import elementwise
 from symlow.equations import Equations
+from symlow.errors import ArrayError, LearningError
 from symlow.optimizers import Optimizer, find_optimizer
 from symlow.passes import Weights
 from symlow.rules import Feedback, Velocity
@@ -109,8 +110,9 @@ class FullNetwork:
             nothing else is accepted.
 
     Raises:
-        ValueError: for equations that this simulator cannot do, a read-out that only the reduced model has or that sees
-            an input after the last update, a phi that cannot be differentiated; or for wrong node weights or sizes.
+        ArrayError: for wrong node weights or sizes, or, by its methods, weights or inputs of another shape.
+        LearningError: for a read-out that only the reduced model has, or node weights of what is no average.
+        ValueError: for equations that no specification has, or a phi that SymPy does not differentiate.
     """
 
     def __init__(
@@ -129,7 +131,7 @@ class FullNetwork:
         function = elementwise(self._phi)
         self.phi, self.slope = function.value, function.slope
         if network.readout == "updated_latents_previous_gain" and not self._phi.is_Symbol:
-            raise ValueError(
+            raise LearningError(
                 f"the read-out {network.readout!r} is a convention of the reduced model, without a counterpart in a "
                 "network of nonlinear neurons; accepted: 'before_update', 'after_update'"
             )
@@ -159,7 +161,7 @@ class FullNetwork:
         if self.node_weights is not None:
             self._check_node_weights(self.node_weights)
             if unrolled != self._unrolled(sympy.Integer(2)):
-                raise ValueError(
+                raise LearningError(
                     "node weights: the equations have a sum over neurons without 1/N, or 1/N without such a sum; "
                     "accepted with node weights: averages over neurons, such as V.T*phi(h)/N"
                 )
@@ -377,6 +379,8 @@ class FullNetwork:
 
     def _run(self, P: FloatArray, x: FloatArray) -> Run:
         """Return the network of weights P, about to run."""
+        check_shape(P, "P", (..., None, len(self.rates)), "(..., neurons, columns)")
+        check_shape(x, "x", (None, None, int(self.equations.inputs.shape[0])), "(batch, time, inputs)")
         n = P.shape[-2]
         if self.node_weights is None:
             neurons = n / self._total
@@ -399,7 +403,7 @@ class FullNetwork:
         if self.node_weights is None:
             return np.full((n, 1), float(self._total / n) if self.equations.averages else 1.0)
         if len(self.node_weights) != n:
-            raise ValueError(f"found {n} rows of P for {len(self.node_weights)} node weights; accepted: as many")
+            raise ArrayError(f"found {n} rows of P for {len(self.node_weights)} node weights; accepted: as many")
         return self.node_weights[:, None]
 
     def _rows(self, n: int) -> list[slice]:
@@ -409,7 +413,7 @@ class FullNetwork:
         in_proportion = sizes == shares or self.node_weights is not None
         if len(sizes) != len(shares) or sum(sizes) != n or any(size % 1 for size in sizes) or not in_proportion:
             found, wanted = (", ".join(map(str, numbers)) for numbers in (sizes, shares))
-            raise ValueError(
+            raise ArrayError(
                 f"sizes of populations: found {found} for {n} rows of P; accepted: whole numbers of that sum, and in "
                 f"proportion to the populations' weights, {wanted}, unless there are node weights"
             )
@@ -433,13 +437,13 @@ class FullNetwork:
     def _check_node_weights(self, w: FloatArray) -> None:
         total = float(self._total)
         if w.ndim != 1 or not (w > 0).all() or abs(w.sum() - total) > 1e-10:
-            raise ValueError(
+            raise ArrayError(
                 f"node weights: found shape {w.shape} and sum {w.sum():.12g}; accepted: shape (N,), positive, of sum "
                 f"{total:.12g}"
             )
         for population, rows in zip(self.equations.populations, self._rows(len(w)), strict=True):
             if abs(w[rows].sum() - float(population.weight)) > 1e-10:
-                raise ValueError(
+                raise ArrayError(
                     f"node weights of population {population.name!r}: found the sum {w[rows].sum():.12g}; accepted: "
                     f"its weight, {population.weight}"
                 )

@@ -22,8 +22,8 @@ import numpy as np
 from symlow.arrays import FloatArray, IntArray
 from symlow.errors import LearningError, listing, nearest
 
-RAN_OUT, CONVERGED, DIVERGED = "ran out", "converged", "diverged"
-REASONS = (RAN_OUT, CONVERGED, DIVERGED)
+TOOK_ALL, CONVERGED, DIVERGED = "took all steps", "converged", "diverged"
+REASONS = (TOOK_ALL, CONVERGED, DIVERGED)
 """Why a history stopped: it took all steps, it met the bound of ``stop``, or its overlaps left the finite numbers."""
 
 PATIENCE = 10

@@ -90,7 +90,7 @@ def test_features_that_do_not_vary_say_nothing():
         (np.zeros((4, 1)), list("xyx"), {}, "labels: found shape"),
         (np.zeros((4, 1)), list("xxxx"), {}, "found 1 class"),
         (np.zeros((4, 1)), list("xyxy"), {"groups": [0, 1]}, "groups: found shape"),
-        (np.zeros((4, 1)), list("xyyy"), {}, "without which a class has no history"),
+        (np.zeros((4, 1)), list("xyyy"), {}, "found class .x. in history .0. alone"),
         (np.zeros((6, 1)), list("xyxyxy"), {"shrinkage": 2.0}, "shrinkage: found 2.0"),
         (np.full((6, 1), np.nan), list("xyxyxy"), {}, "finite numbers"),
     ],

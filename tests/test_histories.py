@@ -191,7 +191,7 @@ def test_diverged_histories_do_not_stop_the_others():
     module = d.compile()
     sigma = states(module, 3)
     run = symlow.learn(d, sigma, [0.01, 1e6, 0.02], 20, module=module)
-    assert run.reason.tolist() == ["ran out", "diverged", "ran out"]
+    assert run.reason.tolist() == ["took all steps", "diverged", "took all steps"]
     lost = int(run.stopped[1])
     assert np.isfinite(run.sigma[:lost, 1]).all()
     assert np.isnan(run.sigma[lost:, 1]).all()
@@ -230,7 +230,7 @@ def test_histories_whose_loss_is_infinite_do_not_begin():
     for name, value in (("v_u", 1.2), ("u_u", 3.0), ("v_v", 3.0)):
         sigma[1, d.overlaps.index(name)] = value
     run = symlow.learn(d, sigma, 0.01, 3)
-    assert run.reason.tolist() == ["ran out", "diverged"]
+    assert run.reason.tolist() == ["took all steps", "diverged"]
     assert run.stopped.tolist() == [3, 0]
     assert run.loss[0, 1] == np.inf
     assert np.array_equal(run.sigma[0], sigma)

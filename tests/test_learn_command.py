@@ -28,7 +28,7 @@ def test_states_are_those_of_their_seeds(folder):
     task = "\n".join(f"{key} = {json.dumps(value)}" for key, value in FLIP_FLOP.items())
     (folder / "drawn.toml").write_text(f'name = "drawn"\n[network]\nrank = 1\nnonlinearity = "erf"\n[task]\n{task}\n')
     printed = works("learn", "drawn.toml", "--states", 3, "--seed", 5, "--steps", 4, "--every", 2, "-o", "run.npz")
-    assert "3 histories, of whose losses these are the mean of all: 3 ran out of steps" in printed
+    assert "3 histories, of whose losses these are the mean of all: 3 took all steps" in printed
     saved, module = read_run(folder / "run.npz"), d.compile()
     for k in range(3):
         sigma = overlaps_of_weights(d, sample_weights(d, 500, 1.0, 5 + k))
@@ -39,7 +39,7 @@ def test_states_are_those_of_their_seeds(folder):
 def test_values_are_zipped(folder, derivation):
     given = "--lr", "0.01,0.5,1e9", "--set", "task.decay=0.1,0.2,0.3", "--set", "task.amplitude=0.7"
     printed = works("learn", "small.toml", *given, "--steps", 30, "--stop", "loss=0.1", "-o", "run.zarr")
-    assert "of those that did not diverge: 1 ran out of steps, 1 converged, 1 diverged" in printed
+    assert "of those that did not diverge: 1 took all steps, 1 converged, 1 diverged" in printed
     saved = read_run(folder / "run.zarr")
     sigma = overlaps_of_weights(derivation, sample_weights(derivation, 500, 1.0, 0))
     parameters = {"task.decay": [0.1, 0.2, 0.3], "task.amplitude": 0.7}

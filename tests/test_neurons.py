@@ -10,6 +10,7 @@ from sympy import HadamardProduct, ImmutableDenseMatrix, MatrixSymbol
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
 from symlow.equations import Equations, N, Population, State, phi
+from symlow.errors import ArrayError, LearningError
 from symlow.neurons import compile_step
 from symlow.passes import Applied, Reading, Sum
 from symlow.simulate import FullNetwork
@@ -413,7 +414,7 @@ def test_what_the_simulator_refuses(readout, when, message):
 @pytest.mark.parametrize("readout", [Z.T * phi(h), Z.T * phi(h / N) / N, Z.T * phi(h) / N**2])
 def test_node_weights_are_for_averages(readout):
     net = of([State(h, DRIVE)], readout, definitions=[FED_BACK])
-    with pytest.raises(ValueError, match="accepted with node weights: averages over neurons"):
+    with pytest.raises(LearningError, match="accepted with node weights: averages over neurons"):
         FullNetwork(net, "sum_dt", 0.5, np.full(6, 1 / 6))
 
 
@@ -426,5 +427,5 @@ def test_node_weights_are_for_averages(readout):
 ])  # fmt: skip
 def test_sizes_of_populations(rows, node_weights, sizes, message):
     net = CASES["two_populations"][0]
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ArrayError, match=message):
         FullNetwork(net, "sum_dt", 0.5, node_weights, sizes).gram(np.zeros((rows, 10)))

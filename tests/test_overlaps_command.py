@@ -562,7 +562,7 @@ def test_velocities_are_zero_and_initial_states_can_be_vectors(tmp_path):
         ({"n": np.ones((9, 2))}, {}, ArrayError, r"n: found shape \(9, 2\); accepted: \(N, 1\) or \(1, N\)"),
         ({"n": np.ones((9, 1, 1))}, {}, ArrayError, r"n: found shape \(9, 1, 1\)"),
         ({"n": np.full((9, 1), np.nan)}, {}, ArrayError, r"n: found nan at index \(0, 0\)"),
-        ({"n": np.full((9, 1), 1j)}, {}, ArrayError, "n: found values that are not real numbers"),
+        ({"n": np.full((9, 1), 1j)}, {}, ArrayError, "n: found complex numbers"),
         ({"si": np.ones(3)}, {}, ArrayError, r"si: found shape \(3,\); accepted: \(1,\), meaning one for each column"),
         ({"rnn.m": np.ones(9), "m": None, "b.m": np.ones(9)}, {}, UnknownNameError, "which rnn.m, b.m end in"),
         ({}, {"names": {"n": "w"}}, UnknownNameError, "map: found n=w, which is no vector; accepted: m, u, v, z"),

@@ -55,7 +55,7 @@ def test_what_is_written_is_what_is_learned(tmp_path, small_blocks, suffix, meth
                 np.asarray(getattr(found, name)), getattr(expected, name), equal_nan=name in ("sigma", "loss", "drift")
             ), name
     if method == "step":
-        assert sorted(set(expected.reason.tolist())) == ["converged", "diverged", "ran out"]
+        assert sorted(set(expected.reason.tolist())) == ["converged", "diverged", "took all steps"]
     arrays = run_files.read_run(path)
     assert tuple(arrays["overlaps"]) == derived(TASK).overlaps
     assert str(arrays["digest"]) == derived(TASK).spec.digest

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sympy
 
-from symlow.errors import UnknownNameError
+from symlow.errors import ArrayError, LearningError, UnknownNameError
 from symlow.optimizers import Adam
 from symlow.simulate import FullNetwork
 from tests.conftest import derived, random_trials, weights
@@ -245,7 +245,7 @@ def test_linear_neurons_read_updated_latents_as_after_the_update():
 
 def test_what_the_simulator_refuses():
     net = low_rank(SMOOTH["tanh"])
-    with pytest.raises(ValueError, match="a convention of the reduced model, without a counterpart"):
+    with pytest.raises(LearningError, match="a convention of the reduced model, without a counterpart"):
         full_network(dataclasses.replace(net, readout="updated_latents_previous_gain"))
     with pytest.raises(ValueError, match="accepted: an expression in one symbol"):
         full_network(dataclasses.replace(net, nonlinearity=nonlinearity(X + sympy.Symbol("y"))))
@@ -255,13 +255,13 @@ def test_what_the_simulator_refuses():
 
 @pytest.mark.parametrize("wrong", [np.ones(6), np.array([1.5, -0.5]), np.array([1.0, 0.0]), np.full((2, 2), 0.25)])
 def test_node_weights_are_positive_and_of_sum_one(wrong):
-    with pytest.raises(ValueError, match=r"node weights: found shape .* accepted: shape"):
+    with pytest.raises(ArrayError, match=r"node weights: found shape .* accepted: shape"):
         full_network(NONLINEAR[0], node_weights=wrong)
 
 
 def test_as_many_node_weights_as_neurons():
     full = full_network(NONLINEAR[0], node_weights=uneven(5))
-    with pytest.raises(ValueError, match="found 6 rows of P for 5 node weights"):
+    with pytest.raises(ArrayError, match="found 6 rows of P for 5 node weights"):
         full.loss(some_weights(NONLINEAR[0]), trials_of(NONLINEAR[0]))
 
 

@@ -65,7 +65,7 @@ def test_each_history_stops_where_its_course_meets_the_bound(task, stop, patienc
         at = told(alone, lr[k], patience, **bounds)
         ended += at is not None
         if at is None:
-            assert (run.reason[k], run.stopped[k]) == ("ran out", 150)
+            assert (run.reason[k], run.stopped[k]) == ("took all steps", 150)
             assert np.array_equal(run.sigma[:, k], free.sigma[:, k])
         else:
             assert (run.reason[k], run.stopped[k]) == ("converged", alone.step[at])

@@ -102,7 +102,7 @@ def reference(tmp_path_factory):
     sweep = Sweep.load(write_sweep(folder, COURSE))
     report = symlow.run_sweep(sweep, folder / "result.zarr", workers=2)
     assert (report.histories, report.tasks, report.resumed) == (24, 12, 0)
-    assert report.statuses == {"ran out": 12, "diverged": 6, "skipped": 6}
+    assert report.statuses == {"took all steps": 12, "diverged": 6, "skipped": 6}
     return folder / "result.zarr"
 
 
@@ -135,7 +135,7 @@ def test_each_history_is_the_one_that_learn_gives(reference):
             assert np.isnan(found.sigma.values[-1]).all()
             continue
         run = symlow.learn(derivation, start, lr, 200)
-        assert (str(found.status.values), int(found.stopped_at)) == ("ran out", 200)
+        assert (str(found.status.values), int(found.stopped_at)) == ("took all steps", 200)
         assert found.sigma.values == pytest.approx(run.sigma[[0, 80, 160, 200]], rel=1e-12)
         assert found.loss.values == pytest.approx(run.loss[[0, 80, 160, 200]], rel=1e-12)
 
@@ -196,7 +196,7 @@ def test_a_killed_sweep_is_resumed_by_the_same_command_on_dask_too(reference, tm
         f"24 histories (decay 2 x start 4 x lr 3) in 12 tasks; 6 start from overlaps that no network has, and are "
         f"skipped; {len(done) - 1} task{'s' * (len(done) > 2)} done before" in said
     )
-    assert "12 ran out, 6 diverged, 6 skipped" in said
+    assert "12 took all steps, 6 diverged, 6 skipped" in said
     assert_same_bytes(reference, result)
     assert not partial_folder(result).exists()
 
@@ -348,10 +348,10 @@ def test_the_command_says_what_it_does(tmp_path, monkeypatch):
     assert (result.returncode, result.stderr) == (130, "interrupted; the same command goes on from here\n")
     monkeypatch.setattr("symlow.sweep.run.completed", lambda pool, function, tasks: enumerate(map(function, tasks)))
     assert works("sweep", "sweep.toml") == (
-        "6 histories (v_u 2 x seed 3) in 2 tasks; 1 task done before\nwrote sweep.zarr: 6 ran out\n"
+        "6 histories (v_u 2 x seed 3) in 2 tasks; 1 task done before\nwrote sweep.zarr: 6 took all steps\n"
     )
     assert works("sweep", "sweep.toml") == (
-        "sweep.zarr: is there, whole, from the same sweep; nothing to do\nfound sweep.zarr: 6 ran out\n"
+        "sweep.zarr: is there, whole, from the same sweep; nothing to do\nfound sweep.zarr: 6 took all steps\n"
     )
 
 

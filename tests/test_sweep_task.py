@@ -113,7 +113,7 @@ def test_numbers_that_change_the_module_and_targets_of_pairs(tmp_path):
         derivation = derive(text)
         run = symlow.learn(derivation, start(derivation, 2, 30), 0.01, 5)
         assert found["sigma"][k, 0] == pytest.approx(run.sigma[-1], rel=1e-12)
-        assert (found["status"][k], found["stopped_at"][k]) == ("ran out", 5)
+        assert (found["status"][k], found["stopped_at"][k]) == ("took all steps", 5)
 
 
 def test_neurons_scale_and_seed_of_the_weights(tmp_path):
@@ -132,7 +132,7 @@ def test_histories_stop_when_they_have_converged(tmp_path):
     head = "steps = 900\nevery = 20\nstop = { loss = 0.01 }\n"
     sweep = swept(tmp_path, SPEC, head, axis("learning.lr", [0.001, 0.01, 0.03]))
     found, derivation = results(sweep), derive(SPEC)
-    assert found["status"].tolist() == ["ran out", "converged", "converged"]
+    assert found["status"].tolist() == ["took all steps", "converged", "converged"]
     for k, lr in enumerate((0.001, 0.01, 0.03)):
         run = symlow.learn(derivation, start(derivation, 0), lr, 900)
         below = [step for step in range(0, 901, 20) if run.loss[step] < 0.01]
@@ -146,7 +146,7 @@ def test_histories_that_diverge_are_marked_even_if_all_do(rates, tmp_path):
     found = results(swept(tmp_path, SPEC, 'steps = 30\nrecord = "course"\n', axis("learning.lr", rates)))
     for k, lr in enumerate(rates):
         finite = np.isfinite(found["sigma"][k]).all(axis=-1)
-        assert found["status"][k] == ("diverged" if lr > 1 else "ran out")
+        assert found["status"][k] == ("diverged" if lr > 1 else "took all steps")
         assert finite.sum() == (found["stopped_at"][k] if lr > 1 else 31)
         # The square of overlaps can be too large where they are not yet.
         assert not (np.isfinite(found["loss"][k]) & ~finite).any()
@@ -156,7 +156,7 @@ def test_a_flow_that_fails_is_marked_and_leaves_the_others(tmp_path, monkeypatch
     monkeypatch.setattr(sys.modules["symlow.flow"], "MOST_EVALUATIONS", 2000)
     sweep = swept(tmp_path, SPEC, 'steps = 10\nmethod = "flow"\n', axis("learning.lr", [0.01, 1e4]))
     found, derivation = results(sweep), derive(SPEC)
-    assert found["status"].tolist() == ["ran out", "failed"]
+    assert found["status"].tolist() == ["took all steps", "failed"]
     run = symlow.learn(derivation, start(derivation, 0), 0.01, 10, method="flow")
     assert found["sigma"][0, 0] == pytest.approx(run.sigma[-1], rel=1e-8)
     assert np.isnan(found["sigma"][1]).all()
@@ -166,7 +166,7 @@ def test_a_flow_without_a_finite_loss_has_diverged(tmp_path):
     spec = SPEC.replace("horizon = 2.0", "horizon = inf")
     head = 'steps = 3\nmethod = "flow"\ninitial = { overlaps = { u_u = 3.0, v_v = 3.0 } }\n'
     sweep = swept(tmp_path, spec, head, axis("initial.v_u", [0.1, 1.2]))
-    assert results(sweep)["status"].tolist() == ["ran out", "diverged"]
+    assert results(sweep)["status"].tolist() == ["took all steps", "diverged"]
 
 
 def test_a_flow_whose_trials_are_wrong_is_an_error(tmp_path, monkeypatch):

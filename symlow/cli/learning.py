@@ -168,7 +168,7 @@ def print_losses(run: LearningRun, steps: int, fresh: str) -> None:
     """Say how the loss has changed, of many histories their mean, and why these stopped."""
     import numpy as np
 
-    from symlow.stopping import DIVERGED, RAN_OUT, REASONS
+    from symlow.stopping import DIVERGED, REASONS, TOOK_ALL
 
     reasons = np.atleast_1d(run.reason)
     kept = reasons != DIVERGED
@@ -177,11 +177,10 @@ def print_losses(run: LearningRun, steps: int, fresh: str) -> None:
     lr = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
     say(f"loss {first:.6g} -> {last:.6g} in {steps} steps at lr = {lr} ({run.method}){fresh}")
     if run.reason.ndim:
-        words = {reason: reason for reason in REASONS} | {RAN_OUT: f"{RAN_OUT} of steps"}
-        counts = [f"{(reasons == reason).sum()} {words[reason]}" for reason in words if (reasons == reason).any()]
+        counts = [f"{(reasons == reason).sum()} {reason}" for reason in REASONS if (reasons == reason).any()]
         mean = "the mean of all" if kept.all() else "the mean of those that did not diverge"
         say(f"{len(reasons)} histories, of whose losses these are {mean}: {listing(counts)}")
-    elif run.reason != RAN_OUT:
+    elif run.reason != TOOK_ALL:
         say(f"{run.reason} at step {run.stopped}")
 
 

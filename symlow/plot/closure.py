@@ -11,7 +11,7 @@ from symlow.colours import CLASSES
 from symlow.drift import Drift
 from symlow.plot.figures import new_figure
 from symlow.plot.labels import column_label
-from symlow.plot.lines import MOST_LABELS, last_finite, name_ends, overlap_panel, zero_line
+from symlow.plot.lines import MOST_LABELS, last_finite, loss_axis, name_ends, overlap_panel, zero_line
 from symlow.plot.style import DASHES, shades, styled
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def plot_drift(run: Drift) -> Figure:
     width = max(len(steps) // 100, 1)  # batches differ: a running mean shows the course
     for loss, style, label in ((run.theory_loss, "-", "theory"), (run.network_loss, "--", "network")):
         panels[0].plot(steps, _running_mean(loss, width), style, color="black" if style == "-" else "0.55", label=label)
-    panels[0].set(title="loss" if width == 1 else f"loss, mean over {width} steps", yscale="log")
+    loss_axis(panels[0], "loss" if width == 1 else f"loss, mean over {width} steps")
     panels[0].legend()
     some = np.unique(np.linspace(0, len(steps) - 1, DOTS).astype(int))
     parts = slice(0, run.n_visible), slice(run.n_visible, None)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlow.arrays import FloatArray
+from symlow.arrays import FloatArray, check_integer, shown
 from symlow.colours import CLASSES
 from symlow.errors import ArrayError
 from symlow.learning_run import LearningRun
 from symlow.plot.figures import new_figure
-from symlow.plot.lines import overlap_panel
+from symlow.plot.lines import loss_axis, overlap_panel
 from symlow.plot.style import DASHES, shades, styled
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def plot_learning(run: LearningRun, history: int = 0) -> Figure:
     figure = new_figure(14, 4.0)
     panels = figure.subplots(1, 3)
     _losses(panels[0], run, "black" if run.sigma.ndim == 2 else None)
-    _finish_losses(panels[0])
+    loss_axis(panels[0])
     overlap_panels(panels[1:], run, sigma)
     for panel in panels:
         panel.set_xlabel(steps_label(run))
@@ -78,21 +78,30 @@ def plot_overlaps(run: LearningRun, history: int = 0) -> Figure:
 def plot_losses(runs: LearningRun | Mapping[str, LearningRun]) -> Figure:
     """Return a figure of learning curves: the loss of one run, or of several by name, against the steps.
 
-    Of a run of many histories the median, and a band with nine tenths of them.
+    Of a run of up to 12 histories the loss of each, of one with more the median, and a band with nine tenths of them.
+
+    Args:
+        runs: a run, or runs by name.
 
     Raises:
-        ArrayError: if there are no runs.
+        ArrayError: if there are no runs, or what is given are none.
         DependencyError: if matplotlib is not installed.
     """
+    accepted = "a learning run, or a mapping from names to learning runs"
+    if not isinstance(runs, LearningRun | Mapping):
+        raise ArrayError(f"runs: found {shown(runs)}; accepted: {accepted}")
     named = {"": runs} if isinstance(runs, LearningRun) else dict(runs)
     if not named:
-        raise ArrayError("runs: found none; accepted: a learning run, or a mapping from names to learning runs")
+        raise ArrayError(f"runs: found none; accepted: {accepted}")
+    for name, run in named.items():
+        if not isinstance(run, LearningRun):
+            raise ArrayError(f"runs[{name!r}]: found {shown(run)}; accepted: {accepted}")
     figure = new_figure(6.4, 4.4)
     panel = figure.subplots()
     for k, (name, run) in enumerate(named.items()):
         style = DASHES[(k + k // len(RUNS)) % len(DASHES)]  # so that no two of sixteen runs look the same
         _losses(panel, run, RUNS[k % len(RUNS)], style, name)
-    _finish_losses(panel)
+    loss_axis(panel)
     panel.set_xlabel(steps_label(next(iter(named.values()))))
     if any(named):
         panel.legend()
@@ -106,7 +115,7 @@ def course_of(run: LearningRun, history: int) -> FloatArray:
         ArrayError: if the run has no such history.
     """
     states = 1 if run.sigma.ndim == 2 else run.sigma.shape[1]
-    if not 0 <= history < states:
+    if check_integer(history, "history", 0) >= states:
         raise ArrayError(f"history: found {history}; accepted: 0 to {states - 1}, for the run has {states}")
     return np.asarray(run.sigma if run.sigma.ndim == 2 else run.sigma[:, history])
 
@@ -146,8 +155,3 @@ def _losses(panel: Any, run: LearningRun, colour: Any, style: str = "-", name: s
     low, high = positive(np.percentile(shown, BAND, axis=1))
     panel.fill_between(run.step, low, high, color=colour, alpha=0.18, linewidth=0)
     panel.plot(run.step, positive(np.median(shown, axis=1)), style, color=colour, label=label)
-
-
-def _finish_losses(panel: Any) -> None:
-    panel.set(title="loss", yscale="log")
-    panel.margins(x=0.02)

@@ -19,6 +19,9 @@ MOST_LABELS = 14
 CROWD = 12
 """The most curves of a panel that are thick."""
 
+NARROW = 15.0
+"""The ratio of the ends of a logarithmic axis up to which its ticks are at round numbers, evenly spaced."""
+
 LINE_HEIGHT = 1.35
 """The least distance of two names, in heights of their letters."""
 
@@ -68,6 +71,24 @@ def name_curves(
     if len(names) > MOST_LABELS:
         more = f"and {len(names) - MOST_LABELS} more"
         panel.annotate(more, (1.06, -0.04), xycoords="axes fraction", va="top", fontsize=10, annotation_clip=False)
+
+
+def loss_axis(panel: Any, title: str = "loss") -> None:
+    """Finish a panel of losses: a title, and a logarithmic axis, with plain numbers where it spans a decade or so.
+
+    Args:
+        panel: axes of matplotlib, in which the losses are drawn.
+        title: of the panel.
+    """
+    from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
+
+    panel.set(title=title, yscale="log")
+    panel.margins(x=0.02)
+    low, high = panel.get_ylim()
+    if high <= NARROW * low:
+        panel.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+        panel.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+        panel.yaxis.set_minor_locator(NullLocator())
 
 
 def zero_line(panel: Any, height: float = 0.0) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from symlow.arrays import FloatArray
+from symlow.arrays import FloatArray, check_array, check_number, shown
 from symlow.colours import CLASSES, INVISIBLE, VISIBLE
 from symlow.errors import ArrayError
 from symlow.plot.figures import new_figure
@@ -49,19 +49,24 @@ def plot_memory(
         chance: the accuracy of guessing.
 
     Raises:
-        ArrayError: for arrays of other shapes, another number of histories than two, or an overlap that is not named.
+        ArrayError: for arrays of other shapes or with values that are not finite, another number of histories than
+            two, an overlap that is not named, or an accuracy below 0 or above 1.
         DependencyError: if matplotlib is not installed.
     """
-    overlaps, history = np.asarray(overlaps), np.asarray(history)
+    overlaps, history = check_array(overlaps, "overlaps", (None, None), "(networks, overlaps)"), np.asarray(history)
+    if not isinstance(accuracy, Mapping):
+        raise ArrayError(f"accuracy: found {shown(accuracy)}; accepted: a mapping, such as {{'invisible': 0.9}}")
+    for name, share in {**{f"accuracy[{key!r}]": value for key, value in accuracy.items()}, "chance": chance}.items():
+        check_number(share, name, least=0, most=1)
     classes = np.unique(history)
     _check(overlaps, history, names, classes)
-    shown = _telling(overlaps, history == classes[0]) if axes is None else tuple(_place(name, names) for name in axes)
+    pair = _telling(overlaps, history == classes[0]) if axes is None else tuple(_place(name, names) for name in axes)
     figure = new_figure(10.5, 4.4)
     plane, bars = figure.subplots(1, 2, width_ratios=(1.25, 1))
     for value, colour, marker in zip(classes, CLASSES, MARKERS, strict=True):
-        points = overlaps[history == value][:, shown]
+        points = overlaps[history == value][:, pair]
         plane.plot(*points.T, marker, color=colour, markersize=6, markeredgecolor="white", label=str(value))
-    plane.set(xlabel=overlap_label(names[shown[0]]), ylabel=overlap_label(names[shown[1]]))
+    plane.set(xlabel=overlap_label(names[pair[0]]), ylabel=overlap_label(names[pair[1]]))
     plane.set_title("networks after learning")
     plane.legend(handletextpad=0.2)
     labels, heights = list(accuracy), [float(value) for value in accuracy.values()]
@@ -79,7 +84,7 @@ def plot_memory(
 
 
 def _check(overlaps: FloatArray, history: NDArray[Any], names: Sequence[str], classes: NDArray[Any]) -> None:
-    if overlaps.ndim != 2 or overlaps.shape[1] != len(names) or len(names) < 2:
+    if overlaps.shape[1] != len(names) or len(names) < 2:
         raise ArrayError(
             f"overlaps: found shape {overlaps.shape} with {len(names)} names; accepted: (networks, overlaps), "
             "a name for each of two or more overlaps"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlow.arrays import FloatArray
+from symlow.arrays import FloatArray, check_array, check_number
 from symlow.derivation import Derivation
 from symlow.errors import ArrayError
 from symlow.latent_step import LatentStep
@@ -77,7 +77,8 @@ def plot_phase_portrait(
         held: values of latents outside the plane by name; the others are where they settle while those two are 0.
 
     Raises:
-        ArrayError: for overlaps, inputs or starts of another shape, or latents that the network does not have.
+        ArrayError: for overlaps, inputs or starts of another shape or with values that are not finite, a duration or
+            extent that is not positive, or latents that the network does not have.
         GramMatrixError: for overlaps of no network.
         LearningError: if latents outside the plane do not settle.
         DependencyError: if matplotlib is not installed.
@@ -86,12 +87,15 @@ def plot_phase_portrait(
     plane = step.positions(_default(step) if latents is None else latents)
     if len(plane) != 2 or plane[0] == plane[1]:
         raise ArrayError(f"latents: found {len(set(plane))} different ones; accepted: 2 of {', '.join(step.names)}")
-    inputs = np.asarray(x, dtype=float)
-    if inputs.shape not in ((), (step.inputs,)):
-        raise ArrayError(f"x: found shape {inputs.shape}; accepted: a number, or one for each input, ({step.inputs},)")
-    inputs = np.broadcast_to(inputs, (step.inputs,))
-    if starts is not None and (np.ndim(starts) != 2 or np.shape(starts)[1] != 2):
-        raise ArrayError(f"starts: found shape {np.shape(starts)}; accepted: (trajectories, 2)")
+    given_x = check_array(x, "x", () if np.ndim(x) == 0 else (step.inputs,), "a number, or one for each input")
+    inputs = np.broadcast_to(given_x, (step.inputs,))
+    if starts is not None:
+        starts = check_array(starts, "starts", (None, 2), "(trajectories, 2)")
+    check_number(duration, "duration", above=0)
+    if extent is not None:
+        check_number(extent, "extent", above=0)
+    for name, value in (held or {}).items():
+        check_number(value, f"held[{name!r}]")
     others = {} if held is None else dict(zip(step.positions(list(held)), held.values(), strict=True))
     base = step.at_rest(inputs, plane, others)
     points, moduli = step.fixed_points(_search(base, plane), inputs)
@@ -102,8 +106,8 @@ def plot_phase_portrait(
     figure = new_figure(6.2, 6.6)
     panel = figure.subplots()
     _field(panel, step, inputs, base, plane, reach)
-    steps = round(duration * float(derivation.network.tau) / step.dt)
-    _trajectories(panel, step, inputs, _placed(base, plane, np.asarray(starts, dtype=float)), plane, steps)
+    steps = max(1, round(duration * float(derivation.network.tau) / step.dt))
+    _trajectories(panel, step, inputs, _placed(base, plane, starts), plane, steps)
     stable = moduli <= 1 + MARGINAL
     for chosen, face, label in ((stable, "black", "stable fixed point"), (~stable, "white", "unstable")):
         if chosen.any():

@@ -15,7 +15,7 @@ from symlow.errors import ArrayError
 from symlow.learning_run import LearningRun
 from symlow.plot.figures import new_figure
 from symlow.plot.learning import course_of, parts, positive, steps_label
-from symlow.plot.lines import SHADES, TITLES, name_curves, zero_line
+from symlow.plot.lines import SHADES, TITLES, loss_axis, name_curves, zero_line
 from symlow.plot.style import shades, styled
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def plot_twins(
     for run, style, name, colour in zip((first, second), STYLES, names, ("black", "0.45"), strict=True):
         loss = run.loss if run.sigma.ndim == 2 else run.loss[:, history]
         panels[0].plot(run.step, positive(np.asarray(loss)), linestyle=style, color=colour, label=name)
-    panels[0].set(title="loss", yscale="log")
-    panels[0].margins(x=0.02)
+    loss_axis(panels[0])
     panels[0].legend()
     for panel, part, visible in zip(panels[1:], parts(first), (True, False), strict=True):
         courses = [(run.step, sigma[:, part]) for run, sigma in zip((first, second), sigmas, strict=True)]

@@ -30,8 +30,8 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
     {
         "sigma": "overlaps at the end of a history, or at its recorded steps",
         "loss": "loss at the same moments, each on the trials of its step",
-        "status": "ran out: of steps. converged: met what says when to stop. diverged: left the finite numbers. "
-        "failed: a flow that its integrator gave up, too stiff or too long. "
+        "status": "took all steps: nothing stopped it. converged: met what says when to stop. "
+        "diverged: left the finite numbers. failed: a flow that its integrator gave up, too stiff or too long. "
         "skipped: would start from overlaps that no network has",
         "stopped_at": "number of steps after which a history stopped; 0 where a flow failed or diverged",
         "initial": "overlaps at the start",

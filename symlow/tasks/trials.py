@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import sympy
 
-from symlow.arrays import Trials, check_array, load_arrays
+from symlow.arrays import Trials, check_array, load_arrays, shown
 from symlow.errors import ArrayError, FileError, nearest
 from symlow.expressions import exact
 from symlow.spec_network import NetworkSpec
@@ -48,7 +48,7 @@ def build_trials_loss(task: TrialsTask | GeneratedTask, network: NetworkSpec) ->
     return TrialsLoss(network.inputs, network.outputs, task.loss.reduction, exact(task.loss.factor))
 
 
-def check_trials(trials: tuple[object, ...], inputs: int, outputs: int) -> Trials:
+def check_trials(trials: object, inputs: int, outputs: int) -> Trials:
     """Return trials as arrays of floats, checked.
 
     Args:
@@ -60,6 +60,8 @@ def check_trials(trials: tuple[object, ...], inputs: int, outputs: int) -> Trial
         ArrayError: for a wrong number of arrays, a wrong shape, values that are not finite numbers, or a mask that
             has negative entries or is zero everywhere.
     """
+    if not isinstance(trials, tuple | list):
+        raise ArrayError(f"trials: found {shown(trials)}; accepted: (x, y, mask) or (x, y)")
     if len(trials) not in (2, 3):
         raise ArrayError(f"trials: found {len(trials)} arrays; accepted: (x, y, mask) or (x, y)")
     x = check_array(trials[0], "x", (None, None, inputs), "(batch, time, inputs)")
