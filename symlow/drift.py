@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from symlow.arrays import FloatArray, Trials
+from symlow.arrays import FloatArray, Trials, shown
 from symlow.batches import Batches, noisy_batches, task_batches
 from symlow.codegen.emit import compile_module
 from symlow.course import Track
@@ -34,6 +34,7 @@ from symlow.optimizers import rule_optimizer
 from symlow.overlap_names import column_latex, overlap_latex
 from symlow.simulate import FullNetwork
 from symlow.tasks.filters import FilterLoss
+from symlow.tasks.trials import check_trials
 
 TRUSTED = 0.1
 """Relative deviation of overlaps up to which the theory is called trustworthy."""
@@ -141,18 +142,22 @@ def drift(
             shape (neurons, columns), its columns in the order of the network's vectors.
         lr: learning rate.
         steps: number of steps of the learning rule.
-        trials: the trials of each step.
+        trials: what gives the trials (x, y, mask) of each step by its number, such as :func:`drift_trials`.
         module: the generated module, if it is at hand.
         track: wraps the iteration over steps, for a progress bar.
 
     Raises:
-        ArrayError: for weights of another shape, or with values that are not finite.
-        LearningError: if lr or steps are out of range, either run leaves the finite numbers, or no network of neurons
-            has the derivation's read-out.
+        ArrayError: for weights or trials of another shape, or with values that are not finite.
+        LearningError: if trials are no function, lr or steps are out of range, either run leaves the finite numbers, or
+            no network of neurons has the derivation's read-out.
         UnknownNameError: for a vector that does not exist.
     """
     check_run(lr, steps)
     P = check_weights(derivation, weights)
+    if not callable(trials):
+        raise LearningError(
+            f"trials: found {shown(trials)}; accepted: a function of the step, such as drift_trials(d, seed=0)"
+        )
     if has_no_network(derivation):
         raise LearningError(
             "network.readout: found 'updated_latents_previous_gain', which no network of neurons has; accepted, to be "
@@ -160,12 +165,16 @@ def drift(
         )
     module = compile_module(derivation) if module is None else module
     network = FullNetwork(derivation.network, derivation.loss.reduction, float(derivation.loss.factor))
-    run = network.train(P, trials, lr, steps, optimizer=rule_optimizer(derivation.rule))
+
+    def checked(step: int) -> Trials:
+        return check_trials(trials(step), derivation.loss.inputs, derivation.loss.outputs)
+
+    run = network.train(P, checked, lr, steps, optimizer=rule_optimizer(derivation.rule))
     sigma = overlaps_of_weights(derivation, P)
     theory, simulated, losses, shapes = [], [], [], []
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported, not warned of
         for k in track(range(steps + 1)):
-            moment, batch = next(run), trials(k)
+            moment, batch = next(run), checked(k)
             theory.append(sigma)
             simulated.append(overlaps_of_weights(derivation, moment.weights))
             losses.append((float(module.loss(sigma, batch)), moment.loss))

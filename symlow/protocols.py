@@ -394,7 +394,7 @@ def _states(sigma: object, phases: Sequence[Phase]) -> FloatArray:
     """Return initial overlaps, of as many histories as any phase has learning rates."""
     state = check_finite_overlaps(sigma, phases[0].derivation)
     counts = [("sigma", len(state))] if state.ndim == 2 else []
-    counts += [(f"phase {phase.label!r}: lr", len(np.asarray(phase.lr))) for phase in phases if np.ndim(phase.lr)]
+    counts += [(f"phases[{k}].lr", len(np.asarray(phase.lr))) for k, phase in enumerate(phases) if np.ndim(phase.lr)]
     for name, count in counts:
         first, states = counts[0]
         if count != states:

@@ -19,8 +19,11 @@ MOST_LABELS = 14
 CROWD = 12
 """The most curves of a panel that are thick."""
 
-NARROW = 15.0
-"""The ratio of the ends of a logarithmic axis up to which its ticks are at round numbers, evenly spaced."""
+NARROW = 5.0
+"""The ratio of the ends of a logarithmic axis up to which its ticks are evenly spaced."""
+
+DIGITS = (1, 2, 5)
+"""At these times powers of ten are the ticks of one that is longer; any that is has two of them."""
 
 LINE_HEIGHT = 1.35
 """The least distance of two names, in heights of their letters."""
@@ -74,21 +77,24 @@ def name_curves(
 
 
 def loss_axis(panel: Any, title: str = "loss") -> None:
-    """Finish a panel of losses: a title, and a logarithmic axis, with plain numbers where it spans a decade or so.
+    """Finish a panel of losses: a title, and a logarithmic axis, of plain numbers where it is of a decade or so.
 
     Args:
         panel: axes of matplotlib, in which the losses are drawn.
         title: of the panel.
     """
-    from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 
     panel.set(title=title, yscale="log")
     panel.margins(x=0.02)
     low, high = panel.get_ylim()
-    if high <= NARROW * low:
-        panel.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-        panel.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
-        panel.yaxis.set_minor_locator(NullLocator())
+    if np.floor(np.log10(high)) > np.ceil(np.log10(low)):
+        return  # two powers of ten say it all
+    panel.yaxis.set_major_locator(
+        MaxNLocator(6, steps=[1, 2, 5, 10]) if high <= NARROW * low else LogLocator(subs=DIGITS)
+    )
+    panel.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+    panel.yaxis.set_minor_locator(NullLocator())
 
 
 def zero_line(panel: Any, height: float = 0.0) -> None:
