@@ -228,7 +228,8 @@ def python() -> str:
         filled(
             "The public names, with what their docstrings say. Generated modules have a docstring of their own: the "
             "first lines of [rank1_linear.py](../../generated/ger_barak_2026/rank1_linear.py) say what each function "
-            "takes. Every error that a user can cause is a `SymlowError`."
+            "takes. Every error that a user can cause is a `SymlowError`, but in generated modules: they import "
+            "nothing of symlow, and raise `ValueError` for arrays of another shape."
         ),
         "\n".join(f"- [{name}](#{name.replace('.', '')})" for name in MODULES),
     ]

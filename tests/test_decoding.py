@@ -55,6 +55,22 @@ def test_it_does_not_depend_on_the_units_of_features():
     np.testing.assert_allclose(one.score, other.score, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("scale", [1e-308, 1e-200, 1e200, 1e300])
+def test_it_does_not_depend_on_how_large_all_features_are(scale):
+    table, labels = two_classes(1.5, n=40)
+    one, other = (decode(each, labels, shuffles=5) for each in (table, table * scale))
+    np.testing.assert_array_equal(one.predicted, other.predicted)
+    assert one.accuracy == other.accuracy > 0.6
+    np.testing.assert_array_equal(one.shuffled, other.shuffled)
+
+
+def test_rounding_beside_other_features_says_nothing():
+    table, labels = two_classes(1.5, n=30)
+    noise = 1e-17 * np.where(labels == "left", 1.0, -1.0)[:, None]
+    one, other = (decode(each, labels, shuffles=0) for each in (table, np.concatenate([table, noise], axis=1)))
+    np.testing.assert_array_equal(one.score, other.score)
+
+
 def test_three_classes_and_unequal_numbers():
     rng = np.random.default_rng(1)
     labels = np.repeat(["a", "b", "c"], [60, 20, 40])
@@ -91,7 +107,15 @@ def test_features_that_do_not_vary_say_nothing():
         (np.zeros((4, 1)), list("xxxx"), {}, "found 1 class"),
         (np.zeros((4, 1)), list("xyxy"), {"groups": [0, 1]}, "groups: found shape"),
         (np.zeros((4, 1)), list("xyyy"), {}, "found class .x. in history .0. alone"),
-        (np.zeros((6, 1)), list("xyxyxy"), {"shrinkage": 2.0}, "shrinkage: found 2.0"),
+        (np.zeros((4, 1)), list("xyxy"), {"groups": list("aabb")}, "found 2 histories of 2 classes when group 'a' is"),
+        (np.zeros((4, 1)), list("xyxy"), {"groups": list("baba")}, "found class 'y' in group 'a' alone"),
+        (np.zeros((4, 0)), list("xyxy"), {}, "features: found shape"),
+        (np.zeros((6, 1)), list("xyxyxy"), {"shrinkage": 2.0}, "shrinkage: found 2.0; accepted: .* >= 0 and <= 1"),
+        (np.zeros((6, 1)), list("xyxyxy"), {"shrinkage": "a"}, "shrinkage: found 'a'"),
+        (np.zeros((6, 1)), list("xyxyxy"), {"shuffles": -1}, "shuffles: found -1; accepted: an integer >= 0"),
+        (np.zeros((6, 1)), list("xyxyxy"), {"shuffles": 1.5}, "shuffles: found 1.5"),
+        (np.zeros((6, 1)), list("xyxyxy"), {"seed": None}, "seed: found None"),
+        (np.zeros((6, 1)), list("xyxyxy"), {"seed": -1}, "seed: found -1"),
         (np.full((6, 1), np.nan), list("xyxyxy"), {}, "finite numbers"),
     ],
 )

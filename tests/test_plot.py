@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import sys
@@ -95,8 +96,42 @@ def test_losses_of_many_histories_are_a_median_and_a_band():
     assert len(plot_learning(many, history=19).axes[0].lines) == 1
     with pytest.raises(ArrayError, match="history: found 20; accepted: 0 to 19"):
         plot_learning(many, history=20)
+    with pytest.raises(ArrayError, match="history: found 'a'; accepted: an integer >= 0"):
+        plot_learning(many, history="a")
     with pytest.raises(ArrayError, match="runs: found none"):
         plot_losses({})
+    with pytest.raises(ArrayError, match="runs: found a list; accepted: a learning run, or a mapping"):
+        plot_losses([one])
+    with pytest.raises(ArrayError, match=r"runs\['one'\]: found 3; accepted"):
+        plot_losses({"one": 3})
+
+
+def test_losses_of_up_to_twelve_histories_are_drawn_one_by_one():
+    _, some = learned(count=12)
+    (panel,) = plot_losses(some).axes
+    assert np.array_equal([line.get_ydata() for line in panel.lines], some.loss.T)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "some"),
+    [
+        (0.43, 0.44, "0.434"),
+        (6.0, 9.0, "7"),
+        (0.55, 6.6, "0.5"),
+        (0.00012, 0.0009, "0.0002"),
+        (1e-3, 1.0, "10^{-2}"),
+    ],
+)
+def test_losses_of_a_decade_or_so_have_plain_numbers(low, high, some):
+    _, run = learned(steps=30)
+    (panel,) = plot_losses(dataclasses.replace(run, loss=np.geomspace(high, low, 31))).axes
+    panel.figure.draw_without_rendering()
+    texts = [text.get_text() for which in ("major", "minor") for text in panel.yaxis.get_ticklabels(which=which)]
+    found = [text.removeprefix(r"$\mathdefault{").removesuffix("}$") for text in texts]
+    assert some in found
+    assert any("10^" in text for text in found) == ("10^" in some)
+    shown = [tick for tick in panel.get_yticks() if low <= tick <= high]
+    assert len(shown) >= 2
 
 
 def test_a_history_that_reached_a_loss_of_zero_counts_among_many():
@@ -241,6 +276,18 @@ def test_portraits_that_cannot_be_drawn():
         plot_phase_portrait(d, sigma, x=[1.0, 2.0])
     with pytest.raises(ArrayError, match="found 2 states; accepted: one"):
         plot_phase_portrait(d, states(compiled(rank=2), 2))
+    for change, words in (
+        ({"x": np.nan}, "x: found nan; accepted: finite numbers"),
+        ({"x": "a"}, "x: found text"),
+        ({"starts": [[np.nan, 0.0]]}, "starts: found nan"),
+        ({"extent": 0}, "extent: found 0; accepted: a finite number > 0"),
+        ({"extent": np.nan}, "extent: found nan"),
+        ({"duration": 0}, "duration: found 0"),
+        ({"duration": -1.0}, "duration: found -1.0"),
+        ({"held": {"kappa_m": "a"}}, r"held\['kappa_m'\]: found 'a'"),
+    ):
+        with pytest.raises(ArrayError, match=words):
+            plot_phase_portrait(d, sigma, **change)
 
 
 def test_latents_that_are_not_held_settle():
@@ -289,6 +336,18 @@ def test_overlaps_without_spread_tell_most_if_they_differ():
 def test_memory_of_something_else(history, labels, axes, message):
     with pytest.raises(ArrayError, match=message):
         plot_memory(np.eye(2), np.array(history), labels, {}, axes=axes)
+
+
+def test_shares_are_from_none_to_all():
+    given = np.eye(2), np.array([0, 1]), ("z_v", "v_v")
+    for accuracy, chance, words in (
+        ({"visible": 2.0}, 0.5, r"accuracy\['visible'\]: found 2.0; accepted: a finite number >= 0 and <= 1"),
+        ({"visible": np.nan}, 0.5, "found nan"),
+        ([0.5], 0.5, "accuracy: found .0.5.; accepted: a mapping"),
+        ({"visible": 0.5}, -0.1, "chance: found -0.1"),
+    ):
+        with pytest.raises(ArrayError, match=words):
+            plot_memory(*given, accuracy, chance=chance)
 
 
 # Files, style --------------------------------------------------------------------------------------------------------

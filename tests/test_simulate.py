@@ -259,6 +259,15 @@ def test_node_weights_are_positive_and_of_sum_one(wrong):
         full_network(NONLINEAR[0], node_weights=wrong)
 
 
+def test_shapes_of_weights_and_inputs():
+    net = NONLINEAR[0]
+    full, P, (x, y, _) = full_network(net), some_weights(net), trials_of(net)
+    with pytest.raises(ArrayError, match=r"P: found shape .*; accepted: \(..., any, \d+\), meaning"):
+        full.outputs(P[:, :-1], x)
+    with pytest.raises(ArrayError, match=r"x: found shape .*; accepted: \(any, any, \d+\), meaning"):
+        full.gradient(P, (x[0], y, None))
+
+
 def test_as_many_node_weights_as_neurons():
     full = full_network(NONLINEAR[0], node_weights=uneven(5))
     with pytest.raises(ArrayError, match="found 6 rows of P for 5 node weights"):
