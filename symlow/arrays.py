@@ -6,8 +6,10 @@ import lzma
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from types import EllipsisType
+from types import EllipsisType, MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +21,9 @@ IntArray = NDArray[np.int64]
 Trials = tuple[FloatArray, FloatArray, FloatArray | None]
 """Inputs x (batch, time, inputs), targets y (batch, time, outputs), and a mask like y or None."""
 
-
-KINDS = {"c": "complex numbers", "U": "text", "S": "bytes", "M": "dates", "m": "spans of time", "V": "records"}
+KINDS: Mapping[str, str] = MappingProxyType(
+    {"c": "complex numbers", "U": "text", "S": "bytes", "M": "dates", "m": "spans of time", "V": "records"}
+)
 """What arrays hold that hold no real numbers, by the kind of their type."""
 
 LARGEST = float(np.finfo(np.float64).max)
@@ -94,14 +97,13 @@ def check_number(
     Raises:
         SymlowError: of that class, naming what was found and what is accepted.
     """
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    is_real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not (is_real and abs(value) <= LARGEST and least <= value <= most and value > above):  # type: ignore[arg-type, operator]
+    number = _plain(value)
+    is_real = isinstance(number, int | float | np.floating) and not isinstance(number, bool)
+    if not (is_real and abs(number) <= LARGEST and least <= number <= most and number > above):
         limits = ((">=", least), (">", above), ("<=", most))
         bounds = " and ".join(f"{sign} {bound:g}" for sign, bound in limits if np.isfinite(bound))
         raise error(f"{name}: found {shown(value)}; accepted: a finite number{f' {bounds}' if bounds else ''}")
-    return float(value)  # type: ignore[arg-type]
+    return float(number)
 
 
 def check_integer(value: object, name: str, least: int, error: type[SymlowError] = ArrayError) -> int:
@@ -115,14 +117,23 @@ def check_integer(value: object, name: str, least: int, error: type[SymlowError]
     return int(value)
 
 
+def is_single(value: object) -> bool:
+    """Whether a value is to be one number, for all of something, and no array with one for each."""
+    return not isinstance(value, list | tuple) and np.ndim(value) == 0  # type: ignore[arg-type]  # of others it is 0
+
+
 def shown(value: object) -> str:
     """Return what a message says of a value: the value, or, where that is long, what kind of thing it is."""
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
-        value = value.item()
+    value = _plain(value)
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}"
     text = repr(value)
     return text if len(text) <= LONGEST_SHOWN and "\n" not in text else _kind(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a scalar of NumPy, or an array of one without axes, as the number of Python that it is."""
+    return value.item() if isinstance(value, np.generic | np.ndarray) and value.ndim == 0 else value
 
 
 def _kind(value: object) -> str:

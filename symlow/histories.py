@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from symlow.arrays import FloatArray, IntArray, check_array, check_number
+from symlow.arrays import FloatArray, IntArray, check_array, check_number, is_single
 from symlow.derivation import Derivation
 from symlow.errors import ArrayError, LearningError, SpecError, UnknownNameError, listing, nearest
 from symlow.initial import check_overlaps
@@ -164,7 +164,7 @@ def check_rates(lr: object, name: str = "lr") -> FloatArray:
         ArrayError: for an array of another shape, or with values that are not finite.
         LearningError: for a learning rate that is not positive.
     """
-    if not isinstance(lr, list | tuple) and np.ndim(lr) == 0:  # type: ignore[arg-type]  # what is no array is refused
+    if is_single(lr):
         return np.asarray(check_lr(lr, name))
     rates = check_array(lr, name, (None,), "one learning rate for each history")
     for k in np.flatnonzero(rates <= 0)[:1]:
@@ -187,7 +187,7 @@ def _seeds(seed: object) -> IntArray:
 
 
 def _values(value: object, name: str) -> FloatArray:
-    if np.ndim(value) == 0:  # type: ignore[arg-type]  # likewise
+    if is_single(value):
         return check_array(value, name, (), "one number for all histories")
     return check_array(value, name, (None,), "one number for each history")
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from symlow.arrays import FloatArray, IntArray, Trials, check_array, check_integer, check_number, shown
+from symlow.arrays import FloatArray, IntArray, Trials, check_array, check_integer, check_number, is_single, shown
 from symlow.batches import Batches, noisy_batches, task_batches
 from symlow.codegen.emit import compile_module
 from symlow.course import Track
@@ -272,7 +272,7 @@ def train_protocol(
     check_integer(every, "every", 1, LearningError)
     P, courses = check_weights(phases[0].derivation, weights), []
     for phase in phases:
-        if np.ndim(phase.lr) > 0:
+        if not is_single(phase.lr):
             raise LearningError(f"phase {phase.label!r}: found several lr for one network; accepted: a number")
         lr, derivation = float(phase.lr), phase.derivation
         P = P + phase.weight_noise * _weight_noise(phase, P.shape)
@@ -394,7 +394,9 @@ def _states(sigma: object, phases: Sequence[Phase]) -> FloatArray:
     """Return initial overlaps, of as many histories as any phase has learning rates."""
     state = check_finite_overlaps(sigma, phases[0].derivation)
     counts = [("sigma", len(state))] if state.ndim == 2 else []
-    counts += [(f"phases[{k}].lr", len(np.asarray(phase.lr))) for k, phase in enumerate(phases) if np.ndim(phase.lr)]
+    counts += [
+        (f"phases[{k}].lr", len(np.asarray(phase.lr))) for k, phase in enumerate(phases) if not is_single(phase.lr)
+    ]
     for name, count in counts:
         first, states = counts[0]
         if count != states:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symlow.arrays import FloatArray, IntArray
+from symlow.arrays import FloatArray, IntArray, check_integer, check_number
 from symlow.errors import LearningError, listing, nearest
 
 TOOK_ALL, CONVERGED, DIVERGED = "took all steps", "converged", "diverged"
@@ -47,20 +47,12 @@ class Stop:
 
     def __post_init__(self) -> None:
         for name, value in (("loss", self.loss), ("change", self.change)):
-            if value is not None and not (
-                isinstance(value, int | float | np.number)
-                and not isinstance(value, bool)
-                and np.isfinite(value)
-                and value > 0
-            ):
-                raise LearningError(f"stop.{name}: found {value!r}; accepted: a finite number > 0")
+            if value is not None:
+                check_number(value, f"stop.{name}", above=0, error=LearningError)
         if self.loss is None and self.change is None:
             raise LearningError("stop: found no bound; accepted: loss or change, or both, such as loss = 1e-6")
-        patience = self.patience
-        if patience is not None and (
-            not isinstance(patience, int | np.integer) or isinstance(patience, bool) or patience < 1
-        ):
-            raise LearningError(f"stop.patience: found {patience!r}; accepted: an integer >= 1")
+        if self.patience is not None:
+            check_integer(self.patience, "stop.patience", 1, LearningError)
 
     def at_rest(
         self, sigma: FloatArray, loss: FloatArray, before: FloatArray, time: FloatArray

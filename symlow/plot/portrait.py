@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlow.arrays import FloatArray, check_array, check_number
+from symlow.arrays import FloatArray, check_array, check_number, is_single
 from symlow.derivation import Derivation
 from symlow.errors import ArrayError
 from symlow.latent_step import LatentStep
@@ -87,7 +87,7 @@ def plot_phase_portrait(
     plane = step.positions(_default(step) if latents is None else latents)
     if len(plane) != 2 or plane[0] == plane[1]:
         raise ArrayError(f"latents: found {len(set(plane))} different ones; accepted: 2 of {', '.join(step.names)}")
-    given_x = check_array(x, "x", () if np.ndim(x) == 0 else (step.inputs,), "a number, or one for each input")
+    given_x = check_array(x, "x", () if is_single(x) else (step.inputs,), "a number, or one for each input")
     inputs = np.broadcast_to(given_x, (step.inputs,))
     if starts is not None:
         starts = check_array(starts, "starts", (None, 2), "(trajectories, 2)")
