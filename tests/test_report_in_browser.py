@@ -58,6 +58,45 @@ def test_sides_of_aligned_equations_meet(browser):
     assert all(max(rights) - min(rights) < 6 for rights in edges if rights)
 
 
+A4 = (665, 986)
+"""Width and height of what a page of paper holds between its margins, 176 mm by 261 mm, in pixels of CSS."""
+
+UNBREAKABLE = """
+const display = (e) => getComputedStyle(e).display;
+return [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility() && !e.parentElement.closest('svg, math')
+  && (e.matches('svg') || getComputedStyle(e).breakInside === 'avoid' || display(e).includes('math')))
+  .map((e) => [e.outerHTML.slice(0, 60), e.getBoundingClientRect().height]);
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_that_breaks_not_is_taller_than_a_printed_page(browser, name):
+    width, height = A4
+    browser.open(page(name), width=width, height=height, media="print")
+    found = browser.script(UNBREAKABLE)
+    assert len(found) > 30
+    assert [(start, tall) for start, tall in found if tall > height] == []
+    assert browser.script("return document.documentElement.scrollWidth") <= width
+    lines = browser.script(
+        "return [...document.querySelectorAll('.equation > math > semantics > mtable > mtr')].map((r) => "
+        "[r.getBoundingClientRect().height, getComputedStyle(r).breakInside])"
+    )
+    assert all(rule == "avoid" and 10 < tall < height / 2 for tall, rule in lines)
+    equations = browser.script(
+        "return [...document.querySelectorAll('.equation')].map((e) => e.getBoundingClientRect().height)"
+    )
+    assert max(equations) > height or name == NAMES[0]
+
+
+def test_what_is_printed_is_whole(browser):
+    browser.open(page(NAMES[0]), width=A4[0], height=A4[1], media="print")
+    assert browser.driver.find_element(By.ID, "specification-source").is_displayed()
+    for hidden in ("latex", "explorer", "module-source"):
+        assert not browser.driver.find_element(By.ID, hidden).is_displayed()
+    empty = "return [...document.querySelectorAll('.source')].filter((e) => e.checkVisibility() && !e.innerText.trim())"
+    assert browser.script(empty) == []
+
+
 def test_links_lead_to_their_sections(browser):
     browser.open(page(NAMES[0]), width=1400, height=900)
     for name in ("overview", "learning", "explorer", "latex"):
