@@ -384,10 +384,12 @@ def test_velocities_and_ones_have_no_slider(browser):
         expected += [f"explorer-network-{name}", f"explorer-twin-{name}"]
     assert len(movable) == 14
     assert sorted(sliders) == sorted([*expected, "explorer-lr", "explorer-steps"])
-    # Words name those that change most, and count the others.
+    # Words name those that change most, and count the others, without the norm of ones, which is a constant.
     words = browser.script("return document.querySelector('[data-part=invisible] svg').getAttribute('aria-label')")
     assert words.count("network from") == 12
-    assert words.endswith(f"{len(derivation.invisible) - 12} others change less.")
+    assert words.endswith(f"{len(derivation.invisible) - 13} others change less.")
+    curves = "return document.querySelectorAll('[data-part=invisible] svg .curve').length"
+    assert browser.script(curves) == 2 * (len(derivation.invisible) - 1)
     assert browser.complaints() == []
 
 

@@ -317,10 +317,25 @@ def test_what_is_infinite_has_a_page_too():
     assert "There is no verification: the loss is infinite at the initial weights" in page.content["#verification"]
 
 
+def test_constants_are_neither_counted_nor_drawn():
+    d = derived({"kind": "flip_flop", "batch": 2, "duration": 0.5}, nonlinearity="erf", means=True)
+    assert "one_one" in d.invisible
+    page = Page(symlow.report(d, **QUICK))
+    words = " ".join(page.content["#overview"].split())
+    invisible = len(d.invisible) - 1
+    assert f"{len(d.overlaps) - 1} overlaps describe learning: {len(d.visible)} loss-visible" in words
+    assert f"{invisible} loss-invisible ones, which only learning sees. 1 more is a constant." in words
+    assert page.content["#chart-invisible-description"].startswith(f"{invisible} loss-invisible overlaps")
+
+
 def test_learning_that_diverges_is_shown_as_far_as_it_goes():
     page = Page(small(lr=40.0))
     assert_well_formed(page)
-    assert "then learning diverges" in page.content["#learning"]
+    assert "to 2490 in 1 step; learning diverges at step 3" in page.content["#learning"]
+    assert "not a number" not in page.content["#learning"]
+    # Axes end where the curves do, and names begin there.
+    loss = re.search(r"<svg[^>]*chart-loss-title.*?</svg>", page.text, re.DOTALL)[0]
+    assert re.findall(r'text-anchor="middle">([\d.]+)</text>', loss) == ["0", "1"]
     # What is on its way to infinity leaves room for what came before.
     for kind in ("visible", "invisible"):
         assert "beyond 1000 times the largest overlap" in page.content[f"#chart-{kind}-description"]

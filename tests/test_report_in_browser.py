@@ -63,7 +63,8 @@ A4 = (665, 986)
 
 UNBREAKABLE = """
 const display = (e) => getComputedStyle(e).display;
-return [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility() && !e.parentElement.closest('svg, math')
+return [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility()
+  && !e.parentElement.closest('svg, math')
   && (e.matches('svg') || getComputedStyle(e).breakInside === 'avoid' || display(e).includes('math')))
   .map((e) => [e.outerHTML.slice(0, 60), e.getBoundingClientRect().height]);
 """

@@ -243,6 +243,18 @@ def test_the_largest_numbers_have_a_picture():
         assert len(points(picture, "c0")) == 2
 
 
+def test_the_axis_ends_where_the_last_curve_does():
+    x = np.arange(11.0)
+    short, shorter = (np.where(x <= last, 1 + x, np.nan) for last in (4, 2))
+    svg = Chart("one", "t", "d", x, [Curve(short, "a"), Curve(shorter, "b")], "x").svg()
+    assert list(ticks(svg, "x")) == [0, 1, 2, 3, 4]
+    ends = {style: points(svg, style)[-1] for style in ("c0", "c1")}
+    leaders = dict(re.findall(r'd="M([\d.]+ [\d.]+)L[^"]*" class="leader (c\d)"', svg))
+    assert {style: float(place.split()[0]) for place, style in leaders.items()} == pytest.approx(
+        {style: x + 1 for style, (x, _) in ends.items()}, abs=0.11
+    )
+
+
 def test_names_keep_apart_and_many_curves_are_grey():
     x = np.arange(3.0)
     curves = [Curve(np.array([0.0, 0.1, 1 + 1e-3 * k]), f"a_{{{k}}}") for k in range(30)]
