@@ -22,7 +22,7 @@ from symlow.report.labels import SIZE, label, width
 from symlow.report.markup import element
 from symlow.spacing import apart
 
-WIDE, HIGH = 350.0, 262.0
+WIDE, HIGH = 350.0, 276.0
 """Size of a chart."""
 
 LEFT, TOP, BOTTOM = 50.0, 12.0, 42.0
@@ -40,7 +40,7 @@ LARGEST = 1e100
 MOST_NAMED = 12
 """The most curves with names and colours; more are thin and grey."""
 
-APART = 16.5
+APART = 19.3
 """The least distance of names, in the unit of pictures."""
 
 DASHES = (None, "6 3", "2 2.5", "8 3 2 3")
