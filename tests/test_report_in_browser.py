@@ -147,6 +147,22 @@ def test_equations_that_scroll_are_reached_by_keys(browser):
         assert any(scrolls for scrolls, *_ in boxes) or width > 1000
 
 
+def test_what_scrolls_on_a_phone_is_seen_to_go_on(browser):
+    browser.open(page(NAMES[0]), width=390, height=844)
+    inside = browser.script(
+        "return [...document.querySelectorAll('main *')].filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth "
+        "+ 1 && getComputedStyle(e).overflowX === 'auto').map((e) => getComputedStyle(e).backgroundImage)"
+    )
+    assert len(inside) > 10
+    assert all(image.count("linear-gradient") == 4 for image in inside)
+    # Sliders are no page within the page: a finger that scrolls would move them.
+    sliders = browser.script(
+        "return [...document.querySelectorAll('.symlow-explorer fieldset')].map((e) => e.scrollHeight - e.clientHeight)"
+    )
+    assert len(sliders) == 4
+    assert max(sliders) <= 1
+
+
 def test_buttons_copy_what_they_say(browser):
     browser.open(page(NAMES[0]), width=1400, height=900)
     browser.driver.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite"]})

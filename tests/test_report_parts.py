@@ -15,7 +15,7 @@ from markupsafe import Markup
 from symlow.formulas import runs
 from symlow.printing.notation import Notation
 from symlow.report.charts import BOTTOM, HIGH, LEFT, Chart, Curve, Scale
-from symlow.report.figures import figure, tick_label
+from symlow.report.figures import figure, figures_in, tick_label
 from symlow.report.labels import SIZE, label, width
 from symlow.report.markup import element
 from symlow.report.mathml import mathml
@@ -262,7 +262,7 @@ def test_names_keep_apart_and_many_curves_are_grey():
     root = ElementTree.fromstring(Chart("c", "t", "d", x, curves, "t").svg())
     assert sum(path.get("class") == "curve rest" for path in root.iter("path")) == 18
     names = sorted(float(text.get("y")) for text in root.iter("text") if float(text.get("x")) > LEFT + 200)
-    named = [y for y in names if y < 230]
+    named = [y for y in names if y < HIGH - BOTTOM + 8]
     assert len(named) >= 12
     assert min(np.diff(named[:12])) > 14
 
@@ -327,6 +327,9 @@ def test_figures_are_written_for_people():
         "3.22·10⁻⁷",
         "−1.00·10³⁰",
     ]
+    assert figures_in("off by 4e-10 an entry, 1.5e+03 or 2e5; not x4e-10, 0x1e3, e-5 or 3") == (
+        "off by 4·10⁻¹⁰ an entry, 1.5·10³ or 2·10⁵; not x4e-10, 0x1e3, e-5 or 3"
+    )
     assert [figure(value) for value in (np.nan, np.inf, -np.inf)] == ["not a number", "∞", "−∞"]
 
 

@@ -16,11 +16,13 @@ from symlow.certificate import Certificate
 from symlow.derivation import Derivation
 from symlow.invariants.invariant import FROZEN
 from symlow.metric_contents import is_constant
+from symlow.printing.latex_conserved import Conserved
 from symlow.printing.notation import Notation
 from symlow.printing.tasks import task_name
 from symlow.report.charts import MOST_NAMED
-from symlow.report.figures import figure
+from symlow.report.figures import figure, figures_in
 from symlow.report.markup import element, joined, scrolling
+from symlow.report.mathml import mathml
 from symlow.report.matrices import Picture, gram_picture, metric_picture
 from symlow.report.prose import Passage
 from symlow.report.python_source import coloured, public_functions
@@ -74,6 +76,7 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     templates.filters["figure"] = figure
+    templates.filters["figures_in"] = figures_in
     templates.filters["scrolling"] = scrolling
     return templates
 
@@ -137,8 +140,9 @@ def _figure(picture: Picture, name: str) -> Markup:
 def learning(shown: Demonstration, derivation: Derivation, notation: Notation) -> Section:
     """Return a learning run in charts, and how far conserved quantities have drifted in it."""
     run = shown.run
+    written = Conserved(derivation, notation).quantities()
     drifts = [
-        (invariant.name, float(np.nanmax(np.abs(run.drift[:, k]))), invariant.is_kept_by_steps)
+        (mathml(written[invariant.name]), float(np.nanmax(np.abs(run.drift[:, k]))), invariant.is_kept_by_steps)
         for k, invariant in enumerate(run.conserved)
     ]
     charts = [(chart, len(chart.curves)) for chart in learning_charts(shown, derivation, notation)]
