@@ -14,6 +14,9 @@ from symlow.derivation import Statement
 from symlow.files import write_whole
 from symlow.markup import joined, table
 
+EPSILON = float(np.finfo(float).eps)
+"""Nothing is resolved beyond the spacing of floating-point numbers."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -25,6 +28,8 @@ class Check:
         bound: the largest deviation accepted.
         why: where the bound comes from.
         passed: the verdict.
+        resolution: the error of what it is compared with, where that is known apart from rounding: smaller deviations
+            are not seen, and a pass says no more.
     """
 
     name: str
@@ -32,6 +37,13 @@ class Check:
     bound: float
     why: str
     passed: bool
+    resolution: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words, with what was resolved, such as "pass, resolved to 0.01"."""
+        word = "pass" if self.passed else "FAIL"
+        return word if self.resolution is None else f"{word}, resolved to {self.resolution:.1g}"
 
 
 @dataclass(frozen=True)
@@ -80,10 +92,7 @@ class Certificate:
         """Return the checks and measurements, for notebooks."""
         passed = sum(check.passed for check in self.checks)
         caption = f"{self.name}: {passed} of {len(self.checks)} checks passed"
-        checks = [
-            (one.name, f"{one.error:.1e}", f"{one.bound:.1e}", "pass" if one.passed else "FAIL", one.why)
-            for one in self.checks
-        ]
+        checks = [(one.name, f"{one.error:.1e}", f"{one.bound:.1e}", one.verdict, one.why) for one in self.checks]
         tables = [table(caption, ("compared", "found", "bound", "verdict", "where the bound comes from"), checks)]
         if self.measurements:
             rows = [(one.name, f"{one.value:.3g}", one.meaning) for one in self.measurements]
@@ -104,9 +113,10 @@ class Certificate:
         return write_whole(path, self.to_json(), overwrite)
 
 
-def check(name: str, error: float, bound: float, why: str) -> Check:
+def check(name: str, error: float, bound: float, why: str, resolution: float | None = None) -> Check:
     """Return a check with its verdict; an error that is not a number fails."""
-    return Check(name, float(error), float(bound), why, bool(error <= bound))
+    resolved = None if resolution is None else max(float(resolution), EPSILON)
+    return Check(name, float(error), float(bound), why, bool(error <= bound), resolved)
 
 
 def relative_error(found: FloatArray, reference: FloatArray) -> float:

@@ -66,7 +66,7 @@ class ClosureVerification:
 
     def checks(self) -> list[Check]:
         """Return the checks of read-out and flow against infinitely many neurons, and the exponent in N of the flow."""
-        checks = [self._outputs()]
+        checks = [self.output()]
         if not self.derivation.network.nonlinearity.has_jumps:
             checks += [self._infinite_width_flow(), self._exponent()]
         return checks
@@ -164,7 +164,8 @@ class ClosureVerification:
         loss = self.derivation.loss
         return FullNetwork(self.derivation.network, loss.reduction, float(loss.factor), node_weights, sizes)
 
-    def _outputs(self) -> Check:
+    def output(self) -> Check:
+        """Return the check of the reduced network's output against infinitely many neurons."""
         coarse, fine = (network.outputs(nodes, self.trials[0]) for nodes, network in self._wide)
         found = self.module.outputs(self.sigma, self.trials[0])
         return _against_quadrature("output, reduced / infinite width", found, coarse, fine)
@@ -202,8 +203,10 @@ def gradient_flow(derivation: Derivation, module: ModuleType, sigma: FloatArray,
 
 
 def _against_quadrature(name: str, found: FloatArray, coarse: FloatArray, fine: FloatArray) -> Check:
-    bound = QUADRATURE_MARGIN * relative_error(coarse, fine) + ROUNDING
-    return check(name, relative_error(found, fine), bound, f"distance of two quadratures, times {QUADRATURE_MARGIN:g}")
+    resolution = relative_error(coarse, fine)
+    bound = QUADRATURE_MARGIN * resolution + ROUNDING
+    why = f"distance of two quadratures, times {QUADRATURE_MARGIN:g}"
+    return check(name, relative_error(found, fine), bound, why, resolution)
 
 
 def drift_measurements(run: Drift) -> list[Measurement]:
@@ -219,10 +222,10 @@ def drift_measurements(run: Drift) -> list[Measurement]:
         Measurement("loss of the network at the end", float(run.network_loss[-1]), "on the same trials"),
         *(
             Measurement(
-                f"kurtosis of {label} at the end",
+                f"kurtosis of {run.columns[k]} at the end",
                 float(run.kurtosis[-1, k]),
                 f"at the start {run.kurtosis[0, k]:+.2f}; QQ correlation {run.quantiles[-1, k]:.4f}",
             )
-            for k, label in enumerate(run.columns)
+            for k in run.varying
         ),
     ]

@@ -96,8 +96,8 @@ class Drift:
             for k, name in enumerate(self.overlaps)
         ]
         shapes = [
-            (formula(column_latex(label)), f"{self.kurtosis[-1, k]:+.2f}", f"{self.quantiles[-1, k]:.4f}")
-            for k, label in enumerate(self.columns)
+            (formula(column_latex(self.columns[k])), f"{self.kurtosis[-1, k]:+.2f}", f"{self.quantiles[-1, k]:.4f}")
+            for k in self.varying
         ]
         return joined(
             (
@@ -107,6 +107,11 @@ class Drift:
                 ),
             )
         )
+
+    @property
+    def varying(self) -> tuple[int, ...]:
+        """The positions of the columns whose entries vary over neurons; vectors of ones are of no distribution."""
+        return tuple(int(k) for k in np.flatnonzero((self.kurtosis != 0).any(axis=0)))
 
     @property
     def deviation(self) -> FloatArray:

@@ -15,6 +15,7 @@ from symlow.derivation import Derivation
 from symlow.errors import listing
 from symlow.learning import Term
 from symlow.markup import code, formula, joined, kind, table
+from symlow.metric_contents import is_constant
 from symlow.network import Network
 from symlow.nonlinearity import MU
 from symlow.overlaps import Overlap
@@ -81,7 +82,7 @@ def closure_report(derivation: Derivation) -> ClosureReport:
         *_latents(derivation.network),
         _gram(derivation),
         f"{len(derivation.visible)} of them are in an equation on which the output depends: loss-visible.",
-        f"The other {len(derivation.invisible)} are in none: loss-invisible.",
+        f"The other {len(derivation.invisible)} are in none: loss-invisible{_constants(derivation)}.",
         f"Every right-hand side is a product of {gradients} and overlaps, so the system closes.",
         *_companions(derivation),
         f"No conserved quantity is claimed, for {derivation.moved_besides}."
@@ -92,6 +93,12 @@ def closure_report(derivation: Derivation) -> ClosureReport:
     notation = Notation(derivation.reduction.index)
     explanations = tuple(_explanation(derivation, overlap, notation) for overlap in derivation.ordered)
     return ClosureReport(summary, explanations)
+
+
+def _constants(derivation: Derivation) -> str:
+    """Return how many overlaps are constants, which learning does not move."""
+    constant = sum(is_constant(derivation, overlap) for overlap in derivation.ordered)
+    return f", {constant} of them {'a constant' if constant == 1 else 'constants'}" if constant else ""
 
 
 def _latents(network: Network) -> Iterator[str]:

@@ -44,13 +44,24 @@ class Browser:
         self.driver = driver
         self._folder = folder
 
-    def open(self, text: str, width: int = 1200, height: int = 1600, dark: bool = False, motion: bool = False) -> None:
-        """Open a page from disk in a window of that size, for a user who wants it dark or not, with motion or not."""
+    def open(
+        self,
+        text: str,
+        width: int = 1200,
+        height: int = 1600,
+        dark: bool = False,
+        motion: bool = False,
+        media: str = "",
+    ) -> None:
+        """Open a page from disk in a window of that size, for a user who wants it dark or not, with motion or not.
+
+        As it is on a screen, or as it is printed where ``media`` is "print".
+        """
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         moving = {"name": "prefers-reduced-motion", "value": "no-preference" if motion else "reduce"}
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme, moving]})
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [scheme, moving]})
         path = self._folder / "page.html"
         path.write_text(text, encoding="utf-8")
         self.complaints()

@@ -72,6 +72,16 @@ def works(*arguments):
     return result.stdout
 
 
+def test_what_is_interrupted_says_so(folder, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("symlow.views.derive_file", interrupted)
+    for command in (("report", "small.toml"), ("verify", "small.toml"), ("drift", "small.toml")):
+        result = run(*command)
+        assert (result.returncode, result.stdout, result.stderr) == (130, "", "interrupted\n"), command
+
+
 def test_installed_command_is_this_one(folder):
     command = Path(sys.executable).with_name("symlow")
     result = subprocess.run([command, "derive", "none.toml"], capture_output=True, text=True, timeout=60)
@@ -97,6 +107,7 @@ def test_new_derive_explain(folder):
     explained = works("explain", "mine.toml", "u1_u2")
     assert "loss-invisible" in explained
     assert "learning moves u1 along v1" in explained
+    assert not any(line.endswith(" ") for line in explained.splitlines())
     assert "21 distinct entries" in works("explain", "mine.toml")
     assert works("explain", "mine.toml", "u2_v1") == works("explain", "mine.toml", "v1_u2")
     assert "unknown overlap 'u_u2'; did you mean 'u" in fails("explain", "mine.toml", "u_u2")

@@ -12,7 +12,9 @@ import pytest
 import symlow
 from symlow import closure
 from symlow.batches import task_batches
-from symlow.closure import ClosureVerification
+from symlow.certificate import check
+from symlow.closure import ClosureVerification, drift_measurements
+from symlow.drift import drift
 from symlow.initial import sample_weights
 from symlow.verify import verification_trials
 from tests.conftest import compiled, derived
@@ -48,7 +50,8 @@ def test_passes(system, tmp_path):
     measured = {measurement.name: measurement.value for measurement in certificate.measurements}
     assert 0.05 < measured["prefactor of the flow's error in N"] < 20
     assert measured["deviation of overlaps at the end"] < 0.2
-    assert sum(name.startswith("kurtosis") for name in measured) == len(d.reduction.index.columns)
+    of_columns = [column for column in d.reduction.index.columns if column.vector not in d.network.ones]
+    assert sum(name.startswith("kurtosis") for name in measured) == len(of_columns)
     saved = json.loads(certificate.save(tmp_path / "certificate.json").read_text())
     assert {statement["validity"] for statement in saved["statements"]} == {"exact", "asymptotically exact", "closure"}
     assert len(saved["measurements"]) == len(measured)
@@ -59,6 +62,31 @@ def test_reduced_and_infinitely_wide_network_agree_to_rounding_where_phi_is_smoo
     checks = {check.name: check for check in symlow.verify(d, neurons=20, steps=1).checks}
     assert checks["output, reduced / infinite width"].error < 1e-12
     assert checks["dSigma/dt, rhs / infinite width"].error < 1e-12
+    assert checks["output, reduced / infinite width"].resolution < 1e-12
+
+
+def test_a_verdict_says_what_the_quadrature_resolves():
+    """With seven vectors that carry activity nodes are quasi-random: a coarse comparison, which says that it is."""
+    network = {"rank": 2, "inputs": 4, "nonlinearity": "tanh(x) + 0.1*x", "bias": True, "means": True}
+    d = derived({"kind": "trials"}, **network)
+    module = d.compile()
+    trials = verification_trials(d, module, np.zeros(len(d.overlaps)), 0)
+    one = ClosureVerification(d, module, trials, 0, iter).output()
+    assert one.passed
+    assert 1e-3 < one.resolution < 0.05
+    assert one.bound == pytest.approx(5 * one.resolution, abs=1e-9)
+    assert one.verdict == f"pass, resolved to {one.resolution:.1g}"
+    exact = check("gradient", 0.0, 1e-10, "rounding")
+    assert (exact.resolution, exact.verdict) == (None, "pass")
+
+
+def test_vectors_of_ones_have_no_kurtosis():
+    d = derived(TRIALS, nonlinearity="erf", means=True)
+    trials = verification_trials(d, d.compile(), np.zeros(len(d.overlaps)), 0)
+    run = drift(d, sample_weights(d, 40, 1.0, 0), 0.01, 1, lambda step: trials)
+    named = [one.name.split()[2] for one in drift_measurements(run) if one.name.startswith("kurtosis")]
+    assert named == [column.label for column in d.reduction.index.columns if column.vector != "one"]
+    assert "one</" not in run._repr_html_().partition("Gaussianity")[2]
 
 
 MUTATIONS = [

@@ -339,10 +339,14 @@ def test_curves_are_broken_where_values_are_missing(browser):
         figure.innerHTML = "<figcaption><span>few</span></figcaption>";
         const y = [1, 2, NaN, 3, Infinity, 2, 1];
         new Plot(figure, { across: "step" }).draw({ curves: [{ x: y.map((_, k) => k), y, style: "" }], reach: 6 });
-        export default figure.querySelector("path.curve").getAttribute("d");
+        const points = [...figure.querySelectorAll("circle.point")].map((point) => point.getAttribute("cx"));
+        export default [figure.querySelector("path.curve").getAttribute("d"), points];
         """
     )
-    assert re.sub(r"[-\d.,]", "", found) == "MLMhML"
+    path, points = found
+    assert re.sub(r"[-\d.,]", "", path) == "MLMML"
+    # A point between gaps is drawn as such.
+    assert [float(x) for x in points] == pytest.approx([float(path.split("M")[2].split(",")[0])], abs=0.1)
 
 
 def test_numbers_are_short_and_what_is_none_is_said(browser):
@@ -384,10 +388,12 @@ def test_velocities_and_ones_have_no_slider(browser):
         expected += [f"explorer-network-{name}", f"explorer-twin-{name}"]
     assert len(movable) == 14
     assert sorted(sliders) == sorted([*expected, "explorer-lr", "explorer-steps"])
-    # Words name those that change most, and count the others.
+    # Words name those that change most, and count the others, without the norm of ones, which is a constant.
     words = browser.script("return document.querySelector('[data-part=invisible] svg').getAttribute('aria-label')")
     assert words.count("network from") == 12
-    assert words.endswith(f"{len(derivation.invisible) - 12} others change less.")
+    assert words.endswith(f"{len(derivation.invisible) - 13} others change less.")
+    curves = "return document.querySelectorAll('[data-part=invisible] svg .curve').length"
+    assert browser.script(curves) == 2 * (len(derivation.invisible) - 1)
     assert browser.complaints() == []
 
 

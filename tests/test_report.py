@@ -317,10 +317,25 @@ def test_what_is_infinite_has_a_page_too():
     assert "There is no verification: the loss is infinite at the initial weights" in page.content["#verification"]
 
 
+def test_constants_are_neither_counted_nor_drawn():
+    d = derived({"kind": "flip_flop", "batch": 2, "duration": 0.5}, nonlinearity="erf", means=True)
+    assert "one_one" in d.invisible
+    page = Page(symlow.report(d, **QUICK))
+    words = " ".join(page.content["#overview"].split())
+    invisible = len(d.invisible) - 1
+    assert f"{len(d.overlaps) - 1} overlaps describe learning: {len(d.visible)} loss-visible" in words
+    assert f"{invisible} loss-invisible ones, which only learning sees. 1 more is a constant." in words
+    assert page.content["#chart-invisible-description"].startswith(f"{invisible} loss-invisible overlaps")
+
+
 def test_learning_that_diverges_is_shown_as_far_as_it_goes():
     page = Page(small(lr=40.0))
     assert_well_formed(page)
-    assert "then learning diverges" in page.content["#learning"]
+    assert "to 2490 in 1 step; learning diverges at step 3" in page.content["#learning"]
+    assert "not a number" not in page.content["#learning"]
+    # Axes end where the curves do, and names begin there.
+    loss = re.search(r"<svg[^>]*chart-loss-title.*?</svg>", page.text, re.DOTALL)[0]
+    assert re.findall(r'text-anchor="middle">([\d.]+)</text>', loss) == ["0", "1"]
     # What is on its way to infinity leaves room for what came before.
     for kind in ("visible", "invisible"):
         assert "beyond 1000 times the largest overlap" in page.content[f"#chart-{kind}-description"]
@@ -332,13 +347,15 @@ def test_learning_that_diverges_is_shown_as_far_as_it_goes():
 
 def test_the_drift_of_conserved_quantities_is_that_of_the_run():
     text = re.search(r"<h3>What gradient flow conserves</h3>.*?</table>", small(lr=0.05, seed=3), re.DOTALL)[0]
-    rows = re.findall(r'<code>(.*?)</code></th><td class="number">(.*?)</td>', text)
+    rows = re.findall(r'<th scope="row"><math>(.*?)</math></th><td class="number">(.*?)</td>', text)
     d = derived({**EXPONENTIAL, "horizon": 5.0})
     sigma = overlaps_of_weights(d, sample_weights(d, 500, 1.0, 3))
     run = symlow.learn(d, sigma, 0.05, 3)
     J = np.diag([1, 1, -1, -1])
     gram = d.compile().gram(run.sigma)
-    assert [name for name, _ in rows] == ["tr J Sigma", "tr (J Sigma)^2", "tr (J Sigma)^3", "tr (J Sigma)^4"]
+    assert ["".join(ElementTree.fromstring(f"<a>{name}</a>").itertext()) for name, _ in rows] == [
+        *("trΛ", "trΛ2", "trΛ3", "trΛ4"),
+    ]
     for power, (_, shown) in enumerate(rows, start=1):
         trace = np.trace(np.linalg.matrix_power(J @ gram, power), axis1=1, axis2=2)
         drift = np.abs(trace - trace[0]).max() / run.conserved[power - 1].scale(sigma)
@@ -372,6 +389,11 @@ def test_mistakes_are_one_line(folder):
     assert fails("report", "none.toml") == "error: none.toml: no such file; expected a specification (TOML)\n"
     assert "exists and was left as it is" in fails("report", "small.toml", "-o", "page.html", "--no-verify")
     assert (folder / "page.html").read_text() == "mine"
+    for name, suffix in (("r.pdf", ".pdf"), ("noext", "")):
+        assert f"{name}: found the suffix '{suffix}'; accepted, for a page of HTML: .html" in fails(
+            "report", "none.toml", "-o", name
+        )
+        assert not (folder / name).exists()
     assert "steps: found 0" in fails("report", "small.toml", "--steps", "0", "--no-verify")
     assert not (folder / "small.html").exists()
     said = works("report", "small.toml", "-o", "page.html", "--no-verify", "--steps", "2", "--force")

@@ -58,6 +58,46 @@ def test_sides_of_aligned_equations_meet(browser):
     assert all(max(rights) - min(rights) < 6 for rights in edges if rights)
 
 
+A4 = (665, 986)
+"""Width and height of what a page of paper holds between its margins, 176 mm by 261 mm, in pixels of CSS."""
+
+UNBREAKABLE = """
+const display = (e) => getComputedStyle(e).display;
+return [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility()
+  && !e.parentElement.closest('svg, math')
+  && (e.matches('svg') || getComputedStyle(e).breakInside === 'avoid' || display(e).includes('math')))
+  .map((e) => [e.outerHTML.slice(0, 60), e.getBoundingClientRect().height]);
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_that_breaks_not_is_taller_than_a_printed_page(browser, name):
+    width, height = A4
+    browser.open(page(name), width=width, height=height, media="print")
+    found = browser.script(UNBREAKABLE)
+    assert len(found) > 30
+    assert [(start, tall) for start, tall in found if tall > height] == []
+    assert browser.script("return document.documentElement.scrollWidth") <= width
+    lines = browser.script(
+        "return [...document.querySelectorAll('.equation > math > semantics > mtable > mtr')].map((r) => "
+        "[r.getBoundingClientRect().height, getComputedStyle(r).breakInside])"
+    )
+    assert all(rule == "avoid" and 10 < tall < height / 2 for tall, rule in lines)
+    equations = browser.script(
+        "return [...document.querySelectorAll('.equation')].map((e) => e.getBoundingClientRect().height)"
+    )
+    assert max(equations) > height or name == NAMES[0]
+
+
+def test_what_is_printed_is_whole(browser):
+    browser.open(page(NAMES[0]), width=A4[0], height=A4[1], media="print")
+    assert browser.driver.find_element(By.ID, "specification-source").is_displayed()
+    for hidden in ("latex", "explorer", "module-source"):
+        assert not browser.driver.find_element(By.ID, hidden).is_displayed()
+    empty = "return [...document.querySelectorAll('.source')].filter((e) => e.checkVisibility() && !e.innerText.trim())"
+    assert browser.script(empty) == []
+
+
 def test_links_lead_to_their_sections(browser):
     browser.open(page(NAMES[0]), width=1400, height=900)
     for name in ("overview", "learning", "explorer", "latex"):
@@ -105,6 +145,22 @@ def test_equations_that_scroll_are_reached_by_keys(browser):
         )
         assert all(place == ([0, "group"] if scrolls else [-1, None]) for scrolls, *place in boxes)
         assert any(scrolls for scrolls, *_ in boxes) or width > 1000
+
+
+def test_what_scrolls_on_a_phone_is_seen_to_go_on(browser):
+    browser.open(page(NAMES[0]), width=390, height=844)
+    inside = browser.script(
+        "return [...document.querySelectorAll('main *')].filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth "
+        "+ 1 && getComputedStyle(e).overflowX === 'auto').map((e) => getComputedStyle(e).backgroundImage)"
+    )
+    assert len(inside) > 10
+    assert all(image.count("linear-gradient") == 4 for image in inside)
+    # Sliders are no page within the page: a finger that scrolls would move them.
+    sliders = browser.script(
+        "return [...document.querySelectorAll('.symlow-explorer fieldset')].map((e) => e.scrollHeight - e.clientHeight)"
+    )
+    assert len(sliders) == 4
+    assert max(sliders) <= 1
 
 
 def test_buttons_copy_what_they_say(browser):

@@ -12,13 +12,14 @@ import pytest
 import sympy
 from markupsafe import Markup
 
+from symlow.formulas import runs
 from symlow.printing.notation import Notation
-from symlow.report.charts import LEFT, Chart, Curve, Scale
-from symlow.report.figures import figure, tick_label
-from symlow.report.labels import label
+from symlow.report.charts import BOTTOM, HIGH, LEFT, Chart, Curve, Scale
+from symlow.report.figures import figure, figures_in, tick_label
+from symlow.report.labels import SIZE, label, width
 from symlow.report.markup import element
 from symlow.report.mathml import mathml
-from symlow.report.matrices import gram_picture, metric_picture
+from symlow.report.matrices import Grid, gram_picture, metric_picture
 from symlow.report.prose import passages, phrase
 from symlow.report.python_source import coloured, public_functions
 from tests.conftest import EXPONENTIAL, derived
@@ -243,15 +244,65 @@ def test_the_largest_numbers_have_a_picture():
         assert len(points(picture, "c0")) == 2
 
 
+def test_the_axis_ends_where_the_last_curve_does():
+    x = np.arange(11.0)
+    short, shorter = (np.where(x <= last, 1 + x, np.nan) for last in (4, 2))
+    svg = Chart("one", "t", "d", x, [Curve(short, "a"), Curve(shorter, "b")], "x").svg()
+    assert list(ticks(svg, "x")) == [0, 1, 2, 3, 4]
+    ends = {style: points(svg, style)[-1] for style in ("c0", "c1")}
+    leaders = dict(re.findall(r'd="M([\d.]+ [\d.]+)L[^"]*" class="leader (c\d)"', svg))
+    assert {style: float(place.split()[0]) for place, style in leaders.items()} == pytest.approx(
+        {style: x + 1 for style, (x, _) in ends.items()}, abs=0.11
+    )
+
+
 def test_names_keep_apart_and_many_curves_are_grey():
     x = np.arange(3.0)
     curves = [Curve(np.array([0.0, 0.1, 1 + 1e-3 * k]), f"a_{{{k}}}") for k in range(30)]
     root = ElementTree.fromstring(Chart("c", "t", "d", x, curves, "t").svg())
     assert sum(path.get("class") == "curve rest" for path in root.iter("path")) == 18
     names = sorted(float(text.get("y")) for text in root.iter("text") if float(text.get("x")) > LEFT + 200)
-    named = [y for y in names if y < 230]
+    named = [y for y in names if y < HIGH - BOTTOM + 8]
     assert len(named) >= 12
     assert min(np.diff(named[:12])) > 14
+
+
+def ink(code):
+    """How far the letters of a label reach above and below its line, relative to its size."""
+    pieces = runs(code)
+    return max(0.75 * run.scale - run.shift for run in pieces), max(0.25 * run.scale + run.shift for run in pieces)
+
+
+def test_indices_of_a_name_do_not_touch_the_exponents_of_the_next():
+    codes = [r"\sigma_{z_Eu_E}", r"\lVert u_E\rVert^2"] * 6
+    curves = [Curve(np.array([0.0, 1.0]), code) for code in codes]
+    root = ElementTree.fromstring(Chart("c", "t", "d", np.arange(2.0), curves, "t").svg())
+    lines = sorted(float(text.get("y")) for text in root.iter("text") if text.get("font-size"))
+    assert len(lines) == 12
+    (up, down), (up_norm, down_norm) = (ink(code) for code in codes[:2])
+    assert min(np.diff(lines)) > SIZE * max(down + up_norm, down_norm + up)
+    assert max(lines) + SIZE * down < HIGH - BOTTOM + 8
+
+
+@pytest.mark.parametrize("count", [4, 12, 19, 59])
+def test_names_of_columns_are_read_however_many_there_are(count):
+    code = r"\sigma_{z_Eu_E}"
+    grid = Grid("g", "t", "d", [code] * (count + 3), [code] * count, {(0, 0): ("visible", "", "a: b")}, count)
+    root = ElementTree.fromstring(grid.svg())
+    names = list(root.iter("text"))[:count]
+    sizes = {float(text.get("font-size")) for text in names}
+    assert min(sizes) >= 11
+    if all(text.get("transform") is None for text in names):
+        room, needed = np.diff([float(text.get("x")) for text in names]).min(), width(code, max(sizes))
+        assert count < 19
+    else:
+        places = [float(text.get("transform").split("(")[1].split()[0]) for text in names]
+        room, needed = np.diff(places).min(), max(sizes) * sum(ink(code))
+    assert room > needed
+    # Below the line there is room as well.
+    level = float(root.find("line").get("y1"))
+    rows = [float(text.get("y")) for text in list(root.iter("text"))[count:]]
+    assert rows[count] - grid.font * ink(code)[0] > level > rows[count - 1] + grid.font * 0.3
 
 
 def test_ticks_are_round_and_within_the_axis():
@@ -276,6 +327,9 @@ def test_figures_are_written_for_people():
         "3.22·10⁻⁷",
         "−1.00·10³⁰",
     ]
+    assert figures_in("off by 4e-10 an entry, 1.5e+03 or 2e5; not x4e-10, 0x1e3, e-5 or 3") == (
+        "off by 4·10⁻¹⁰ an entry, 1.5·10³ or 2·10⁵; not x4e-10, 0x1e3, e-5 or 3"
+    )
     assert [figure(value) for value in (np.nan, np.inf, -np.inf)] == ["not a number", "∞", "−∞"]
 
 

@@ -11,7 +11,8 @@
     reproducing     reproduce
 
 Every error that a user can cause is one line on standard error, with exit code 2; a failed verification or drift of
-generated files exits with 1.
+generated files exits with 1. What is interrupted (SIGINT) says so in a line, and exits with 130; a command whose work
+is kept says how to go on, in the ``KeyboardInterrupt`` that it raises.
 
 A new command is a function with a docstring and an example, in the module of its group or in a new one, and stands in
 ``COMMANDS`` where the overview should show it. All these modules load at each start, for ``symlow --help`` too: at
@@ -26,9 +27,10 @@ import io
 import re
 import sys
 from collections.abc import Callable
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from symlow.cli.derivations import derive, explain, generate, latex
 from symlow.cli.learning import learn
@@ -46,7 +48,23 @@ COMMANDS = (new, schema, derive, explain, latex, generate, verify, learn, report
 
 EXAMPLE = re.compile(r"\w+: symlow ")
 
+INTERRUPTED = 130
+"""The exit code of what SIGINT ends, by the convention of shells."""
+
+
+class _Commands(TyperGroup):
+    """The commands: what a user interrupts says so in a line, and how to go on where a command knows."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            sys.stderr.write("; ".join(["interrupted", *map(str, stop.args)]) + "\n")
+            raise typer.Exit(INTERRUPTED) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Derive how learning moves the overlaps of low-rank recurrent neural networks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +15,9 @@ from symlow.files import write_whole
 
 if TYPE_CHECKING:
     from symlow.artefacts import Artefacts, ExplainedOverlap
+
+LEAST_WIDTH = 30
+"""The least width of a column of words, on however narrow a terminal."""
 
 
 def derive(spec: SpecFile, no_cache: NoCache = False) -> None:
@@ -90,7 +94,6 @@ def explain(
 
 def _print_explanation(explanation: ExplainedOverlap) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     colour = colour_of(explanation.visible)
     kind = f"[bold {colour}]{'loss-visible' if explanation.visible else 'loss-invisible'}[/]"
@@ -100,10 +103,13 @@ def _print_explanation(explanation: ExplainedOverlap) -> None:
         say(f"  d {explanation.name}/dt = 0: no trained column of it is moved by a loss gradient")
         return
     say(f"  d {explanation.name}/dt is the sum of")
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    # Not a table of rich's, whose lines are filled up with blanks.
+    wide = max(len(term) for term, _ in explanation.terms) + 4
     for term, reason in explanation.terms:
-        table.add_row(escape(term), escape(reason))
-    console().print(table, highlight=False)
+        first, *others = textwrap.wrap(reason, max(console().width - wide - 2, LEAST_WIDTH), break_on_hyphens=False)
+        say(f"  {term:{wide}}{first}")
+        for line in others:
+            say(f"  {'':{wide}}{line}")
 
 
 def latex(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -130,9 +129,9 @@ def learn(
             overwrite=force,
         )
     except KeyboardInterrupt:
-        if output is not None:
-            sys.stderr.write("interrupted; the same command with --resume goes on from the last block\n")
-        raise
+        if output is None:
+            raise
+        raise KeyboardInterrupt("the same command with --resume goes on from the last block") from None
     drawn = arrays is None and method == "step" and getattr(derivation.spec.task, "data", "fixed") == "fresh"
     print_losses(run, steps, ", each loss on its own trials" if drawn else "")
     print_drift(run)

@@ -8,7 +8,11 @@ from typing import Annotated
 import typer
 
 from symlow.cli.terminal import Force, SpecFile, check_outputs, progress, say
+from symlow.errors import FileError, listing
 from symlow.files import write_whole
+
+SUFFIXES = (".html", ".htm")
+"""What names of pages end in; a browser takes a file by that."""
 
 
 def report(
@@ -42,6 +46,8 @@ def report(
     from symlow.views import derive_file
 
     path = Path(f"{spec.stem}.html") if output is None else output
+    if path.suffix.lower() not in SUFFIXES:
+        raise FileError(f"{path}: found the suffix {path.suffix!r}; accepted, for a page of HTML: {listing(SUFFIXES)}")
     check_outputs([path], [spec, trials], force)
     derivation = derive_file(spec)
     arrays = None if trials is None else load_trials(trials, derivation.loss.inputs, derivation.loss.outputs)

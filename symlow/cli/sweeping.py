@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +38,6 @@ def sweep(
     try:
         report = run_sweep(Sweep.load(file), place, workers, dask, force, progress("sweeping"), say)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command goes on from here\n")
-        raise typer.Exit(130) from None
+        raise KeyboardInterrupt("the same command goes on from here") from None
     ends = listing(f"{count} {status}" for status, count in report.statuses.items())
     say(f"{'wrote' if report.resumed < report.tasks else 'found'} {report.path}: {ends}")

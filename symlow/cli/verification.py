@@ -55,7 +55,7 @@ def _print_certificate(certificate: Certificate) -> None:
     for column, justify in (("compared", "left"), ("found", "right"), ("bound", "right"), ("verdict", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for check in certificate.checks:
-        verdict = "[green]pass[/]" if check.passed else "[bold red]FAIL[/]"
+        verdict = f"[{'green' if check.passed else 'bold red'}]{check.verdict}[/]"
         table.add_row(escape(check.name), f"{check.error:.1e}", f"{check.bound:.1e}", verdict)
     console().print(table, highlight=False)
     if certificate.measurements:

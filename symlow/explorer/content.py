@@ -129,7 +129,7 @@ def _bits(array: FloatArray) -> str:
 
 
 def _overlaps(derivation: Derivation) -> list[dict[str, Any]]:
-    """Return how overlaps are written, and whether the start of each can be chosen."""
+    """Return how overlaps are written, and which are constants, and whether the start of each can be chosen."""
     network, columns = derivation.network, derivation.reduction.index.columns
     notation = Notation(derivation.reduction.index)
     velocities = [vector.name for vector in network.vectors if isinstance(vector, Velocity)]
@@ -138,6 +138,7 @@ def _overlaps(derivation: Derivation) -> list[dict[str, Any]]:
             "name": overlap.name,
             "label": _written(runs(notation.doprint(overlap.symbol))),
             "meaning": f"overlap {overlap.name}",
+            "constant": is_constant(derivation, overlap),
             "movable": not is_constant(derivation, overlap)
             and not {columns[overlap.row].vector, columns[overlap.column].vector} & {*velocities},
         }

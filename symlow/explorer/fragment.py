@@ -76,7 +76,7 @@ def explorer_fragment(
             system=Markup(closure_source(derivation)),
             program=Markup("\n").join(_text(name) for name in SCRIPTS),
             content=_json(given),
-            invisible=bool(derivation.invisible),
+            invisible=any(not overlap["constant"] for overlap in given["overlaps"][len(derivation.visible) :]),
             parameters=bool(given["parameters"]),
             output="Response to an impulse" if given["trials"] is None else "Output in the first trial",
             note=_note(derivation, given, None if trials is None else len(np.asarray(trials[0]))),

@@ -88,6 +88,25 @@ class Conserved:
         """Whether it is known that nothing else is conserved for every loss."""
         return self.derivation.conserves_nothing_else is True
 
+    def quantities(self) -> dict[str, str]:
+        """Return the conserved quantities by their names: traces of powers, determinants and overlaps."""
+        codes = {}
+        for pair in self.derivation.lax_pairs:
+            number = f"_{{{pair.number}}}" if pair.number else ""
+            for k, invariant in enumerate(pair.invariants, start=1):
+                power = f"^{{{k}}}" if k > 1 else ""
+                codes[invariant.name] = (
+                    rf"\det\Sigma_{{F{number}F{number}}}\,e_{{{k}}}(\Lambda{number})"
+                    if pair.component.beside
+                    else rf"\operatorname{{tr}}\,\Lambda{number}{power}"
+                )
+        for invariant in self.derivation.conserved:
+            if isinstance(invariant, Minor):
+                codes[invariant.name] = self._minor(invariant)
+            elif invariant.kind == FROZEN:
+                codes[invariant.name] = self.notation.doprint(self.derivation.symbols[invariant.name])
+        return codes
+
     def _pair(self, pair: LaxPair) -> PrintedPair:
         number = f"_{{{pair.number}}}" if pair.number else ""
         columns, signs = pair.component.columns, pair.signs

@@ -22,7 +22,7 @@ from symlow.report.labels import SIZE, label, width
 from symlow.report.markup import element
 from symlow.spacing import apart
 
-WIDE, HIGH = 350.0, 262.0
+WIDE, HIGH = 350.0, 276.0
 """Size of a chart."""
 
 LEFT, TOP, BOTTOM = 50.0, 12.0, 42.0
@@ -40,7 +40,7 @@ LARGEST = 1e100
 MOST_NAMED = 12
 """The most curves with names and colours; more are thin and grey."""
 
-APART = 16.5
+APART = 19.3
 """The least distance of names, in the unit of pictures."""
 
 DASHES = (None, "6 3", "2 2.5", "8 3 2 3")
@@ -73,6 +73,7 @@ class Scale:
         start: the place of its beginning.
         stop: the place of its end.
         logarithmic: whether places are linear in logarithms.
+        whole: whether values are whole numbers, such as steps.
     """
 
     low: float
@@ -80,6 +81,7 @@ class Scale:
     start: float
     stop: float
     logarithmic: bool = False
+    whole: bool = False
 
     def place(self, value: float) -> float:
         """Return the place of a value."""
@@ -103,6 +105,7 @@ class Scale:
         rough = (self.high - self.low) / count
         size = 10.0 ** math.floor(math.log10(rough))
         step_ = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= 0.75 * rough)
+        step_ = max(step_, 1) if self.whole else step_
         first, last = math.ceil(self.low / step_ - 1e-9), math.floor(self.high / step_ + 1e-9)
         return [k * step_ for k in range(first, last + 1)]
 
@@ -133,7 +136,7 @@ class Chart:
         """Return the picture."""
         named = self._named()
         right = max((width(self.curves[k].code) for k in named), default=0.0) + 26
-        across = Scale(float(self.x[0]), float(max(self.x[-1], self.x[0] + 1e-12)), LEFT, WIDE - right)
+        across = Scale(float(self.x[0]), self._reach(), LEFT, WIDE - right, whole=bool((self.x % 1 == 0).all()))
         up = self._vertical()
         parts = [
             element("title", self.title, id=f"{self.name}-title"),
@@ -142,7 +145,7 @@ class Chart:
         ]
         grey = (curve for k, curve in enumerate(self.curves) if k not in named)
         parts += [self._line(curve, across, up, "rest", None) for curve in grey]
-        ends: list[tuple[float, int]] = []
+        ends: list[tuple[float, float, int]] = []
         styles: dict[int, str] = {}
         for position, k in enumerate(named):
             curve = self.curves[k]
@@ -151,7 +154,8 @@ class Chart:
             parts.append(self._line(curve, across, up, styles[k], DASHES[number % len(DASHES)]))
             last = self._finite(curve.values)
             if len(last):
-                ends.append((up.place(float(curve.values[last[-1]])), k))
+                x, y = (float(values[last[-1]]) for values in (self.x, curve.values))
+                ends.append((up.place(y), across.place(x), k))
         parts += self._names(ends, styles, WIDE - right)
         return element(
             "svg",
@@ -172,6 +176,11 @@ class Chart:
     def _finite(self, values: FloatArray) -> IntArray:
         good = (np.abs(values) <= LARGEST) & ((values > 0) | (not self.logarithmic))
         return np.flatnonzero(good)
+
+    def _reach(self) -> float:
+        """Return the end of the horizontal axis: where the last curve ends, for learning may diverge before."""
+        last = max((int(kept[-1]) for curve in self.curves if len(kept := self._finite(curve.values))), default=0)
+        return float(max(self.x[min(max(last, 1), len(self.x) - 1)], self.x[0] + 1e-12))
 
     def _vertical(self) -> Scale:
         kept = [curve.values[self._finite(curve.values)] for curve in self.curves]
@@ -216,15 +225,15 @@ class Chart:
             code += f"{'M' if first else 'L'}{point}{'h1.5' if only else ''}"
         return element("path", d=code, class_=f"curve {style}", stroke_dasharray=dash) if code else Markup()
 
-    def _names(self, ends: list[tuple[float, int]], styles: dict[int, str], right: float) -> list[Markup]:
+    def _names(self, ends: list[tuple[float, float, int]], styles: dict[int, str], right: float) -> list[Markup]:
         """Return the names of curves at their ends, moved apart where these are close, each with a line to its end."""
         ends = sorted(ends)
         low, high = TOP + 4, HIGH - BOTTOM
         distance = min(APART, (high - low) / max(len(ends) - 1, 1))
-        places = apart(np.array([y for y, _ in ends]), distance, (low, high))
+        places = apart(np.array([y for y, _, _ in ends]), distance, (low, high))
         parts = []
-        for (y, k), place in zip(ends, places, strict=True):
-            leader = f"M{right + 1:.1f} {y:.1f}L{right + 12:.1f} {place:.1f}"
+        for (y, x, k), place in zip(ends, places, strict=True):
+            leader = f"M{x + 1:.1f} {y:.1f}L{right + 12:.1f} {place:.1f}"
             parts.append(element("path", d=leader, class_=f"leader {styles[k]}"))
             content = label(self.curves[k].code)
             base = f"{place + SIZE / 3:.1f}"

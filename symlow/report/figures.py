@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+POWER = re.compile(r"(?<![\w.])(?P<mantissa>\d+(?:\.\d+)?)e(?P<exponent>[-+]?\d+)(?!\w)")
 
 
 def figure(value: float, digits: int = 3) -> str:
@@ -15,6 +18,11 @@ def figure(value: float, digits: int = 3) -> str:
         return f"{float(f'{value:.{digits}g}'):.{max(digits, 6)}g}".replace("-", "−")
     mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
     return f"{mantissa}·{_power(int(exponent))}".replace("-", "−")
+
+
+def figures_in(text: str) -> str:
+    """Return words with the powers of ten in them, 4e-10, as people write them, 4·10⁻¹⁰."""
+    return POWER.sub(lambda match: f"{match['mantissa']}·{_power(int(match['exponent']))}", text)
 
 
 def tick_label(value: float, logarithmic: bool = False) -> str:

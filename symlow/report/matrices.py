@@ -20,14 +20,23 @@ from symlow.printing.notation import Notation
 from symlow.report.labels import SIZE, label, width
 from symlow.report.markup import element, joined
 
-WIDEST, LARGEST, SMALLEST = 620.0, 44.0, 9.0
-"""Width of a matrix that fills a page, and the largest and smallest cells, in the unit of pictures."""
+WIDEST, LARGEST, SMALLEST = 620.0, 44.0, 15.0
+"""Width of a matrix that fills a page, and the largest and smallest cells, in the unit of pictures.
+
+Of more columns than fill a page with the smallest the picture is wider, for a name beside each is to be read.
+"""
 
 READABLE = 34.0
 """The smallest cell that an overlap can be written in."""
 
-UPRIGHT = 24.0
-"""The smallest cell above which a column's label stands upright; above a smaller one it is turned."""
+SMALLEST_FONT = 11.0
+"""The smallest font size of names, in the same unit."""
+
+BETWEEN = 4.0
+"""The least room between names of columns that stand upright; where there is less they are turned."""
+
+APART = 8.0
+"""The room about the line between rows."""
 
 VISIBLE, INVISIBLE, BOTH, CONSTANT = (kind.value for kind in Content)
 """What a cell holds; the names are those of its class."""
@@ -81,13 +90,14 @@ class Grid:
     @cached_property
     def font(self) -> float:
         """The font size of labels, smaller where cells are."""
-        return max(8.5, min(SIZE, self.cell * 0.72))
+        return max(SMALLEST_FONT, min(SIZE, self.cell * 0.72))
 
     def svg(self) -> Markup:
         """Return the picture."""
-        turned = self.cell < UPRIGHT
-        top = max(width(code, self.font) for code in self.columns) + 12 if turned else 26.0
-        wide, high = self.left + len(self.columns) * self.cell + 2, top + len(self.rows) * self.cell + 2
+        widest = max(width(code, self.font) for code in self.columns)
+        turned = widest + BETWEEN > self.cell
+        top = widest + 12 if turned else 26.0
+        wide, high = self.left + len(self.columns) * self.cell + 2, top + self._down(len(self.rows)) + 2
         parts = [
             element("title", self.title, id=f"{self.name}-title"),
             element("desc", self.description, id=f"{self.name}-description"),
@@ -101,11 +111,11 @@ class Grid:
             else:
                 parts.append(self._label(code, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor="middle"))
         for k, code in enumerate(self.rows):
-            base = f"{top + (k + 0.5) * self.cell + lower:.1f}"
+            base = f"{top + self._down(k) + 0.5 * self.cell + lower:.1f}"
             parts.append(self._label(code, x=f"{self.left - 8:.1f}", y=base, text_anchor="end"))
         parts += [self._cell(place, top, *content) for place, content in self.cells.items()]
         if 0 < self.split < len(self.rows):
-            level = f"{top + self.split * self.cell:.1f}"
+            level = f"{top + self._down(self.split) - APART / 2:.1f}"
             parts.append(element("line", x1=0, y1=level, x2=f"{wide:.1f}", y2=level, class_="split"))
         return element(
             "svg",
@@ -118,13 +128,17 @@ class Grid:
             height=f"{high:.0f}",
         )
 
+    def _down(self, row: int) -> float:
+        """Return how far below the first row another begins."""
+        return row * self.cell + (APART if 0 < self.split <= row else 0.0)
+
     def _label(self, code: str, **attributes: str) -> Markup:
         return element("text", label(code, self.font), **attributes, font_size=f"{self.font:.1f}")
 
     def _cell(self, place: tuple[int, int], top: float, kind: str, code: str, name: str) -> Markup:
         row, column = place
         gap = 1 if self.cell > 14 else 0.5
-        x, y, size = self.left + column * self.cell + gap, top + row * self.cell + gap, self.cell - 2 * gap
+        x, y, size = self.left + column * self.cell + gap, top + self._down(row) + gap, self.cell - 2 * gap
         style = f"cell {VISIBLE if kind == BOTH else kind}"
         square = element("rect", x=f"{x:.1f}", y=f"{y:.1f}", width=f"{size:.1f}", height=f"{size:.1f}", class_=style)
         parts = [element("title", name), square]

@@ -18,6 +18,7 @@ from symlow.explorer.content import RESPONSE_STEPS
 from symlow.initial import sampled_neurons, sampled_overlaps
 from symlow.learn import learn
 from symlow.learning_run import LearningRun
+from symlow.metric_contents import moving_rows
 from symlow.printing.notation import Notation
 from symlow.report.charts import Chart, Curve
 from symlow.report.figures import figure
@@ -74,6 +75,11 @@ class Demonstration:
     def last(self) -> int:
         """The position of the last recorded state that is finite."""
         return int(np.flatnonzero(np.isfinite(self.run.sigma).all(axis=-1))[-1])
+
+    @property
+    def last_loss(self) -> int:
+        """The position of the last recorded loss that is finite; the first if none is."""
+        return int(np.flatnonzero(np.isfinite(self.run.loss)).max(initial=0))
 
     @property
     def diverged(self) -> bool:
@@ -170,7 +176,7 @@ def learning_charts(shown: Demonstration, derivation: Derivation, notation: Nota
     steps = run.step.astype(float)
     title = "step of learning"
     loss = np.asarray(run.loss, dtype=float)
-    first, last = (float(loss[k]) for k in (0, shown.last))
+    first, last = (float(loss[k]) for k in (0, shown.last_loss))
     output = notation.letter(derivation.network.output.name)
     given = notation.letter(derivation.network.inputs.name)
     number = [f"_{{{k + 1}}}" if shown.inputs.shape[1] > 1 else "" for k in range(shown.inputs.shape[1])]
@@ -203,14 +209,13 @@ def learning_charts(shown: Demonstration, derivation: Derivation, notation: Nota
             "time",
         ),
     ]
-    constant = [f"{name}_{name}" for name in derivation.network.ones]
-    drawn = {overlap for overlap in derivation.learning.weights if overlap.name not in constant}
+    moving = moving_rows(derivation)
     parts = [
         ("visible", slice(0, run.n_visible)),
         ("invisible", slice(run.n_visible, None)),
     ]
     for kind, part in parts:
-        places = [k for k in range(len(derivation.ordered))[part] if derivation.ordered[k] in drawn]
+        places = [k for k in range(len(derivation.ordered))[part] if k in moving]
         if not places:
             continue
         drawn_part = _bounded(run.sigma[:, places], run.sigma[0], BEYOND)

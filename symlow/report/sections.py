@@ -15,11 +15,14 @@ from markupsafe import Markup
 from symlow.certificate import Certificate
 from symlow.derivation import Derivation
 from symlow.invariants.invariant import FROZEN
+from symlow.metric_contents import is_constant
+from symlow.printing.latex_conserved import Conserved
 from symlow.printing.notation import Notation
 from symlow.printing.tasks import task_name
 from symlow.report.charts import MOST_NAMED
-from symlow.report.figures import figure
+from symlow.report.figures import figure, figures_in
 from symlow.report.markup import element, joined, scrolling
+from symlow.report.mathml import mathml
 from symlow.report.matrices import Picture, gram_picture, metric_picture
 from symlow.report.prose import Passage
 from symlow.report.python_source import coloured, public_functions
@@ -73,6 +76,7 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     templates.filters["figure"] = figure
+    templates.filters["figures_in"] = figures_in
     templates.filters["scrolling"] = scrolling
     return templates
 
@@ -102,7 +106,10 @@ def overview(derivation: Derivation, certificate: Certificate | None, shown: Dem
     if certificate is not None:
         passed = sum(check.passed for check in certificate.checks)
         rows.append(("Verification", f"{passed} of {len(certificate.checks)} checks passed"))
-    return Section("overview", "At a glance", _rendered("overview.html.jinja", d=derivation, rows=rows))
+    constant = sum(is_constant(derivation, overlap) for overlap in derivation.ordered)
+    visible, invisible = len(derivation.visible), len(derivation.invisible) - constant
+    content = _rendered("overview.html.jinja", rows=rows, visible=visible, invisible=invisible, constant=constant)
+    return Section("overview", "At a glance", content)
 
 
 def reference(text: str) -> Markup:
@@ -133,8 +140,9 @@ def _figure(picture: Picture, name: str) -> Markup:
 def learning(shown: Demonstration, derivation: Derivation, notation: Notation) -> Section:
     """Return a learning run in charts, and how far conserved quantities have drifted in it."""
     run = shown.run
+    written = Conserved(derivation, notation).quantities()
     drifts = [
-        (invariant.name, float(np.nanmax(np.abs(run.drift[:, k]))), invariant.is_kept_by_steps)
+        (mathml(written[invariant.name]), float(np.nanmax(np.abs(run.drift[:, k]))), invariant.is_kept_by_steps)
         for k, invariant in enumerate(run.conserved)
     ]
     charts = [(chart, len(chart.curves)) for chart in learning_charts(shown, derivation, notation)]
@@ -216,9 +224,10 @@ def _loss_in_words(shown: Demonstration) -> str:
     loss = shown.run.loss
     if shown.diverged and shown.last == 0:
         return f"learning leaves the finite numbers at once, at a learning rate of {shown.lr:g}"
-    course = f"the loss goes from {figure(loss[0])} to {figure(loss[shown.last])} in {shown.last} steps"
+    last = shown.last_loss
+    course = f"the loss goes from {figure(loss[0])} to {figure(loss[last])} in {_count(last, 'step')}"
     own = ", each loss on its own trials" if shown.fresh else ""
-    return f"{course}{own}{'; then learning diverges' if shown.diverged else ''}"
+    return f"{course}{own}{f'; learning diverges at step {shown.run.stopped}' if shown.diverged else ''}"
 
 
 def _short(value: Any) -> str:

@@ -31,6 +31,7 @@ function explore(section, system, content) {
 
   // Initial overlaps, inside the cone of feasible ones ---------------------------------------------------------------
 
+  const moving = OVERLAPS.map((name, k) => k).filter((k) => !content.overlaps[k].constant);
   const movable = OVERLAPS.map((name, k) => k).filter((k) => content.overlaps[k].movable);
   const isVisible = (k) => k < VISIBLE.length;
   const isNorm = (k) => ROWS[k] === COLUMNS[k];
@@ -180,7 +181,7 @@ function explore(section, system, content) {
     };
     const change = (k) => Math.max(...networks.map((_, n) => Math.abs(end.sigmas[n][k] - begin.sigmas[n][k]) || 0));
     const overlaps = (wanted) => {
-      const numbers = OVERLAPS.map((_, k) => k).filter(wanted);
+      const numbers = moving.filter(wanted);
       // Hundreds of overlaps would be minutes of speech.
       const told = [...numbers].sort((a, b) => change(b) - change(a)).slice(0, MOST_NAMED).sort((a, b) => a - b);
       const words = told.map((k) => `${OVERLAPS[k]}: ${course(({ sigmas }, n) => sigmas[n][k])}`);
@@ -214,9 +215,8 @@ function explore(section, system, content) {
       return { x, y: recorded.map(({ losses }) => (losses[n] < most ? losses[n] : NaN)), style: `ink ${style}` };
     });
     plots.loss.draw({ curves: lossCurves, reach });
-    const numbers = OVERLAPS.map((_, k) => k);
-    plots.visible.draw({ curves: overlapCurves(numbers.filter(isVisible), "visible"), reach });
-    plots.invisible?.draw({ curves: overlapCurves(numbers.filter((k) => !isVisible(k)), "invisible"), reach });
+    plots.visible.draw({ curves: overlapCurves(moving.filter(isVisible), "visible"), reach });
+    plots.invisible?.draw({ curves: overlapCurves(moving.filter((k) => !isVisible(k)), "invisible"), reach });
     plots.output.draw(outputCurves());
     find("progress").value = Math.min(taken / settings.steps, 1);
     find("count").textContent = `step ${taken} of ${settings.steps}`;

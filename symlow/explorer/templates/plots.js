@@ -6,7 +6,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = { left: 52, right: 54, top: 10, bottom: 34 };
-const LABEL_HEIGHT = 16;
+const LABEL_HEIGHT = 17;
 
 /** Return an SVG element. */
 function svg(name, attributes = {}, ...children) {
@@ -72,23 +72,27 @@ class Plot {
 
     const labels = [];
     for (const { x, y, style, label } of curves) {
+      const points = [];
       let path = "";
       let last = -1;
       y.forEach((value, k) => {
         if (!shown(value)) return;
         const goesOn = last === k - 1 && path;
         path += `${goesOn ? "L" : "M"}${px(x[k]).toFixed(1)},${py(value).toFixed(1)}`;
-        if (!goesOn && !shown(y[k + 1])) path += "h1.5"; // a point between gaps: a line of no length would not be seen
+        if (!goesOn && !shown(y[k + 1])) {
+          // A line of no length would not be seen.
+          points.push(svg("circle", { class: `point ${style}`, cx: px(x[k]), cy: py(value), r: 2.5 }));
+        }
         last = k;
       });
       if (last < 0) continue;
-      parts.push(svg("path", { class: `curve ${style}`, d: path }));
+      parts.push(svg("path", { class: `curve ${style}`, d: path }), ...points);
       if (!label) continue;
       const [least, largest] = extent(y.filter(shown));
       const end = { x: px(x[last]), y: py(y[last]) };
       labels.push({ label, style, end, y: end.y, change: largest - least });
     }
-    parts.push(...apart(labels, MARGIN.top + 4, bottom - 4).flatMap(labelNodes));
+    parts.push(...apart(labels, MARGIN.top + 4, bottom - LABEL_HEIGHT / 2).flatMap(labelNodes));
     this.canvas.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.canvas.replaceChildren(...parts);
   }
