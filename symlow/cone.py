@@ -8,18 +8,21 @@ Schur complement of Sigma_KK, Sigma stays positive semidefinite exactly for
 
     |Sigma_ij - b| <= sqrt(C_ii C_jj),  b = Sigma_iK Sigma_KK^+ Sigma_Kj;      Sigma_ii >= Sigma_iK Sigma_KK^+ Sigma_Ki
 
-*Several entries.* The nearest point X of the slice to a wish W in the Frobenius norm is the positive part of
-W + Y for the matrix Y, zero at the free entries, at which the dual function is smallest:
+*Several entries.* The nearest point X of the slice to a wish W in the Frobenius norm has a multiplier Z with
 
-    X = (W + Y)_+,      dX/dY: minimise |(W + Y)_+|^2 / 2 - <Y, given>,  whose gradient is X - given, at the given ones
+    X >= 0,   Z >= 0,   X Z = 0;      Z_ij = X_ij - W_ij at the free entries,      X_ij = given_ij at the others
 
-Steps of length 1 down this gradient are Dykstra's alternating projections (Boyle & Dykstra 1986; for correlation
-matrices Higham 2002), which converge whenever the slice is not empty. Here they are accelerated (Nesterov 1983) and
-restarted where they overshoot (O'Donoghue & Candes 2015).
+where >= 0 is positive semidefinite. The products X Z = mu 1 are the equation X = p(X - Z) of the smoothed positive part
+
+    p(M) = (M + (M^2 + 4 mu)^(1/2)) / 2,      which tends to M_+ as mu tends to 0
+
+solved by Newton's method while mu falls to 0 (Chen & Tseng 2003), in ten or twenty steps, quadratic at last, from any
+start. Columns are divided by their norms first, where these are free by what the wishes lead one to expect of them, and
+Z by the largest pull of a wish. So neither the sizes of columns nor how far the wishes are matters to it.
 
 *Faces.* Where a block of given entries is singular, as that of a column of norm 0 is, X vanishes along its null
-vectors: it lies in a face of the cone, X = B X' B^T with B a basis of what is orthogonal to them, and the dual function
-has no minimum. In the face it has one: there the positive part of M is B (B^T M B)_+ B^T.
+vectors: it lies in a face of the cone, X = B X' B^T with B a basis of what is orthogonal to them, and Z need not exist.
+In the face it does: X' and Z' are in place of X and Z.
 """
 
 from __future__ import annotations
@@ -38,12 +41,32 @@ NULL = 1e-13
 SAME_NULL = 1e-7
 """The sine of the angle below which null vectors of two blocks are one."""
 
-MOST_STEPS = 20000
-"""Steps after which the search for the nearest Gram matrix ends; a few hundred are the rule."""
+BEYOND = 1e250
+"""Relative to norms, as far as any wish."""
 
-ENOUGH, ENOUGH_IN_FACE, LARGEST_MISS = 1e-14, 1e-13, 1e-10
-"""By how much given entries are missed, relative to the largest entry: where the search ends, where it does in a face,
-whose basis has errors of the size of ``NULL``, and what is no longer an answer after ``MOST_STEPS``."""
+MOST_STEPS = 300
+"""Newton's steps after which the search for the nearest Gram matrix ends; twenty are the rule."""
+
+LARGEST_MISS = 1e-10
+"""By how much X and (X - Z)_+ can differ, with columns of norm 1, in what is still an answer."""
+
+NEAR_PATH, FALL, LAST_ROOT = 0.5, 0.3, 1e-12
+"""Where the equation is solved to ``NEAR_PATH`` of mu^(1/2), this falls to ``FALL`` of itself; below ``LAST_ROOT`` to
+zero."""
+
+SHORTEST = 1e-6
+"""The part of a Newton's step below which it leads nowhere."""
+
+LEAST_PULLS = (1e-10, 1e-8, 1e-6)
+"""The least pull of a wish, relative to the largest: the first with which there is an answer. Weaker ones are taken as
+that strong, or rounding would hide them: they decide what stronger ones leave open. Else the error of X is of this
+size."""
+
+NORM_SWEEPS = 50
+"""How often free norms are expected from one another, and steps of Newton's method for each."""
+
+LIKE_EXPECTED, MOST_RESCALINGS = 10.0, 8
+"""By which factor a squared norm that is free can differ from what was expected, and how often it is expected anew."""
 
 
 def unit_columns(gram: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -91,34 +114,179 @@ def nearest_gram(wish: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
         free: which entries can be others, symmetric, of the same shape.
 
     Returns:
-        The matrix, with the given entries to the letter, and eigenvalues that are not negative but by rounding.
+        The matrix, with the given entries to the letter, and, with columns divided by their norms, eigenvalues that are
+        not negative but by rounding.
 
     Raises:
         GramMatrixError: if none is found, for the given entries leave no room, or almost none, for the others.
     """
-    basis = _face(wish, free)
-    dual = ahead = np.zeros_like(wish)
-    size, momentum = max(np.abs(wish).max(initial=0.0), np.finfo(float).tiny), 1.0
-    enough = (ENOUGH if basis.shape[1] == len(wish) else ENOUGH_IN_FACE) * size
-    for _ in range(MOST_STEPS):
-        found = _positive(wish + ahead, basis)
-        missing = np.where(free, 0.0, wish - found)
-        missed = np.abs(missing).max(initial=0.0)
-        if missed <= enough:
+    norms, loose = _expected_norms(wish, free), np.diag(free)
+    for _ in range(MOST_RESCALINGS):
+        units = norms[:, None] * norms
+        with np.errstate(over="ignore"):  # of wishes near the largest number, for small columns
+            scaled = np.clip(wish / units, -BEYOND, BEYOND)
+        weights = np.square(units / units.max())
+        for least_pull in LEAST_PULLS:
+            found, missed = _Slice(scaled, weights, free, least_pull).nearest()
+            if missed <= LARGEST_MISS:
+                break
+        squares = np.diag(found)
+        unlike = loose & ((squares > LIKE_EXPECTED) | (squares < 1 / LIKE_EXPECTED))
+        if not (squares[unlike] > NULL).any():
             break
-        after = ahead + missing
-        if np.sum(missing * (after - dual)) < 0:
-            momentum = 1.0
-        next_momentum = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
-        ahead = after + (momentum - 1) / next_momentum * (after - dual)
-        dual, momentum = after, next_momentum
-    if missed > LARGEST_MISS * size:
+        norms = np.where(unlike, norms * np.sqrt(np.maximum(squares, NULL)), norms)
+    if not missed <= LARGEST_MISS:
         raise GramMatrixError(
-            f"the nearest Gram matrix: found one that misses entries that are to be kept by {missed:.1g}, after "
-            f"{MOST_STEPS} steps; accepted: entries to keep that leave room for the others; change more of them, or "
-            "by less"
+            f"the nearest Gram matrix: found none, after {MOST_STEPS} steps a miss of {missed:.1g} relative to norms; "
+            "accepted: entries to keep that leave room for the others; change more of them, or by less"
         )
-    return np.where(free, found, wish)
+    return np.where(free, found * units, wish)
+
+
+def _expected_norms(wish: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
+    """Return what columns are divided by: their norms, where these are free those that wishes lead to, never zero.
+
+    These are the d_i at which sum_i (d_i^2 - W_ii)^2 + 2 sum_j (d_i d_j - |W_ij|)^2, the distance of a matrix of rank 1
+    whose signs are as wished, is smallest in each, and at which d_i d_j is at least what is given.
+    """
+    largest = max(float(np.abs(wish).max(initial=0.0)), np.finfo(float).tiny)
+    loose, sizes = np.diag(free), np.abs(wish) / largest
+    norms: FloatArray = np.sqrt(np.maximum(np.diag(wish) / largest, 0.0))
+    norms = np.where(loose, np.maximum(norms, np.sqrt(np.where(free, sizes, 0.0).max(axis=1, initial=0.0))), norms)
+    for _ in range(NORM_SWEEPS):
+        for i in np.flatnonzero(loose):
+            others = norms > 0
+            others[i] = False
+            wished, given = others & free[i], others & ~free[i]
+            squares = norms[wished] @ norms[wished] - wish[i, i] / largest
+            norms[i] = max(
+                _cubic_root(float(squares), float(sizes[i, wished] @ norms[wished])),
+                (sizes[i, given] / norms[given]).max(initial=0.0),
+            )
+    return np.where(norms > 0, norms, 1.0) * math.sqrt(largest)
+
+
+def _cubic_root(slope: float, height: float) -> float:
+    """Return the largest root x >= 0 of x^3 + slope x = height, with height >= 0, by Newton's method from above."""
+    root = math.sqrt(max(-slope, 0.0)) + math.cbrt(height)
+    for _ in range(NORM_SWEEPS):
+        rise = 3 * root * root + slope
+        if rise <= 0:
+            break
+        root = (2 * root**3 + height) / rise
+    return root
+
+
+class _Slice:
+    """The slice of a cone, of columns that are about 1 long, and the search for its point nearest to a wish.
+
+    Symmetric matrices of the face are vectors of coordinates in an orthonormal basis, shape (coordinates,). Those of X
+    are ``origin + tangent t``, of which the given entries stay as they are, and those of Z ``tangent (slope t + pull)``
+    plus ``normal y``.
+    """
+
+    def __init__(self, wish: FloatArray, weights: FloatArray, free: NDArray[np.bool_], least: float) -> None:
+        self._face = _face(np.where(free, 0.0, wish), free)
+        self._basis = _symmetric_basis(self._face.shape[1])
+        whole = self._face @ self._basis @ self._face.T
+        upper = np.triu_indices(len(wish))
+        entries, loose = whole[:, *upper].T, free[upper]
+        left, sizes, right = np.linalg.svd(entries[~loose])
+        rank = np.count_nonzero(sizes > SAME_NULL)
+        self._normal, self._tangent = right[:rank].T, right[rank:].T
+        self._origin = self._normal @ (left[:, :rank].T @ wish[upper][~loose] / sizes[:rank])
+        pulls, wishes = _bounded_pulls(weights[upper][loose], wish[upper][loose], least)
+        pulls = pulls * np.where(upper[0] == upper[1], 1.0, 2.0)[loose]
+        moves = entries[loose] @ self._tangent
+        here = entries[loose] @ self._origin
+        self._slope = moves.T @ (pulls[:, None] * moves)
+        self._pull = moves.T @ (pulls * (here - wishes))
+        self._start = _solved(moves, np.clip(wishes, -1.0, 1.0) - here)
+
+    def nearest(self) -> tuple[FloatArray, float]:
+        """Return the nearest point, shape (columns, columns), and by how much X and (X - Z)_+ differ there."""
+        place = np.concatenate([self._start, np.zeros(self._normal.shape[1])])
+        root, best, least = 1.0, place, math.inf
+        for _ in range(MOST_STEPS):
+            values, vectors, residual = self._equation(place, root)
+            missed = float(np.linalg.norm(residual))
+            while root > 0 and missed <= NEAR_PATH * root:
+                root = FALL * root if FALL * root > LAST_ROOT else 0.0
+                values, vectors, residual = self._equation(place, root)
+                missed = float(np.linalg.norm(residual))
+            if root == 0:
+                if missed >= least / 2:  # rounding is all that is left
+                    break
+                best, least = place, missed
+            step = _solved(self._jacobian(values, vectors, root), -residual)
+            length = self._length(place, step, root, missed)
+            if length == 0:
+                if root == 0:
+                    break
+                root = FALL * root if FALL * root > LAST_ROOT else 0.0
+            place = place + length * step
+        values, vectors, residual = self._equation(best, 0.0)
+        vectors = self._face @ vectors
+        return (vectors * np.maximum(values, 0.0)) @ vectors.T, float(np.linalg.norm(residual))
+
+    def _equation(self, place: FloatArray, root: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return eigenvalues and eigenvectors of X - Z, and the coordinates of X - p(X - Z) where mu is root^2."""
+        count = self._tangent.shape[1]
+        x = self._origin + self._tangent @ place[:count]
+        z = self._tangent @ (self._slope @ place[:count] + self._pull) + self._normal @ place[count:]
+        values, vectors = np.linalg.eigh(np.tensordot(x - z, self._basis, 1))
+        smooth = (vectors * _smoothed(values, root)) @ vectors.T
+        return values, vectors, x - np.tensordot(self._basis, smooth, 2)
+
+    def _jacobian(self, values: FloatArray, vectors: FloatArray, root: float) -> FloatArray:
+        """Return the derivative of the equation by t and y: the divided differences of p in the basis of X - Z."""
+        sides = np.hypot(values, 2 * root)
+        total = sides[:, None] + sides
+        ratios = np.divide(values[:, None] + values, total, out=np.zeros_like(total), where=total > 0)
+        turned = (vectors.T @ self._basis @ vectors).reshape(len(self._basis), -1)
+        slope = (turned * (0.5 * (1 + ratios)).ravel()) @ turned.T
+        return np.hstack([self._tangent - slope @ (self._tangent - self._tangent @ self._slope), slope @ self._normal])
+
+    def _length(self, place: FloatArray, step: FloatArray, root: float, missed: float) -> float:
+        """Return by which part of a step the equation is missed by less (Armijo's rule), or zero if by none."""
+        length = 1.0
+        while length > SHORTEST:
+            if np.linalg.norm(self._equation(place + length * step, root)[2]) <= (1 - 1e-4 * length) * missed:
+                return length
+            length /= 2
+        return 0.0
+
+
+def _solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    """Return the solution of linear equations, the shortest nearest one."""
+    return np.asarray(np.linalg.lstsq(matrix, right, rcond=np.finfo(float).eps)[0], dtype=np.float64)
+
+
+def _symmetric_basis(size: int) -> FloatArray:
+    """Return an orthonormal basis of the symmetric matrices, shape (size (size + 1) / 2, size, size)."""
+    rows, columns = np.triu_indices(size)
+    places = np.arange(len(rows))
+    basis = np.zeros((len(rows), size, size))
+    basis[places, rows, columns] = basis[places, columns, rows] = np.where(rows == columns, 1.0, math.sqrt(0.5))
+    return basis
+
+
+def _bounded_pulls(weights: FloatArray, wishes: FloatArray, least: float) -> tuple[FloatArray, FloatArray]:
+    """Return weights and wishes whose pulls, weight times wish, are at most 1, and weights that are at least so large.
+
+    A wish that can be fulfilled, between -1 and 1, stays; another keeps its pull, or is moved to these ends.
+    """
+    pulls = weights / (weights * (1 + np.abs(wishes))).max(initial=np.finfo(float).tiny)
+    held = np.maximum(np.abs(pulls * wishes) / least, np.minimum(np.abs(wishes), 1.0))
+    weak = pulls < least
+    return np.where(weak, least, pulls), np.where(weak, np.copysign(held, wishes), wishes)
+
+
+def _smoothed(values: FloatArray, root: float) -> FloatArray:
+    """Return p of numbers, where mu is root^2, without a loss of digits where they are negative."""
+    half = (np.abs(values) + np.hypot(values, 2 * root)) / 2
+    small = np.divide(root, half, out=np.zeros_like(half), where=half > 0) * root
+    return np.where(values > 0, half, small)
 
 
 def _face(wish: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
@@ -143,13 +311,3 @@ def _face(wish: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
         return np.eye(columns)
     _, sizes, rotation = np.linalg.svd(np.array(nulls))
     return rotation[np.count_nonzero(sizes > SAME_NULL) :].T
-
-
-def _positive(matrix: FloatArray, basis: FloatArray) -> FloatArray:
-    """Return the nearest positive semidefinite matrix to a symmetric one in the span of a basis.
-
-    That is the matrix in this basis with its negative eigenvalues set to zero.
-    """
-    values, vectors = np.linalg.eigh(basis.T @ matrix @ basis)
-    vectors = basis @ vectors
-    return (vectors * np.maximum(values, 0.0)) @ vectors.T

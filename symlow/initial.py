@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 
 from symlow.arrays import FloatArray, check_array, check_integer, check_number, load_arrays
-from symlow.cone import unit_columns
+from symlow.cone import BEYOND, unit_columns
 from symlow.derivation import Derivation
 from symlow.equations import Equations, Population
 from symlow.errors import ArrayError, FileError, GramMatrixError, LearningError, check_name, listing
@@ -311,7 +311,9 @@ def infeasible(sigma: FloatArray, derivation: Derivation, relative: bool = False
     columns = derivation.reduction.index.columns
     gram, what = gram_of_overlaps(derivation, sigma), "the Gram matrix"
     if relative:
-        gram, what = unit_columns(gram)[0], "the Gram matrix of the columns divided by their norms"
+        with np.errstate(over="ignore"):  # an overlap near the largest number, of small columns
+            gram = np.clip(unit_columns(gram)[0], -BEYOND, BEYOND)
+        what = "the Gram matrix of the columns divided by their norms"
     values, vectors = np.linalg.eigh(gram)
     # Rounding of a Gram matrix of rank < p leaves eigenvalues of either sign of this size.
     for k in np.flatnonzero(values[:, 0] < -1e-10 * np.maximum(1.0, values[:, -1])):

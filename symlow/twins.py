@@ -11,6 +11,7 @@ the visible ones (:mod:`symlow.cone`).
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -40,7 +41,7 @@ def feasible(derivation: Derivation, sigma: object, overlap: str) -> tuple[float
         GramMatrixError: if sigma is that of no network.
         UnknownNameError: if there is no such overlap.
     """
-    state, found = check_state(sigma, derivation), derivation.reduction.index[overlap]
+    state, found = check_state(sigma, derivation), _overlap(derivation, overlap, "feasible")
     if found.name in _known(derivation):
         value = float(state[derivation.overlaps.index(found.name)])
         return value, value
@@ -68,23 +69,14 @@ def twin(derivation: Derivation, sigma: object, changes: Mapping[str, float]) ->
         changes: by name the values that the twin has; it has all other overlaps of sigma.
 
     Raises:
-        ArrayError: for a wrong shape, or values that are not finite numbers.
+        ArrayError: for a wrong shape, values that are not finite numbers, or changes that are not by name.
         GramMatrixError: if sigma is that of no network, or the twin is; the message names the range of its overlap, or
             of several together the nearest values, in the Frobenius norm of Sigma, that a twin can have.
         UnknownNameError: if there is no such overlap, or it is loss-visible.
     """
     state = check_state(sigma, derivation)
-    chosen = _invisible(derivation, changes, "twin")
-    wished = state.copy()
-    for overlap, value in zip(chosen, changes.values(), strict=True):
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not math.isfinite(number):
-            raise ArrayError(f"twin: found {overlap.name} = {value!r}; accepted: a finite number")
-        wished[derivation.overlaps.index(overlap.name)] = number
-    if any(True for relative in (False, True) for _ in infeasible(wished[None], derivation, relative)):
+    wished, chosen = _wished(derivation, state, changes)
+    if _of_no_network(derivation, wished):
         raise GramMatrixError(_refusal(derivation, state, wished, chosen))
     return wished
 
@@ -93,7 +85,8 @@ def nearest_twin(derivation: Derivation, sigma: object, changes: Mapping[str, fl
     """Return the overlaps of the twin that is nearest to one with such values, whether there is one with them or not.
 
     Nearest in the Frobenius norm of Sigma, in which an overlap of two columns counts twice and a norm once, among
-    twins that differ from sigma in the overlaps of ``changes`` alone.
+    twins that differ from sigma in the overlaps of ``changes`` alone. Columns can be of any size, and wishes as far off
+    as one likes (:mod:`symlow.cone`).
 
     Args:
         derivation: whose overlaps they are.
@@ -101,17 +94,13 @@ def nearest_twin(derivation: Derivation, sigma: object, changes: Mapping[str, fl
         changes: wishes for loss-invisible overlaps, by name.
 
     Raises:
-        ArrayError: for a wrong shape, or values that are not finite numbers.
-        GramMatrixError: if sigma is that of no network.
+        ArrayError: for a wrong shape, values that are not finite numbers, or changes that are not by name.
+        GramMatrixError: if sigma is that of no network, or the nearest is not found.
         UnknownNameError: if there is no such overlap, or it is loss-visible.
     """
-    try:
-        return twin(derivation, sigma, changes)
-    except GramMatrixError:
-        state, chosen = check_state(sigma, derivation), _invisible(derivation, changes, "twin")
-        wished = state.copy()
-        wished[[derivation.overlaps.index(overlap.name) for overlap in chosen]] = list(changes.values())
-        return _nearest(derivation, state, wished, chosen)
+    state = check_state(sigma, derivation)
+    wished, chosen = _wished(derivation, state, changes)
+    return _nearest(derivation, state, wished, chosen) if _of_no_network(derivation, wished) else wished
 
 
 def extreme_twins(derivation: Derivation, sigma: object, overlap: str) -> tuple[FloatArray, FloatArray]:
@@ -151,12 +140,14 @@ def random_twin(
         ArrayError: for a wrong shape, or values that are not finite numbers.
         GramMatrixError: if sigma is that of no network, or a norm is to be drawn, which has no largest value.
         LearningError: if the seed is negative, or no overlap is to be drawn.
-        UnknownNameError: if there is no such overlap, or it is loss-visible.
+        UnknownNameError: if there is no such overlap, or it is loss-visible, or ``overlaps`` is no list of names.
     """
     state = check_state(sigma, derivation).copy()
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
         raise LearningError(f"seed: found {seed!r}; accepted: an integer >= 0")
-    given = [o.name for o in derivation.reduction.invisible if not o.is_norm] if overlaps is None else list(overlaps)
+    if isinstance(overlaps, str) or not isinstance(overlaps, Iterable | None):
+        raise UnknownNameError(f"random twin: found overlaps = {overlaps!r}; accepted: a list of names of overlaps")
+    given = [o.name for o in derivation.reduction.invisible if not o.is_norm] if overlaps is None else overlaps
     drawn = _invisible(derivation, given, "random twin")
     if not drawn:
         raise LearningError(
@@ -176,15 +167,52 @@ def random_twin(
     return overlaps_of_gram(derivation, gram)
 
 
+def _wished(
+    derivation: Derivation, state: FloatArray, changes: Mapping[str, float]
+) -> tuple[FloatArray, list[Overlap]]:
+    """Return the overlaps with these changes, be they those of a network or not, and which of them are changed."""
+    if not isinstance(changes, Mapping):
+        raise ArrayError(f"twin: found {reprlib.repr(changes)}; accepted: values by name of overlap, a mapping")
+    chosen = _invisible(derivation, changes, "twin")
+    wished = state.copy()
+    for overlap, value in zip(chosen, changes.values(), strict=True):
+        try:
+            number = float(value)
+        except OverflowError:  # an integer of more digits than can be shown
+            raise ArrayError(f"twin: found {overlap.name} beyond 1e308; accepted: a finite number") from None
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise ArrayError(f"twin: found {overlap.name} = {reprlib.repr(value)}; accepted: a finite number")
+        wished[derivation.overlaps.index(overlap.name)] = number
+    return wished, chosen
+
+
+def _of_no_network(derivation: Derivation, wished: FloatArray) -> bool:
+    """Return whether no network has these overlaps: to rounding, in all of them and relative to norms."""
+    return any(True for relative in (False, True) for _ in infeasible(wished[None], derivation, relative))
+
+
+def _overlap(derivation: Derivation, name: object, what: str) -> Overlap:
+    """Return the overlap of a name, which need not be one."""
+    if not isinstance(name, str):
+        raise UnknownNameError(f"{what}: found {reprlib.repr(name)}; accepted: the name of an overlap")
+    return derivation.reduction.index[name]
+
+
 def _invisible(derivation: Derivation, names: Iterable[str], what: str) -> list[Overlap]:
     """Return the overlaps of these names, checked to be ones in which a twin can differ."""
     accepted = _free(derivation)
     found = []
+    given: dict[str, str] = {}
     for name in names:
-        overlap = derivation.reduction.index[name]
+        overlap = _overlap(derivation, name, what)
+        if given.setdefault(overlap.name, name) != name:
+            first = given[overlap.name]
+            raise UnknownNameError(f"{what}: found {overlap.name} twice, as {first} and {name}; accepted: one value")
         if overlap.name not in accepted:
             why = "loss-visible, and twins have equal ones" if overlap.name in derivation.visible else "known"
-            hint = nearest(name, accepted)
+            hint = nearest(overlap.name, accepted)
             raise UnknownNameError(f"{what}: found {overlap.name}, which is {why}{hint}; accepted: {listing(accepted)}")
         found.append(overlap)
     return found
@@ -212,9 +240,13 @@ def _nearest(derivation: Derivation, state: FloatArray, wished: FloatArray, chos
 
 
 def _refusal(derivation: Derivation, state: FloatArray, wished: FloatArray, chosen: list[Overlap]) -> str:
-    near = _nearest(derivation, state, wished, chosen)
     places = [derivation.overlaps.index(overlap.name) for overlap in chosen]
-    found, best = (listing(f"{derivation.overlaps[k]} = {values[k]:.12g}" for k in places) for values in (wished, near))
+    found = listing(f"{derivation.overlaps[k]} = {wished[k]:.12g}" for k in places)
+    try:
+        near = _nearest(derivation, state, wished, chosen)
+    except GramMatrixError as error:
+        return f"twin: no network has {found} and the other overlaps; {error}"
+    best = listing(f"{derivation.overlaps[k]} = {near[k]:.12g}" for k in places)
     if len(chosen) > 1:
         return f"twin: no network has {found} and the other overlaps; accepted: the nearest that one has, {best}"
     low, high = feasible(derivation, state, chosen[0].name)
