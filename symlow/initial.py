@@ -183,8 +183,7 @@ def stacked_weights(derivation: Derivation, weights: Mapping[str, FloatArray]) -
     What is missing is zero, but for ones. A vector of one column can be of shape (N,).
 
     Raises:
-        ArrayError: for a wrong shape, or numbers of neurons that are not those of the populations.
-        LearningError: if the populations' weights do not divide the neurons into whole numbers.
+        ArrayError: for a wrong shape, or numbers of neurons that are not in the ratio of the populations' weights.
         UnknownNameError: for a name that is none of a vector.
     """
     network, index = derivation.network, derivation.reduction.index
@@ -197,6 +196,7 @@ def stacked_weights(derivation: Derivation, weights: Mapping[str, FloatArray]) -
         value = value[:, None] if isinstance(value, np.ndarray) and value.ndim == 1 and columns == 1 else value
         given[name] = check_array(value, name, (sizes.get(owner), columns), _meaning(owner))
         sizes[owner] = len(given[name])
+    _check_ratio(sizes, network.equations)
     stacked = np.zeros((sum(sizes.values()), len(index.columns)))
     for part, rows, _ in population_parts(derivation, len(stacked)):
         for vector in network.vectors:
@@ -214,6 +214,19 @@ def stacked_weights(derivation: Derivation, weights: Mapping[str, FloatArray]) -
 def _meaning(population: str) -> str:
     """Return what the axes of the weights of a vector are."""
     return f"(N{f' of population {population}' if population else ''}, columns)"
+
+
+def _check_ratio(sizes: Mapping[str, int], equations: Equations) -> None:
+    """Check that populations have neurons in the ratio of their weights."""
+    names = [population.name for population in equations.populations]
+    total = sum(population.weight for population in equations.populations)
+    shares = [int(population.weight / total * least_neurons(equations)) for population in equations.populations]
+    found = [sizes.get(name, 0) for name in names]
+    if any(found[0] * share != shares[0] * count for share, count in zip(shares, found, strict=True)):
+        raise ArrayError(
+            f"neurons: found {listing(map(str, found))} of the populations {listing(names)}; accepted: numbers in the "
+            f"ratio of their weights, {' : '.join(map(str, shares))}"
+        )
 
 
 def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: ModuleType) -> FloatArray:

@@ -55,6 +55,12 @@ MATRIX = "P"
 RECURRENT = ("W/N", "W")
 READOUT = ("y/N", "y")
 
+LIKE_UNDIVIDED = 3.0
+"""Weights that sums over N neurons read in code that does not divide by N have mean squares of up to this over N."""
+
+NAMED = 3
+"""How many arrays a message names."""
+
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -69,6 +75,10 @@ class Trained:
         neurons: N in the equations: the number of neurons in units of the populations' weights.
         scalings: names of the file's own scalings that were multiplied in, but for those that are one.
         left_out: names of the arrays that belong to no vector.
+        recurrent: what the file's code was taken to do, "W/N" or "W".
+        readout: likewise "y/N" or "y".
+        like_undivided: of "recurrent" and "readout" those that were taken as divided by N by default, where the file's
+            arrays are as small as those of code that does not divide.
     """
 
     weights: Mapping[str, FloatArray] = field(repr=False)
@@ -77,6 +87,21 @@ class Trained:
     neurons: float
     scalings: tuple[str, ...]
     left_out: tuple[str, ...]
+    recurrent: str
+    readout: str
+    like_undivided: tuple[str, ...]
+
+    @property
+    def left_out_in_short(self) -> str:
+        """The arrays left out, those inside one dictionary as one."""
+        counts: dict[str, int] = {}
+        for name in self.left_out:
+            outer = _outermost(name, tuple(self.sources.values()))
+            counts[outer] = counts.get(outer, 0) + 1
+        return listing(
+            outer if outer in self.left_out else f"{outer} ({count} array{'s' * (count > 1)})"
+            for outer, count in counts.items()
+        )
 
     def rates(self, derivation: Derivation) -> dict[str, float]:
         """Return by trained vector lr times its relative rate where the file's parameters have the learning rate 1."""
@@ -139,9 +164,10 @@ def load_weights(
     """Return the network in a file as the vectors of a derivation.
 
     Arrays are found by the names of the vectors, where all of these are there, or else by those of the literature
-    (``CONVENTIONAL``), or by ``names``. Which of their axes is that of neurons shows in their shapes. A single array P
-    is all vectors side by side, in the order of the derivation's columns, without ones and velocities. An array that
-    is zero everywhere, such as an initial state, can belong to no vector.
+    (``CONVENTIONAL``), by those of the vectors in capitals, or by ``names``. Which of their axes is that of neurons
+    shows in their shapes. A single array P is all vectors side by side, in the order of the derivation's columns,
+    without ones and velocities. An array that is zero everywhere, such as an initial state, can belong to no vector.
+    So can single numbers, such as a loss, and what a dictionary of an optimizer holds.
 
     Args:
         path: an .npz, .npy or PyTorch file.
@@ -185,7 +211,9 @@ def trained_network(
         if vector.name not in derivation.network.ones and not isinstance(vector, Velocity)
     }
     sides = {_array_named(name, arrays, "axis"): side for name, side in axes.items()}
-    kept = {name: array for name, array in arrays.items() if name not in _all_named(ignore, arrays, "ignore")}
+    mapped = [_array_named(name, arrays, "map") for name in names]
+    ignored = [*_all_named(ignore, arrays, "ignore"), *_besides_weights(arrays, mapped)]
+    kept = {name: array for name, array in arrays.items() if name not in ignored}
     if list(kept) == [MATRIX] and MATRIX not in names:
         found = _split(kept[MATRIX], wanted, sides.get(MATRIX))
         sources, scalings, left_out = dict.fromkeys(wanted, MATRIX), {}, []
@@ -202,14 +230,22 @@ def trained_network(
         }
         for scaling, source in scalings.items():
             owner = next(name for name in sources if sources[name] == source)
-            columns = check_array(kept[scaling], scaling, (wanted[owner].columns,), f"one for each column of {source}")
+            columns = check_array(
+                kept[scaling], f"array {scaling}", (wanted[owner].columns,), f"one for each column of {source}"
+            )
             found[owner] = found[owner] * columns
     _check_neurons(found, sources, wanted)
     P = stacked_weights(derivation, found)
     if len(P) == 0:
-        raise ArrayError(f"{next(iter(sources.values()))}: found no neuron; accepted: at least one")
+        raise ArrayError(f"array {next(iter(sources.values()))}: found no neuron; accepted: at least one")
     size = len(P) / float(sympy.Add(*(p.weight for p in derivation.network.equations.populations)))
-    factors = dict.fromkeys(wanted, 1.0) | _factors(derivation.network, size, recurrent, readout)
+    readers = _readers(derivation.network)
+    asked = {"recurrent": (recurrent, RECURRENT), "readout": (readout, READOUT)}
+    own = derivation.network.equations.averages
+    factors = dict.fromkeys(wanted, 1.0) | {
+        name: _factor(derivation.network, name, size, what, *asked[what]) for name, what in readers.items()
+    }
+    by_default = [what for what, (given, _) in asked.items() if given is None and own]
     return Trained(
         {name: factors[name] * array for name, array in found.items()},
         sources,
@@ -217,7 +253,27 @@ def trained_network(
         size,
         tuple(name for name in scalings if np.any(kept[name] != 1)),
         (*left_out, *(name for name in arrays if name not in kept)),
+        recurrent or RECURRENT[not own],
+        readout or READOUT[not own],
+        tuple(what for what in by_default if _like_undivided([found[n] for n in readers if readers[n] == what], size)),
     )
+
+
+def _besides_weights(arrays: Arrays, mapped: Sequence[str]) -> list[str]:
+    """Return the arrays that are no weights: single numbers, and what dictionaries of optimizers hold."""
+    return [
+        name
+        for name, array in arrays.items()
+        if name not in mapped
+        and (array.ndim == 0 or any(part.startswith("optim") for part in name.lower().split(".")[:-1]))
+    ]
+
+
+def _like_undivided(arrays: Sequence[FloatArray], neurons: float) -> bool:
+    """Return whether all these arrays have mean squares of the order of 1/N or less, and not all are zero."""
+    with np.errstate(over="ignore"):
+        squares = [float(np.mean(np.square(array), axis=0).max()) for array in arrays]
+    return max(squares, default=0.0) > 0 and max(squares) <= LIKE_UNDIVIDED / neurons
 
 
 def _array_named(name: str, arrays: Arrays, option: str) -> str:
@@ -226,8 +282,8 @@ def _array_named(name: str, arrays: Arrays, option: str) -> str:
         return name
     matching = [full for full in arrays if full.rpartition(".")[2] == name]
     if len(matching) != 1:
-        found = f"found {name!r}, " + (f"which {listing(matching)} end in" if matching else "which is no array")
-        raise UnknownNameError(f"{option}: {found}{nearest(name, arrays)}; accepted: {listing(arrays)}")
+        found = f"found {name!r}, " + (f"which {listing(matching, NAMED)} end in" if matching else "which is no array")
+        raise UnknownNameError(f"{option}: {found}{nearest(name, arrays)}; accepted: {listing(arrays, NAMED)}")
     return matching[0]
 
 
@@ -257,15 +313,15 @@ def _sources(arrays: Arrays, wanted: Mapping[str, Vector], names: Mapping[str, s
     conventional = {vector: array for array, vector in CONVENTIONAL.items() if vector in rest}
     free = {name: array for name, array in arrays.items() if name not in sources.values()}
     lasts = {name.rpartition(".")[2] for name in free}
-    chosen = own if all(name in lasts for name in rest) else conventional
+    capitals = {name: last for name in rest for last in sorted(lasts) if last == name.upper()}
+    candidates = (own, conventional, capitals)
+    chosen = next((c for c in candidates if all(c.get(name) in lasts for name in rest)), conventional)
     missing = [name for name in rest if chosen.get(name) not in lasts]
     if missing:
-        known = " and ".join(
-            listing(sorted(candidates)) for candidates in (own.values(), conventional.values()) if candidates
-        )
+        known = " and ".join(listing(sorted(names)) for names in (own.values(), conventional.values()) if names)
         raise FileError(
-            f"no array for the vector {missing[0]}: found {listing(free) or 'none'}; accepted: arrays {known}, or "
-            f"others with --map NAME={missing[0]}"
+            f"no array for the vector {missing[0]}: found {listing(free, NAMED) or 'none'}; accepted: arrays {known}, "
+            f"or others with --map NAME={missing[0]}"
         )
     return {name: sources.get(name) or _array_named(chosen[name], free, "map") for name in wanted}
 
@@ -292,8 +348,9 @@ def _check_left_out(
     foreign = [name for name in left_out if np.any(arrays[name] != 0)]
     if foreign:
         many = f"{len(foreign)} arrays that belong to no vector and are not zero, " if len(foreign) > 1 else ""
-        found = listing(f"{name} of shape {arrays[name].shape}" for name in foreign)
-        ignored = " ".join(dict.fromkeys(f"--ignore {_outermost(name, taken)}" for name in foreign))
+        found = listing((f"{name} of shape {arrays[name].shape}" for name in foreign), NAMED)
+        outermost = list(dict.fromkeys(_outermost(name, taken) for name in foreign))
+        ignored = " ".join(f"--ignore {name}" for name in outermost[:NAMED]) + " ..." * (len(outermost) > NAMED)
         raise FileError(
             f"found {many or 'an array that belongs to no vector and is not zero, '}{found}; accepted: "
             f"--map {foreign[0]}=VECTOR, one of {listing(wanted)}, or {ignored}"
@@ -310,18 +367,18 @@ def _outermost(name: str, taken: Sequence[str]) -> str:
 def _upright(array: NDArray[np.generic], name: str, columns: int, side: int | None) -> FloatArray:
     """Return an array with its neurons along the first axis, shape (N, columns)."""
     if array.ndim == 1 and columns == 1:
-        return check_array(array[:, None], name, (None, 1), "(N, 1)")
+        return check_array(array[:, None], f"array {name}", (None, 1), "(N, 1)")
     shape = f"(N, {columns}) or ({columns}, N)"
     sides = [axis for axis in (0, 1) if array.ndim == 2 and array.shape[1 - axis] == columns]
     if not sides or (side is not None and side not in sides):
         given = "" if side is None else f" with axis {side} for neurons"
-        raise ArrayError(f"{name}: found shape {array.shape}{given}; accepted: {shape}")
+        raise ArrayError(f"array {name}: found shape {array.shape}{given}; accepted: {shape}")
     if side is None and len(sides) > 1:
         raise ArrayError(
-            f"{name}: found shape {array.shape}, of which either axis can be that of neurons; accepted: "
+            f"array {name}: found shape {array.shape}, of which either axis can be that of neurons; accepted: "
             f"--axis {name}=0 or --axis {name}=1 says which"
         )
-    return check_array(array if (side or sides[0]) == 0 else array.T, name, (None, columns), shape)
+    return check_array(array if (side or sides[0]) == 0 else array.T, f"array {name}", (None, columns), shape)
 
 
 def _split(matrix: NDArray[np.generic], wanted: Mapping[str, Vector], side: int | None) -> dict[str, FloatArray]:
@@ -329,7 +386,7 @@ def _split(matrix: NDArray[np.generic], wanted: Mapping[str, Vector], side: int 
     populations = {vector.population for vector in wanted.values()}
     if len(populations) > 1:
         raise ArrayError(
-            f"{MATRIX}: found one array for {len(populations)} populations; accepted: an .npz file with one by vector"
+            f"array {MATRIX}: found one for {len(populations)} populations; accepted: an .npz file with one by vector"
         )
     upright = _upright(matrix, MATRIX, sum(vector.columns for vector in wanted.values()), side)
     ends = np.cumsum([vector.columns for vector in wanted.values()])[:-1]
@@ -343,29 +400,31 @@ def _check_neurons(found: Mapping[str, FloatArray], sources: Mapping[str, str], 
         other = first.setdefault(wanted[name].population, name)
         if len(array) != len(found[other]):
             raise ArrayError(
-                f"{sources[name]}: found {len(array)} neurons, where {sources[other]} has {len(found[other])}; "
+                f"array {sources[name]}: found {len(array)} neurons, where {sources[other]} has {len(found[other])}; "
                 "accepted: as many in both"
             )
 
 
-def _factors(network: Network, neurons: float, recurrent: str | None, readout: str | None) -> dict[str, float]:
-    """Return what vectors that read are multiplied by, for the equations' 1/N in place of the file's."""
-    own = network.equations.averages
+def _readers(network: Network) -> dict[str, str]:
+    """Return by vector that reads neurons whether it is one of the "readout" or of the "recurrent" connectivity."""
     symbols = {p.symbol: p.reader for p in network.projections} | {
         latent.symbol: latent.vector for latent in network.latents if latent.reading
     }
     of_output = {reader for symbol, reader in symbols.items() if symbol in network.read}
-    factors: dict[str, float] = {}
-    for name in dict.fromkeys(symbols.values()):
-        what, given, choices = (
-            ("readout", readout, READOUT) if name in of_output else ("recurrent", recurrent, RECURRENT)
+    return {name: "readout" if name in of_output else "recurrent" for name in dict.fromkeys(symbols.values())}
+
+
+def _factor(
+    network: Network, name: str, neurons: float, what: str, given: str | None, choices: tuple[str, str]
+) -> float:
+    """Return what a vector that reads is multiplied by, for the equations' 1/N in place of the file's."""
+    own = network.equations.averages
+    divided = own if given is None else given == choices[0]
+    factor = float(neurons ** (own - divided))
+    if factor != 1 and (name in network.carriers or name in network.ones):
+        raise LearningError(
+            f"{what}: found {given!r} where {name}, which reads neurons, "
+            f"{'is a vector of ones' if name in network.ones else 'carries activity too'} and cannot take the "
+            f"factor N; accepted: {choices[not own]!r}, with arrays of the file that are scaled so"
         )
-        divided = own if given is None else given == choices[0]
-        factors[name] = neurons ** (own - divided)
-        if factors[name] != 1 and (name in network.carriers or name in network.ones):
-            raise LearningError(
-                f"{what}: found {given!r} where {name}, which reads neurons, "
-                f"{'is a vector of ones' if name in network.ones else 'carries activity too'} and cannot take the "
-                f"factor N; accepted: {choices[not own]!r}, with arrays of the file that are scaled so"
-            )
-    return factors
+    return factor

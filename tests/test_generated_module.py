@@ -31,6 +31,7 @@ from tests.conftest import (
     states,
     weights,
 )
+from tests.test_realise import system
 
 SYSTEMS = [
     {"rank": 1, "task": {**EXPONENTIAL, "horizon": 20.0}},
@@ -204,6 +205,23 @@ def test_overlaps_of_weights():
         module.overlaps_of(**{**vectors, "u": P[:, :1]})
     with pytest.raises(ValueError, match=r"z: found shape \(49, 1\), expected \(50, 1\)"):
         module.overlaps_of(**{**vectors, "z": P[1:, :1]})
+
+
+def test_populations_have_neurons_in_the_ratio_of_their_weights():
+    d, module = system("architectures/two_populations")
+    assert "N_E : N_I = 3 : 1" in module.overlaps_of.__doc__
+    assert "uI: array of shape (N_I, 1), or (N_I,)." in module.overlaps_of.__doc__
+    for excitatory, inhibitory in ((300, 100), (100, 300), (400, 400), (301, 100)):
+        sizes = dict.fromkeys(("mE", "uE", "vE", "zE"), excitatory) | dict.fromkeys(("mI", "uI", "vI"), inhibitory)
+        random = np.random.default_rng(0)
+        vectors = {name: random.standard_normal(size) for name, size in sizes.items()}
+        if excitatory == 3 * inhibitory:
+            sigma = dict(zip(d.overlaps, module.overlaps_of(**vectors), strict=True))
+            assert sigma["vI_mI"] == pytest.approx(vectors["vI"] @ vectors["mI"] / (excitatory + inhibitory))
+            continue
+        found = rf"found {excitatory}, {inhibitory} neurons of E, I, expected numbers in the ratio 3 : 1"
+        with pytest.raises(ValueError, match=found):
+            module.overlaps_of(**vectors)
 
 
 def test_wrong_shapes_are_named():

@@ -481,15 +481,82 @@ def test_own_names_and_those_of_the_literature(tmp_path):
 
 def test_all_that_belongs_to_no_vector_is_said_and_left_out_at_once(tmp_path):
     arrays = {f"model.{name}": array for name, array in random_arrays(9).items()} | {"model.b": np.ones(9)}
-    arrays |= {f"optimizer.state.{k}.{name}": np.ones(9) for k in range(4) for name in ("exp_avg", "exp_avg_sq")}
+    arrays |= {f"other.state.{k}.{name}": np.ones(9) for k in range(4) for name in ("exp_avg", "exp_avg_sq")}
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(FileError, match=r"found 9 arrays that belong to no vector .*, model.b of shape") as caught:
         symlow.load_weights(tmp_path / "a.npz", erf())
-    assert str(caught.value).endswith("one of m, u, v, z, or --ignore model.b --ignore optimizer")
-    trained = symlow.load_weights(tmp_path / "a.npz", erf(), ignore=["model.b", "optimizer"])
+    assert str(caught.value).endswith("one of m, u, v, z, or --ignore model.b --ignore other")
+    assert str(caught.value).count("of shape") == 3
+    trained = symlow.load_weights(tmp_path / "a.npz", erf(), ignore=["model.b", "other"])
     assert len(trained.left_out) == 9
-    with pytest.raises(UnknownNameError, match="ignore: found 'optim', which is no array"):
-        symlow.load_weights(tmp_path / "a.npz", erf(), ignore=["optim"])
+    assert trained.left_out_in_short == "model.b, other (8 arrays)"
+    with pytest.raises(UnknownNameError, match="ignore: found 'oth', which is no array") as caught:
+        symlow.load_weights(tmp_path / "a.npz", erf(), ignore=["oth"])
+    assert len(str(caught.value)) < 300
+
+
+def checkpoint(network):
+    """What scripts save at the end of a training: the network, its optimizer, the last loss, the epoch."""
+    state = {f"{k}.{name}": np.ones(9) for k in range(4) for name in ("exp_avg", "exp_avg_sq")}
+    steps = {f"{k}.step": np.array(7.0) for k in range(4)}
+    return (
+        {f"model_state_dict.{name}": array for name, array in network.items()}
+        | {f"optimizer_state_dict.state.{name}": array for name, array in (state | steps).items()}
+        | {"loss": np.array(0.1), "model_state_dict.alpha": np.array(0.2), "epoch": np.array(30)}
+    )
+
+
+def test_optimizers_and_single_numbers_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("a.npz", **checkpoint(random_arrays(9)))
+    Path("spec.toml").write_text(SPEC)
+    text = works("overlaps", "a.npz", "spec.toml", "--steps", 0)
+    assert "left out: optimizer_state_dict (12 arrays), loss, model_state_dict.alpha, epoch\n" in text
+    trained = symlow.load_weights("a.npz", erf())
+    assert trained.sources["u"] == "model_state_dict.m"
+    assert len(trained.left_out) == 15
+    # A vector is one that --map names, wherever it stands.
+    mapped = symlow.load_weights("a.npz", erf(), {"optimizer_state_dict.state.0.exp_avg": "m"}, ["model_state_dict.wi"])
+    assert np.array_equal(mapped.weights["m"], np.ones((9, 1)))
+    np.savez("a.npz", **checkpoint({}))
+    assert "no array for the vector m: found none" in fails("overlaps", "a.npz", "spec.toml")
+
+
+def test_names_in_capitals(tmp_path):
+    arrays = {name: np.random.default_rng(k).standard_normal((9, 1)) for k, name in enumerate("MUVZ")}
+    np.savez(tmp_path / "a.npz", **arrays)
+    trained = symlow.load_weights(tmp_path / "a.npz", erf())
+    assert trained.sources == {"m": "M", "u": "U", "v": "V", "z": "Z"}
+    assert np.array_equal(trained.weights["v"], arrays["V"])
+    small = {name.lower(): 2 * array for name, array in arrays.items()}
+    np.savez(tmp_path / "a.npz", **arrays, **small)
+    with pytest.raises(FileError, match="found 4 arrays that belong to no vector and are not zero, M of shape"):
+        symlow.load_weights(tmp_path / "a.npz", erf())
+
+
+def test_the_scaling_is_said_with_what_else_it_can_be(folder):
+    text = works("overlaps", "trained.pt", "spec.toml", "--steps", 0)
+    assert "taken as W/N and y/N (--recurrent W, --readout y for code that does not divide)\n" in text
+    assert "of the order of 1/N" not in text
+    text = works("overlaps", "trained.pt", "spec.toml", "--steps", 0, "--recurrent", "W")
+    assert "taken as W and y/N (--readout y for code that does not divide)\n" in text
+    text = works("overlaps", "trained.pt", "spec.toml", "--steps", 0, "--recurrent", "W", "--readout", "y")
+    assert "taken as W and y\n" in text
+    arrays = {name: array.copy() for name, array in load_tensors(STORED).items()}
+    arrays["wo"] /= 60
+    np.savez("small.npz", **arrays)
+    text = works("overlaps", "small.npz", "spec.toml", "--steps", 0)
+    assert "its readout arrays have mean squares of the order of 1/N, as in code that does not divide" in text
+    assert "if it is such, --readout y\n" in text
+    assert "its recurrent arrays" not in text
+    assert "1/N" not in works("overlaps", "small.npz", "spec.toml", "--steps", 0, "--readout", "y")
+
+
+def test_columns_of_one_array_are_said(folder):
+    np.save("P.npy", np.random.default_rng(0).standard_normal((30, 4)))
+    text = works("overlaps", "P.npy", "spec.toml", "--steps", 0)
+    assert "30 neurons: M = P, column 1; U = P, column 2; V = P, column 3; Z = P, column 4\n" in text
+    assert re.search(r"overlap +.*value +.*kind +.*range, others kept", text)
 
 
 def test_a_matrix_of_all_columns(tmp_path):
@@ -525,10 +592,11 @@ def test_populations_have_numbers_of_neurons_of_their_own(tmp_path):
     with pytest.raises(ArrayError, match="uI: found 5 neurons, where mI has 4"):
         symlow.load_weights(tmp_path / "a.npz", d)
     np.savez(tmp_path / "a.npz", **arrays | {name: np.ones(3) for name in ("mI", "uI", "vI")})
-    with pytest.raises(LearningError, match="neurons: found 15; accepted: a multiple of 4"):
+    ratio = "neurons: found 12, 3 of the populations E, I; accepted: numbers in the ratio of their weights, 3 : 1"
+    with pytest.raises(ArrayError, match=ratio):
         symlow.load_weights(tmp_path / "a.npz", d)
     np.save(tmp_path / "a.npy", np.ones((16, 7)))
-    with pytest.raises(ArrayError, match="found one array for 2 populations"):
+    with pytest.raises(ArrayError, match="array P: found one for 2 populations"):
         symlow.load_weights(tmp_path / "a.npy", d)
 
 

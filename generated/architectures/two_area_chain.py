@@ -112,17 +112,20 @@ def gram(sigma):
 def overlaps_of(m, u, v, g, f, p, q, z):
     """Return the overlaps of weight vectors, shape (20,).
 
+    Populations have neurons in the ratio of their weights, N_A : N_B = 1 : 1.
+
     Args:
-        m: array of shape (N, 1), or (N,).
-        u: array of shape (N, 1), or (N,).
-        v: array of shape (N, 1), or (N,).
-        g: array of shape (N, 1), or (N,).
-        f: array of shape (N, 1), or (N,).
-        p: array of shape (N, 1), or (N,).
-        q: array of shape (N, 1), or (N,).
-        z: array of shape (N, 1), or (N,).
+        m: array of shape (N_A, 1), or (N_A,).
+        u: array of shape (N_A, 1), or (N_A,).
+        v: array of shape (N_A, 1), or (N_A,).
+        g: array of shape (N_A, 1), or (N_A,).
+        f: array of shape (N_B, 1), or (N_B,).
+        p: array of shape (N_B, 1), or (N_B,).
+        q: array of shape (N_B, 1), or (N_B,).
+        z: array of shape (N_B, 1), or (N_B,).
     """
     Sigma = np.zeros((N_COLUMNS, N_COLUMNS))
+    counts = []
     for weight, vectors in (  # of a population each
         (
             1.0,
@@ -154,8 +157,12 @@ def overlaps_of(m, u, v, g, f, p, q, z):
             blocks.append(block)
             columns += range(place.start, place.stop)
         P = np.concatenate(blocks, axis=1)
+        counts.append(len(P))
         Sigma = Sigma.astype(np.result_type(Sigma, P))
         Sigma[np.ix_(columns, columns)] = weight * P.T @ P / len(P)
+    if any(counts[0] * share != 1 * count for count, share in zip(counts, (1, 1))):
+        found = ", ".join(map(str, counts))
+        raise ValueError(f"found {found} neurons of A, B, expected numbers in the ratio 1 : 1")
     return Sigma[_ROWS, _COLUMNS]
 
 

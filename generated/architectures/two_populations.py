@@ -121,16 +121,19 @@ def gram(sigma):
 def overlaps_of(mE, uE, vE, zE, mI, uI, vI):
     """Return the overlaps of weight vectors, shape (25,).
 
+    Populations have neurons in the ratio of their weights, N_E : N_I = 3 : 1.
+
     Args:
-        mE: array of shape (N, 1), or (N,).
-        uE: array of shape (N, 1), or (N,).
-        vE: array of shape (N, 1), or (N,).
-        zE: array of shape (N, 1), or (N,).
-        mI: array of shape (N, 1), or (N,).
-        uI: array of shape (N, 1), or (N,).
-        vI: array of shape (N, 1), or (N,).
+        mE: array of shape (N_E, 1), or (N_E,).
+        uE: array of shape (N_E, 1), or (N_E,).
+        vE: array of shape (N_E, 1), or (N_E,).
+        zE: array of shape (N_E, 1), or (N_E,).
+        mI: array of shape (N_I, 1), or (N_I,).
+        uI: array of shape (N_I, 1), or (N_I,).
+        vI: array of shape (N_I, 1), or (N_I,).
     """
     Sigma = np.zeros((N_COLUMNS, N_COLUMNS))
+    counts = []
     for weight, vectors in (  # of a population each
         (
             0.75,
@@ -163,8 +166,12 @@ def overlaps_of(mE, uE, vE, zE, mI, uI, vI):
             blocks.append(block)
             columns += range(place.start, place.stop)
         P = np.concatenate(blocks, axis=1)
+        counts.append(len(P))
         Sigma = Sigma.astype(np.result_type(Sigma, P))
         Sigma[np.ix_(columns, columns)] = weight * P.T @ P / len(P)
+    if any(counts[0] * share != 3 * count for count, share in zip(counts, (3, 1))):
+        found = ", ".join(map(str, counts))
+        raise ValueError(f"found {found} neurons of E, I, expected numbers in the ratio 3 : 1")
     return Sigma[_ROWS, _COLUMNS]
 
 

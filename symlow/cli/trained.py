@@ -91,7 +91,7 @@ def overlaps(
     trained = load_weights(weights, derivation, mapped, ignore or [], recurrent, readout, axes)
     P = stacked_weights(derivation, trained.weights)
     sigma = check_overlaps(overlaps_of_weights(derivation, P), derivation)
-    _print_sources(derivation, trained, len(P))
+    _print_sources(derivation, trained, len(P), (recurrent, readout))
     _print_overlaps(derivation, sigma)
     _print_columns(derivation, P)
     if not _has_loss(derivation, given):
@@ -115,17 +115,23 @@ def _axis(name: str, side: str) -> int:
     return int(side)
 
 
-def _print_sources(derivation: DerivedSystem, trained: Trained, neurons: int) -> None:
+def _print_sources(
+    derivation: DerivedSystem, trained: Trained, neurons: int, asked: tuple[str | None, str | None]
+) -> None:
     """Say which array each vector is, what it was multiplied by, and what was left out."""
-    parts = []
+    parts, first = [], 1
+    together = len(trained.sources) > 1 and len(set(trained.sources.values())) == 1  # side by side in one array
     for name, source in trained.sources.items():
-        factor = trained.factors[name]
-        parts.append(f"{name.upper()} = {source}" + (f" * {factor:g}" if factor != 1 else ""))
-    say(f"{neurons} neurons: {', '.join(parts)}")
+        factor, last = trained.factors[name], first + trained.weights[name].shape[1] - 1
+        columns = f", column{f's {first} to {last}' if last > first else f' {first}'}" if together else ""
+        parts.append(f"{name.upper()} = {source}{columns}" + (f" * {factor:g}" if factor != 1 else ""))
+        first = last + 1
+    say(f"{neurons} neurons: {('; ' if together else ', ').join(parts)}")
+    _print_scaling(derivation, trained, asked)
     if trained.scalings:
         say(f"multiplied into the columns that they scale: {', '.join(trained.scalings)}")
     if trained.left_out:
-        say(f"left out: {', '.join(trained.left_out)}")
+        say(f"left out: {trained.left_out_in_short}")
     rates, rule = trained.rates(derivation), derivation.rule
     # What decays or is cut, and errors that are sent back through other vectors, are not scaled as gradients are.
     if not rates or rule.weight_decay or rule.clip or rule.has_feedback:
@@ -139,6 +145,20 @@ def _print_sources(derivation: DerivedSystem, trained: Trained, neurons: int) ->
     )
 
 
+def _print_scaling(derivation: DerivedSystem, trained: Trained, asked: tuple[str | None, str | None]) -> None:
+    """Say what the file's code was taken to divide by N, what else it can do, and where its arrays look like that."""
+    averages = derivation.network.equations.averages
+    others = {"recurrent": "W" if averages else "W/N", "readout": "y" if averages else "y/N"}
+    open_ones = [f"--{what} {others[what]}" for what, given in zip(others, asked, strict=True) if given is None]
+    hint = f" ({', '.join(open_ones)} for code that {'does not divide' if averages else 'divides'})" * bool(open_ones)
+    say(f"taken as {trained.recurrent} and {trained.readout}{hint}")
+    for what in trained.like_undivided:
+        say(
+            f"its {what} arrays have mean squares of the order of 1/N, as in code that does not divide: if it is such, "
+            f"--{what} {others[what]}"
+        )
+
+
 def _print_overlaps(derivation: DerivedSystem, sigma: FloatArray) -> None:
     """Print the overlaps, loss-visible ones first, and the ranges that twins have of the others."""
     from rich.table import Table
@@ -147,7 +167,7 @@ def _print_overlaps(derivation: DerivedSystem, sigma: FloatArray) -> None:
 
     ranges = feasible_ranges(derivation, sigma)
     table = Table(title="overlaps", title_justify="left")
-    for column, justify in (("overlap", "left"), ("value", "right"), ("", "left"), ("of twins, one by one", "left")):
+    for column, justify in (("overlap", "left"), ("value", "right"), ("kind", "left"), ("range, others kept", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for name, value in zip(derivation.overlaps, sigma, strict=True):
         visible = name in derivation.visible

@@ -104,9 +104,14 @@ class FilterCode:
 
 @dataclass(frozen=True)
 class Members:
-    """The vectors of a population, that of ones (if there is one) last, and its weight."""
+    """The vectors of a population, that of ones (if there is one) last, its weight, and its share of neurons.
 
+    Shares are the smallest integers in the ratio of the weights.
+    """
+
+    name: str
     weight: str
+    share: int
     ones: str | None
     vectors: tuple[Vector, ...]
 
@@ -169,11 +174,13 @@ class Lowered:
     def populations(self) -> tuple[Members, ...]:
         """The populations with their vectors."""
         equations = self.derivation.network.equations
+        divisor = sympy.gcd([population.weight for population in equations.populations])
         found = []
         for population in equations.populations:
             vectors = [v for v in equations.vectors if v.population == population.name]
             ordered = sorted(vectors, key=lambda vector: vector.name == population.ones)
-            found.append(Members(number(population.weight), population.ones, tuple(ordered)))
+            share = int(population.weight / divisor)
+            found.append(Members(population.name, number(population.weight), share, population.ones, tuple(ordered)))
         return tuple(found)
 
     @property
@@ -186,6 +193,10 @@ class Lowered:
     def velocities(self) -> tuple[str, ...]:
         """Names of the vectors that are velocities of others."""
         return tuple(vector.name for vector in self.given if isinstance(vector, Velocity))
+
+    def neurons_of(self, vector: Vector) -> str:
+        """Return the letter of the number of neurons that a vector has: of its population where there are several."""
+        return f"N_{vector.population}" if len(self.populations) > 1 else "N"
 
     @property
     def given_arguments(self) -> str:
