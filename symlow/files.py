@@ -68,6 +68,28 @@ def check_writable(path: str | os.PathLike[str], overwrite: bool = False) -> Pat
     return target
 
 
+def check_folder(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a folder to which files can be written, found by writing one that has no name.
+
+    Permissions alone do not tell: some file systems refuse what these allow.
+
+    Raises:
+        FileError: if there is no such folder, it is a file, or nothing can be written to it.
+    """
+    import tempfile
+
+    path = Path(path)
+    if not resolved(path).is_dir():
+        if os.path.lexists(path):
+            raise FileError(f"{path}: is a file, expected a folder to write to; name the folder it is in, or another")
+        raise FileError(f"{path}: no such folder; create it first")
+    try:
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise FileError(f"{path}: no file can be written there ({error.strerror}); choose another folder") from None
+
+
 def write_whole(path: str | os.PathLike[str], data: str | bytes, overwrite: bool = False) -> Path:
     """Write ``data`` to ``path`` through a temporary file and a rename, and return the path.
 

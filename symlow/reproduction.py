@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symlow.errors import FileError, UnknownNameError, check_name, listing
-from symlow.files import check_writable, write_whole
+from symlow.errors import FileError, check_name
+from symlow.files import check_folder, check_writable, write_whole
 from symlow.plot import check_figure
 
 if TYPE_CHECKING:
@@ -163,10 +163,9 @@ def choose_figures(found: Mapping[str, Path], wanted: str | None) -> dict[str, P
     """
     if wanted is None:
         return dict(found)
-    match = re.fullmatch(r"(?:fig)?0*([0-9]+)([a-z]?)", wanted)
+    match = re.fullmatch(r"(?:fig)?0*([0-9]+)([a-z]?)", wanted.lower())
     name = f"fig{int(match[1]):02d}{match[2]}" if match else wanted
-    if name not in found:
-        raise UnknownNameError(f"unknown figure {wanted!r} (accepted: {listing(found)})")
+    check_name(name, found, "figure")
     return {name: found[name]}
 
 
@@ -175,8 +174,9 @@ def check_outputs(names: Mapping[str, Path], folder: str | os.PathLike[str], ove
 
     Raises:
         DependencyError: if matplotlib is not installed.
-        FileError: if a file exists and ``overwrite`` is false, or cannot be written.
+        FileError: if the folder is none or cannot be written to, or a file exists and ``overwrite`` is false.
     """
+    check_folder(folder)
     for name in names:
         for path in (Path(folder) / f"{name}.png", Path(folder) / f"{name}.md"):
             check_writable(path, overwrite)

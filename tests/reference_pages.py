@@ -152,8 +152,10 @@ def command_line() -> str:
         "# Command line reference",
         WRITTEN,
         filled(
-            "Each command has `--help` with the same text. An error that a user can cause is one line on standard "
-            "error, with exit code 2. A failed verification, or drift of generated files, exits with 1."
+            "Each command has `--help` with the same text. An error in a specification, a file or a number is one line "
+            "on standard error, with exit code 2. A command, an option or an argument that there is not, that is "
+            "missing or that is not of its kind has the same exit code, and the usage stands above its line. A failed "
+            "verification, or drift of generated files, exits with 1."
         ),
         *(part for function in COMMANDS for part in command(function)),
     ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import pickle
 import re
+import warnings
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -550,6 +551,15 @@ def test_the_scaling_is_said_with_what_else_it_can_be(folder):
     assert "if it is such, --readout y\n" in text
     assert "its recurrent arrays" not in text
     assert "1/N" not in works("overlaps", "small.npz", "spec.toml", "--steps", 0, "--readout", "y")
+
+
+@pytest.mark.parametrize("size", [1e100, 1e150])
+def test_numbers_beyond_the_largest_are_said_without_warnings(folder, size):
+    np.savez("large.npz", **{name: size * array for name, array in random_arrays(9).items()})
+    Path("linear.toml").write_text(SPEC.replace('"tanh"', '"linear"'))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        works("overlaps", "large.npz", "linear.toml", "--steps", 0)
 
 
 def test_columns_of_one_array_are_said(folder):

@@ -91,6 +91,7 @@ def test_the_command_says_what_holds(bound, code, word, tmp_path, monkeypatch):
     result = CliRunner().invoke(app, ["reproduce", "some_2020", "3", "--quick"])
     assert result.exit_code == code, result.output
     assert f"{word}  one is small: 1 (at most {bound.rstrip('0').rstrip('.')})" in result.output
+    assert "wrote fig03.png and fig03.md in the current folder" in result.output
     assert (tmp_path / "fig03.png").stat().st_size > 1000
     again = CliRunner().invoke(app, ["reproduce", "some_2020"])
     assert isinstance(again.exception, FileError)
@@ -108,6 +109,8 @@ def test_what_is_not_there_is_refused(tmp_path):
         find_figures("some_2021", tmp_path / "other")
     with pytest.raises(UnknownNameError, match="unknown figure 'fig07'"):
         choose_figures(find_figures("some_2020", tmp_path / "other"), "fig07")
+    with pytest.raises(UnknownNameError, match="unknown figure 'figure3'; did you mean 'fig03'"):
+        choose_figures(find_figures("some_2020", tmp_path / "other"), "figure3")
 
 
 @pytest.mark.parametrize(
@@ -118,17 +121,26 @@ def test_a_file_that_is_no_figure_is_refused(text, tmp_path):
         reproduce(folder(tmp_path, text=text) / "fig03.py")
 
 
-@pytest.mark.parametrize("wanted", ["3", "03", "fig3", "fig03", None])
+@pytest.mark.parametrize("wanted", ["3", "03", "fig3", "fig03", "FIG03", None])
 def test_figures_are_named_in_short(wanted):
     assert list(choose_figures({"fig03": Path("fig03.py")}, wanted)) == ["fig03"]
 
 
-def test_the_output_folder_is_checked_before_any_work(tmp_path, monkeypatch):
-    folder(tmp_path)
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("nowhere", "nowhere: no such folder; create it first"),
+        ("a_file", "a_file: is a file, expected a folder to write to"),
+        ("/proc", "/proc: no file can be written there"),
+    ],
+)
+def test_the_output_folder_is_checked_before_any_work(output, message, tmp_path, monkeypatch):
+    folder(tmp_path, text="raise AssertionError\n")
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["reproduce", "some_2020", "-o", "nowhere"])
+    Path("a_file").write_text("")
+    result = CliRunner().invoke(app, ["reproduce", "some_2020", "-o", output])
     assert isinstance(result.exception, SymlowError)
-    assert "no such folder" in str(result.exception)
+    assert message in str(result.exception)
 
 
 def test_a_number_that_is_none_holds_nothing():

@@ -67,6 +67,8 @@ def overlaps(
 
     Example: symlow overlaps trained.pt derivations/ger_barak_2026/rank1_erf_flip_flop.toml --steps 0
     """
+    import numpy as np
+
     from symlow.initial import check_overlaps, overlaps_of_weights, stacked_weights
     from symlow.plot import check_figure
     from symlow.run_files import check_target
@@ -93,11 +95,13 @@ def overlaps(
     sigma = check_overlaps(overlaps_of_weights(derivation, P), derivation)
     _print_sources(derivation, trained, len(P), (recurrent, readout))
     _print_overlaps(derivation, sigma)
-    _print_columns(derivation, P)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond the largest number is printed as inf or nan
+        _print_columns(derivation, P)
     if not _has_loss(derivation, given):
         say("loss and learning: not known, for the task has no trials of its own; give them with --trials")
         return
-    _print_loss(derivation, P, sigma, seed, given)
+    with np.errstate(over="ignore", invalid="ignore"):
+        _print_loss(derivation, P, sigma, seed, given)
     if steps:
         _predict(derivation, trained, sigma, (lr, steps, method, seed), given, output, plot, force)
 
