@@ -50,7 +50,7 @@ MOST_STEPS = 300
 LARGEST_MISS = 1e-10
 """By how much X and (X - Z)_+ can differ, with columns of norm 1, in what is still an answer."""
 
-NEAR_PATH, FALL, LAST_ROOT = 0.5, 0.3, 1e-12
+NEAR_PATH, FALL, LAST_ROOT = 0.01, 0.3, 1e-12
 """Where the equation is solved to ``NEAR_PATH`` of mu^(1/2), this falls to ``FALL`` of itself; below ``LAST_ROOT`` to
 zero."""
 
@@ -62,8 +62,8 @@ LEAST_PULLS = (1e-10, 1e-8, 1e-6)
 that strong, or rounding would hide them: they decide what stronger ones leave open. Else the error of X is of this
 size."""
 
-NORM_SWEEPS = 50
-"""How often free norms are expected from one another, and steps of Newton's method for each."""
+NORM_SWEEPS, NORM_HALVINGS = 10, 12
+"""How often free norms are expected from one another, and halvings of the logarithm of an interval for each."""
 
 LIKE_EXPECTED, MOST_RESCALINGS = 10.0, 8
 """By which factor a squared norm that is free can differ from what was expected, and how often it is expected anew."""
@@ -135,19 +135,23 @@ def nearest_gram(wish: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
         if not (squares[unlike] > NULL).any():
             break
         norms = np.where(unlike, norms * np.sqrt(np.maximum(squares, NULL)), norms)
-    if not missed <= LARGEST_MISS:
+    nearest = np.where(free, found * units, wish)
+    # What is missed can be large beside a column that turned out short.
+    low = float(np.linalg.eigvalsh(unit_columns(nearest)[0])[0])
+    if not (missed <= LARGEST_MISS and low >= -LARGEST_MISS):
         raise GramMatrixError(
-            f"the nearest Gram matrix: found none, after {MOST_STEPS} steps a miss of {missed:.1g} relative to norms; "
-            "accepted: entries to keep that leave room for the others; change more of them, or by less"
+            f"the nearest Gram matrix: found none, after {MOST_STEPS} steps a miss of {max(missed, -low):.1g} "
+            "relative to norms; accepted: entries to keep that leave room for the others; change more of them, or by "
+            "less"
         )
-    return np.where(free, found * units, wish)
+    return nearest
 
 
 def _expected_norms(wish: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
     """Return what columns are divided by: their norms, where these are free those that wishes lead to, never zero.
 
-    These are the d_i at which sum_i (d_i^2 - W_ii)^2 + 2 sum_j (d_i d_j - |W_ij|)^2, the distance of a matrix of rank 1
-    whose signs are as wished, is smallest in each, and at which d_i d_j is at least what is given.
+    These are the d_i at which sum_i (d_i^2 - W_ii)^2 + 2 sum_j (|W_ij| - d_i d_j)_+^2, what norms alone let wishes
+    come near to, is smallest in each, and at which d_i d_j is at least what is given.
     """
     largest = max(float(np.abs(wish).max(initial=0.0)), np.finfo(float).tiny)
     loose, sizes = np.diag(free), np.abs(wish) / largest
@@ -158,23 +162,23 @@ def _expected_norms(wish: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
             others = norms > 0
             others[i] = False
             wished, given = others & free[i], others & ~free[i]
-            squares = norms[wished] @ norms[wished] - wish[i, i] / largest
             norms[i] = max(
-                _cubic_root(float(squares), float(sizes[i, wished] @ norms[wished])),
+                _expected_norm(float(wish[i, i]) / largest, sizes[i, wished], norms[wished]),
                 (sizes[i, given] / norms[given]).max(initial=0.0),
             )
     return np.where(norms > 0, norms, 1.0) * math.sqrt(largest)
 
 
-def _cubic_root(slope: float, height: float) -> float:
-    """Return the largest root x >= 0 of x^3 + slope x = height, with height >= 0, by Newton's method from above."""
-    root = math.sqrt(max(-slope, 0.0)) + math.cbrt(height)
-    for _ in range(NORM_SWEEPS):
-        rise = 3 * root * root + slope
-        if rise <= 0:
-            break
-        root = (2 * root**3 + height) / rise
-    return root
+def _expected_norm(square: float, sizes: FloatArray, others: FloatArray) -> float:
+    """Return the largest d with d^3 - square d = sum_j others_j (sizes_j - d others_j)_+, to a part of itself."""
+    low = math.sqrt(max(square, 0.0))
+    high = low + math.cbrt(float(sizes @ others))
+    low = max(low, NULL**2 * high)
+    for _ in range(NORM_HALVINGS):
+        middle = math.sqrt(low) * math.sqrt(high)
+        rises = middle * (middle * middle - square) >= others @ np.maximum(sizes - middle * others, 0.0)
+        low, high = (low, middle) if rises else (middle, high)
+    return high
 
 
 class _Slice:
@@ -218,7 +222,10 @@ class _Slice:
                 if missed >= least / 2:  # rounding is all that is left
                     break
                 best, least = place, missed
-            step = _solved(self._jacobian(values, vectors, root), -residual)
+            try:
+                step = _solved(self._jacobian(values, vectors, root), -residual)
+            except np.linalg.LinAlgError:  # no singular values, of a step that went far out
+                break
             length = self._length(place, step, root, missed)
             if length == 0:
                 if root == 0:

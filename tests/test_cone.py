@@ -190,3 +190,29 @@ def test_names_that_are_none(names):
         symlow.extreme_twins(d, sigma, 3)
     with pytest.raises(UnknownNameError, match="feasible: found None; accepted: the name of an overlap"):
         symlow.feasible(d, sigma, None)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_nearest_with_norms_at_every_size(seed):
+    """The same where norms are open too, to what ``LEAST_PULLS`` promises: other twins have larger norms."""
+    d = derived(TRIALS, rank=2, nonlinearity="erf")
+    random = np.random.default_rng(seed)
+    labels = [column.label for column in d.reduction.index.columns]
+    sigma = resized(d, sampled(d, seed), dict(zip(labels, 10 ** random.uniform(-2, 2, len(labels)), strict=True)))
+    gram = gram_of_overlaps(d, sigma)
+    norms = np.sqrt(np.diag(gram))
+    chosen = [o for o in d.reduction.invisible if random.random() < 0.7]
+    places = [d.overlaps.index(o.name) for o in chosen]
+    twice = np.array([1.0 if o.is_norm else 2.0 for o in chosen])
+    sizes = np.array([norms[o.row] * norms[o.column] for o in chosen])
+    wished = 3 * random.standard_normal(len(chosen)) * sizes
+    near = symlow.nearest_twin(d, sigma, dict(zip((o.name for o in chosen), wished, strict=True)))
+    assert lowest(d, near) > -1e-12
+    pull = twice * (wished - near[places])
+    mixed = [o.name for o in chosen if not o.is_norm]
+    for other in range(10):
+        raised = sigma.copy()
+        for k in (k for k, o in zip(places, chosen, strict=True) if o.is_norm):
+            raised[k] *= 1 + random.exponential()
+        twin = symlow.random_twin(d, raised, seed=other, overlaps=mixed)
+        assert pull @ (twin - near)[places] <= cone.LEAST_PULLS[-1] * (sizes**2).max()
