@@ -2,7 +2,7 @@
 
 A is the flip-flop, B decision making, C an arbitrary teacher. Both orders begin with the same overlaps. Histories come
 in groups, each with batches of its own, which its histories share: in C those of both orders do, so that C does not
-tell them apart. The full form takes some twenty minutes of one core for a group, and is kept in task_order.npz:
+tell them apart. The full form takes some forty minutes of one core for a group, and is kept in task_order.npz:
 
     python derivations/ger_barak_2026/task_order.py
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ from symlow.protocols import Phase, overlap_distance, run_protocol
 
 FILE = HERE / "task_order.npz"
 STEPS, BATCH, LR, RECORDS, GROUPS, STATES = 30_000, 128, 0.01, 10, 2, 20
+LATER_STEPS, LATER_BATCH, LATER_RECORDS, LATER_STATES = 300_000, 32, 30, 10
+"""How long, with which batches and by how many histories of each group C is learned on."""
 TASKS = {"A": "rank1_erf_flip_flop", "B": "rank1_erf_decision_making", "C": "rank1_erf_teacher"}
 ORDERS = ("AB", "BA")
 NOTES = (
@@ -54,6 +56,21 @@ class Histories:
     first_loss: np.ndarray
     last_loss: np.ndarray
     group: np.ndarray
+
+
+@dataclass(frozen=True)
+class Later:
+    """Some of the histories, in which C is learned on.
+
+    Attributes:
+        sigma: overlaps at equal spacings of steps, shape (orders, records, histories, n_overlaps).
+        loss: shape (orders, records, histories).
+        of: which histories these are, shape (histories,).
+    """
+
+    sigma: np.ndarray
+    loss: np.ndarray
+    of: np.ndarray
 
 
 def task(name: str) -> symlow.DerivedSystem:
@@ -115,6 +132,21 @@ def histories(
     )
 
 
+def learned_on(run: Histories, states: int, steps: int, batch: int, backend: str, lr: float = LR) -> Later:
+    """Learn C on, by the first histories of each group, with batches of its own for each group."""
+    C = task("C")
+    every = max(1, steps // LATER_RECORDS)
+    found, of = [], []
+    for group in np.unique(run.group):
+        of.append(np.flatnonzero(run.group == group)[:states])
+        teacher = teacher_trials(C, backend, batch, 10 * int(group) + 3)
+        ends = np.concatenate(run.last[:, -1, of[-1]])
+        course = run_protocol(ends, [Phase(C, steps, lr, "C", trials=teacher)], every, backend)
+        found.append([np.stack(np.split(part, 2, axis=1)) for part in (course.sigma, course.loss)])
+    sigma, loss = (np.concatenate(part, axis=2) for part in zip(*found, strict=True))
+    return Later(sigma, loss, np.concatenate(of))
+
+
 def drawn(d: symlow.DerivedSystem, batch: int, seed: int) -> Callable[[int], tuple]:
     """The trials of a task that draws them."""
     trials = symlow.batches.task_batches(d, seed, batch)
@@ -122,12 +154,13 @@ def drawn(d: symlow.DerivedSystem, batch: int, seed: int) -> Callable[[int], tup
     return trials
 
 
-def load() -> Histories:
+def load() -> tuple[Histories, Later]:
     """Read the full form."""
     if not FILE.is_file():
         raise FileError(f"{FILE}: no such file; make it with python {Path(*Path(__file__).parts[-3:])}")
     with np.load(FILE) as arrays:
-        return Histories(**{name: arrays[name] for name in arrays.files})
+        run = Histories(**{field.name: arrays[field.name] for field in fields(Histories)})
+        return run, Later(**{field.name: arrays[f"later_{field.name}"] for field in fields(Later)})
 
 
 def recomputed(run: Histories) -> float:
@@ -161,7 +194,18 @@ def settings(run: Histories) -> dict[str, float | str]:
         "batch": BATCH,
         "groups of histories": groups,
         "initial overlaps in each": len(run.group) // groups,
+        "epochs of C learned on": LATER_STEPS,
+        "batch, initial overlaps in each group there": f"{LATER_BATCH}, {LATER_STATES}",
     }
+
+
+def whole_course(run: Histories, later: Later) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs of C, and overlaps where it is learned on: (records,), (orders, records, histories, n_overlaps)."""
+    epochs = [
+        np.linspace(0, STEPS, run.last.shape[1])[:-1],
+        np.linspace(STEPS, STEPS + LATER_STEPS, later.sigma.shape[1]),
+    ]
+    return np.concatenate(epochs), np.concatenate([run.last[:, :-1, later.of], later.sigma], axis=1)
 
 
 def apart(d: symlow.DerivedSystem, sigma: np.ndarray, part: str) -> np.ndarray:
@@ -189,8 +233,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=FILE)
     options = parser.parse_args()
     run = histories(range(options.groups), STATES, STEPS, BATCH, "auto")
+    later = learned_on(run, LATER_STATES, LATER_STEPS, LATER_BATCH, "auto")
     stream = io.BytesIO()
-    np.savez_compressed(stream, **vars(run))
+    np.savez_compressed(stream, **vars(run), **{f"later_{name}": array for name, array in vars(later).items()})
     print(f"wrote {write_whole(options.output, stream.getvalue(), overwrite=True)}")
 
 

@@ -160,7 +160,7 @@ def overlaps_of(m, u, v, g, f, p, q, z):
         counts.append(len(P))
         Sigma = Sigma.astype(np.result_type(Sigma, P))
         Sigma[np.ix_(columns, columns)] = weight * P.T @ P / len(P)
-    if any(counts[0] * share != 1 * count for count, share in zip(counts, (1, 1))):
+    if any(counts[0] * share != 1 * count for count, share in zip(counts, (1, 1), strict=True)):
         found = ", ".join(map(str, counts))
         raise ValueError(f"found {found} neurons of A, B, expected numbers in the ratio 1 : 1")
     return Sigma[_ROWS, _COLUMNS]

@@ -169,7 +169,7 @@ def overlaps_of(mE, uE, vE, zE, mI, uI, vI):
         counts.append(len(P))
         Sigma = Sigma.astype(np.result_type(Sigma, P))
         Sigma[np.ix_(columns, columns)] = weight * P.T @ P / len(P)
-    if any(counts[0] * share != 3 * count for count, share in zip(counts, (3, 1))):
+    if any(counts[0] * share != 3 * count for count, share in zip(counts, (3, 1), strict=True)):
         found = ", ".join(map(str, counts))
         raise ValueError(f"found {found} neurons of E, I, expected numbers in the ratio 3 : 1")
     return Sigma[_ROWS, _COLUMNS]
