@@ -29,7 +29,7 @@ def test_passes(system, tmp_path):
     assert saved["passed"] is True
     assert saved["digest"] == d.spec.digest
     assert len(saved["checks"]) == len(certificate.checks) >= 9
-    assert set(saved["checks"][0]) == {"name", "error", "bound", "why", "passed"}
+    assert set(saved["checks"][0]) == {"name", "error", "bound", "why", "passed", "resolution"}
 
 
 MUTATIONS = [
