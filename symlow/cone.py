@@ -17,8 +17,9 @@ where >= 0 is positive semidefinite. The products X Z = mu 1 are the equation X 
     p(M) = (M + (M^2 + 4 mu)^(1/2)) / 2,      which tends to M_+ as mu tends to 0
 
 solved by Newton's method while mu falls to 0 (Chen & Tseng 2003), in ten or twenty steps, quadratic at last, from any
-start. Columns are divided by their norms first, where these are free by what the wishes lead one to expect of them, and
-Z by the largest pull of a wish. So neither the sizes of columns nor how far the wishes are matters to it.
+start. Columns are divided by their norms first, free norms by an estimate from the wishes, and Z by the largest pull of
+a wish. So it is of little matter how far the wishes are, and where norms are given, of what sizes; where norms are free
+and sizes differ by more than a factor of about 10^3, the point found can be a nearly nearest one.
 
 *Faces.* Where a block of given entries is singular, as that of a column of norm 0 is, X vanishes along its null
 vectors: it lies in a face of the cone, X = B X' B^T with B a basis of what is orthogonal to them, and Z need not exist.
@@ -45,7 +46,8 @@ BEYOND = 1e250
 """Relative to norms, as far as any wish."""
 
 MOST_STEPS = 300
-"""Newton's steps after which the search for the nearest Gram matrix ends; twenty are the rule."""
+"""Newton's steps after which the search for the nearest Gram matrix ends; about twenty are the rule, with columns of
+sizes 10^3 apart forty."""
 
 LARGEST_MISS = 1e-10
 """By how much X and (X - Z)_+ can differ, with columns of norm 1, in what is still an answer."""
@@ -55,18 +57,17 @@ NEAR_PATH, FALL, LAST_ROOT = 0.01, 0.3, 1e-12
 zero."""
 
 SHORTEST = 1e-6
-"""The part of a Newton's step below which it leads nowhere."""
+"""The shortest fraction of a Newton step that is tried."""
 
 LEAST_PULLS = (1e-10, 1e-8, 1e-6)
 """The least pull of a wish, relative to the largest: the first with which there is an answer. Weaker ones are taken as
-that strong, or rounding would hide them: they decide what stronger ones leave open. Else the error of X is of this
-size."""
+that strong, or rounding would hide them: they decide what stronger ones leave open."""
 
 NORM_SWEEPS, NORM_HALVINGS = 10, 12
-"""How often free norms are expected from one another, and halvings of the logarithm of an interval for each."""
+"""How often free norms are estimated from one another, and bisections, on a logarithmic scale, for each."""
 
 LIKE_EXPECTED, MOST_RESCALINGS = 10.0, 8
-"""By which factor a squared norm that is free can differ from what was expected, and how often it is expected anew."""
+"""By which factor a squared norm that is free can differ from its estimate, and how often it is estimated anew."""
 
 
 def unit_columns(gram: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -114,7 +115,7 @@ def nearest_gram(wish: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
         free: which entries can be others, symmetric, of the same shape.
 
     Returns:
-        The matrix, with the given entries to the letter, and, with columns divided by their norms, eigenvalues that are
+        The matrix, with exactly the given entries, and, with columns divided by their norms, eigenvalues that are
         not negative but by rounding.
 
     Raises:
@@ -140,9 +141,8 @@ def nearest_gram(wish: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
     low = float(np.linalg.eigvalsh(unit_columns(nearest)[0])[0])
     if not (missed <= LARGEST_MISS and low >= -LARGEST_MISS):
         raise GramMatrixError(
-            f"the nearest Gram matrix: found none, after {MOST_STEPS} steps a miss of {max(missed, -low):.1g} "
-            "relative to norms; accepted: entries to keep that leave room for the others; change more of them, or by "
-            "less"
+            f"the nearest Gram matrix: found none but to {max(missed, -low):.1g} relative to norms; accepted: entries "
+            "to keep that leave room for the others; change more of them, or by less"
         )
     return nearest
 
@@ -170,7 +170,7 @@ def _expected_norms(wish: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
 
 
 def _expected_norm(square: float, sizes: FloatArray, others: FloatArray) -> float:
-    """Return the largest d with d^3 - square d = sum_j others_j (sizes_j - d others_j)_+, to a part of itself."""
+    """Return the largest d with d^3 - square d = sum_j others_j (sizes_j - d others_j)_+, to about 1 %."""
     low = math.sqrt(max(square, 0.0))
     high = low + math.cbrt(float(sizes @ others))
     low = max(low, NULL**2 * high)
@@ -182,7 +182,7 @@ def _expected_norm(square: float, sizes: FloatArray, others: FloatArray) -> floa
 
 
 class _Slice:
-    """The slice of a cone, of columns that are about 1 long, and the search for its point nearest to a wish.
+    """The slice of a cone, of columns with norms of about 1, and the search for its point nearest to a wish.
 
     Symmetric matrices of the face are vectors of coordinates in an orthonormal basis, shape (coordinates,). Those of X
     are ``origin + tangent t``, of which the given entries stay as they are, and those of Z ``tangent (slope t + pull)``

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from symlow.arrays import FloatArray
-from symlow.cone import entry_range, nearest_gram
+from symlow.arrays import FloatArray, check_integer, check_number
+from symlow.cone import entry_range, nearest_gram, unit_columns
 from symlow.derivation import Derivation
 from symlow.errors import ArrayError, GramMatrixError, LearningError, UnknownNameError, listing, nearest
 from symlow.initial import gram_of_overlaps, infeasible, overlaps_of_gram
@@ -26,6 +26,9 @@ from symlow.realise import check_state
 
 SWEEPS = 50
 """How often a random twin draws each of its overlaps anew; ranges are forgotten after a few."""
+
+ROUNDING = 1e-12
+"""How far the smallest eigenvalue of a random twin, relative to norms, can be below that of what it is drawn from."""
 
 
 def feasible(derivation: Derivation, sigma: object, overlap: str) -> tuple[float, float]:
@@ -143,8 +146,7 @@ def random_twin(
         UnknownNameError: if there is no such overlap, or it is loss-visible, or ``overlaps`` is no list of names.
     """
     state = check_state(sigma, derivation).copy()
-    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
-        raise LearningError(f"seed: found {seed!r}; accepted: an integer >= 0")
+    check_integer(seed, "seed", 0, LearningError)
     if isinstance(overlaps, str) or not isinstance(overlaps, Iterable | None):
         raise UnknownNameError(f"random twin: found overlaps = {overlaps!r}; accepted: a list of names of overlaps")
     given = [o.name for o in derivation.reduction.invisible if not o.is_norm] if overlaps is None else overlaps
@@ -159,12 +161,23 @@ def random_twin(
             raise GramMatrixError(f"random twin: found {overlap.name}, a norm; accepted: overlaps with two finite ends")
     random = np.random.default_rng(seed)
     gram = gram_of_overlaps(derivation, state)
+    least = min(_lowest(gram), 0.0) - ROUNDING
     for _ in range(SWEEPS):
         for overlap in drawn:
             low, high = entry_range(gram, overlap.row, overlap.column)
             value = low + (high - low) * random.random()
-            gram[overlap.row, overlap.column] = gram[overlap.column, overlap.row] = value
+            moved = gram.copy()
+            moved[overlap.row, overlap.column] = moved[overlap.column, overlap.row] = value
+            # On the boundary of the cone a range is known to rounding only. Draws beyond are refused, which leaves the
+            # distribution as it is.
+            if _lowest(moved) >= least:
+                gram = moved
     return overlaps_of_gram(derivation, gram)
+
+
+def _lowest(gram: FloatArray) -> float:
+    """Return the smallest eigenvalue of the Gram matrix of the columns divided by their norms."""
+    return float(np.linalg.eigvalsh(unit_columns(gram)[0])[0])
 
 
 def _wished(
@@ -176,15 +189,7 @@ def _wished(
     chosen = _invisible(derivation, changes, "twin")
     wished = state.copy()
     for overlap, value in zip(chosen, changes.values(), strict=True):
-        try:
-            number = float(value)
-        except OverflowError:  # an integer of more digits than can be shown
-            raise ArrayError(f"twin: found {overlap.name} beyond 1e308; accepted: a finite number") from None
-        except (TypeError, ValueError):
-            number = math.nan
-        if not math.isfinite(number):
-            raise ArrayError(f"twin: found {overlap.name} = {reprlib.repr(value)}; accepted: a finite number")
-        wished[derivation.overlaps.index(overlap.name)] = number
+        wished[derivation.overlaps.index(overlap.name)] = check_number(value, f"twin: {overlap.name}")
     return wished, chosen
 
 

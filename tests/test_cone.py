@@ -157,7 +157,7 @@ def test_a_search_that_does_not_end_is_said(monkeypatch):
     monkeypatch.setattr(cone, "MOST_STEPS", 3)
     d, sigma = derived(), sampled(derived())
     changes = {"m_u": -4.0, "z_v": 5.0, "m_m": 0.01}
-    with pytest.raises(GramMatrixError, match=r"the nearest Gram matrix: found none, after 3 steps a miss of "):
+    with pytest.raises(GramMatrixError, match=r"the nearest Gram matrix: found none but to "):
         symlow.nearest_twin(d, sigma, changes)
     with pytest.raises(GramMatrixError, match=r"no network has m_u = -4, .* the nearest Gram matrix: found none"):
         symlow.twin(d, sigma, changes)
@@ -169,8 +169,9 @@ def test_a_search_that_does_not_end_is_said(monkeypatch):
         (None, ArrayError, r"twin: found None; accepted: values by name of overlap, a mapping"),
         ([("m_u", 0.1)], ArrayError, r"found \[\('m_u', 0\.1\)\]; accepted: values by name"),
         ({1: 2}, UnknownNameError, r"twin: found 1; accepted: the name of an overlap"),
-        ({"m_u": 10**400}, ArrayError, r"found m_u beyond 1e308; accepted: a finite number"),
-        ({"m_u": "x" * 1000}, ArrayError, r"found m_u = 'xxx.{,30}xxx'; accepted: a finite number"),
+        ({"m_u": 10**400}, ArrayError, r"twin: m_u: found .{,120}; accepted: a finite number"),
+        ({"m_u": "x" * 1000}, ArrayError, r"twin: m_u: found .{,120}; accepted: a finite number"),
+        ({"m_u": "0.01"}, ArrayError, r"twin: m_u: found '0.01'; accepted: a finite number"),
         ({"m_u": 1.0, "u_m": 2.0}, UnknownNameError, r"twin: found m_u twice, as m_u and u_m; accepted: one value"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 import symlow
 from symlow.errors import ArrayError, GramMatrixError, LearningError, UnknownNameError
-from symlow.initial import gram_of_overlaps, overlaps_of_gram, stacked_weights
+from symlow.initial import gram_of_overlaps, overlaps_of_gram, overlaps_of_weights, stacked_weights
 from symlow.simulate import FullNetwork
 from tests.conftest import compiled, derived, random_trials
 from tests.test_realise import FILES, TRIALS, sampled, system
@@ -243,6 +243,17 @@ def test_a_random_twin_is_a_twin(options):
     assert not np.array_equal(twins[0], twins[1])
 
 
+@pytest.mark.parametrize("neurons", [2, 3])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_random_twin_of_few_neurons(neurons, seed):
+    """Their Gram matrix is singular, and stays one to rounding; some overlaps can hardly move."""
+    d = derived(TRIALS, rank=2)
+    sigma = overlaps_of_weights(d, np.random.default_rng(seed).standard_normal((neurons, 6)))
+    twin = symlow.random_twin(d, sigma, seed=seed)
+    assert lowest(d, twin) > -1e-11
+    assert np.array_equal(twin[: len(d.visible)], sigma[: len(d.visible)])
+
+
 def test_random_twins_are_uniform():
     d = derived()
     sigma = overlaps_of_gram(d, np.eye(4))
@@ -317,8 +328,8 @@ def test_without_pairs_nonlinear_twins_differ_by_the_root_of_their_number():
     [
         (lambda d, s: symlow.twin(d, s, {"z_m": 1}), UnknownNameError, "z_m, which is loss-visible, and twins have"),
         (lambda d, s: symlow.twin(d, s, {"z_w": 1}), UnknownNameError, "unknown overlap 'z_w'; did you mean"),
-        (lambda d, s: symlow.twin(d, s, {"z_v": "x"}), ArrayError, "z_v = 'x'; accepted: a finite number"),
-        (lambda d, s: symlow.twin(d, s, {"z_v": np.inf}), ArrayError, "z_v = inf; accepted: a finite number"),
+        (lambda d, s: symlow.twin(d, s, {"z_v": "x"}), ArrayError, "z_v: found 'x'; accepted: a finite number"),
+        (lambda d, s: symlow.twin(d, s, {"z_v": np.inf}), ArrayError, "z_v: found inf; accepted: a finite number"),
         (lambda d, s: symlow.twin(d, -s, {}), GramMatrixError, "the nearest overlaps of a network have"),
         (lambda d, s: symlow.extreme_twins(d, s, "v_v"), GramMatrixError, "v_v is .* or more, without end"),
         (lambda d, s: symlow.random_twin(d, s, overlaps=["v_v"]), GramMatrixError, "found v_v, a norm"),
