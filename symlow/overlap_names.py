@@ -1,6 +1,6 @@
 r"""Names of overlaps, and of what they are made of, as LaTeX: v1_u2 is \sigma_{v_1u_2}, m_m is \lVert m\rVert^2.
 
-From the names alone, as those have them who know no more: learning runs, comparisons, files. Where the network is at
+From the names alone, for callers that have only these: learning runs, comparisons, files. Where the network is at
 hand :class:`symlow.printing.notation.Notation` writes them, of the same parts: it also knows which overlaps are means,
 which end of a name is a population, and what is a velocity.
 """

@@ -61,7 +61,7 @@ class Phase:
     Raises:
         ArrayError: for learning rates that are no array of numbers, or trials of another shape.
         LearningError: if steps, a learning rate, noise or the seed are out of range, what is learned is no derivation,
-            or there is noise on weights whose overlaps it does not change in a way that overlaps alone tell.
+            or weight_noise is given where overlaps are sums over neurons, not averages.
     """
 
     derivation: Derivation

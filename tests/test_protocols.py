@@ -184,7 +184,7 @@ def test_parts_are_those_of_phases():
             run.part(phase)
 
 
-def test_an_unknown_backend_is_no_name():
+def test_a_backend_that_is_no_name():
     with pytest.raises(UnknownNameError, match="unknown backend None"):
         run_protocol(sigma(derived(A)), [Phase(derived(A), 2)], backend=None)
 

@@ -71,7 +71,7 @@ return [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_that_breaks_not_is_taller_than_a_printed_page(browser, name):
+def test_nothing_unbreakable_is_taller_than_a_printed_page(browser, name):
     width, height = A4
     browser.open(page(name), width=width, height=height, media="print")
     found = browser.script(UNBREAKABLE)

@@ -13,6 +13,7 @@ import numpy as np
 import task_order
 from ger_barak import BLACK, GREY, INVISIBLE, UNKNOWN_START, VISIBLE, at, compiled, label, legend, panels, symbol
 
+from symlow.protocols import overlap_distance
 from symlow.reproduction import Check, Outcome
 
 
@@ -21,11 +22,12 @@ def run(quick: bool) -> Outcome:
     d = task_order.task("C")
     last = histories.last
     epochs, course = task_order.whole_course(histories, later)
-    visible, invisible = (np.median(task_order.apart(d, course, part), axis=-1) for part in ("visible", "invisible"))
+    visible, invisible = (np.median(part, axis=-1) for part in task_order.apart(d, course))
     batch = task_order.teacher_trials(d, "numpy", 4 if quick else 64, 1000)(0)
     early, late = (Outputs.of(compiled(d).outputs(sigma[:, -1], batch[0]), batch[1]) for sigma in (last, later.sigma))
-    size = np.linalg.norm(task_order.features(d, later.sigma[0, -1], "invisible"), axis=-1)
-    remaining = task_order.apart(d, later.sigma[:, -1:], "invisible")[0] / size
+    size = overlap_distance(d, later.sigma[:, -1], np.zeros(len(d.overlaps)))[1].mean(axis=0)
+    remaining = task_order.apart(d, later.sigma[:, -1:])[1][0] / size
+    lasting = invisible[-1] / np.interp(epochs[-1] - 50_000, epochs, invisible)
     anew = task_order.recomputed(histories)
 
     figure, axes = panels(4)
@@ -71,6 +73,9 @@ def run(quick: bool) -> Outcome:
             float(np.median(remaining)),
             None,
             0.01,
+        ),
+        Check(
+            "C learned on: that distance at the end, over what it was 50000 epochs before", float(lasting), None, 0.9
         ),
     )
     places = {"before C": 0, "at the end of C": last.shape[1] - 1, "C learned on": -1}

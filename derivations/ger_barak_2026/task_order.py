@@ -27,6 +27,8 @@ FILE = HERE / "task_order.npz"
 STEPS, BATCH, LR, RECORDS, GROUPS, STATES = 30_000, 128, 0.01, 10, 2, 20
 LATER_STEPS, LATER_BATCH, LATER_RECORDS, LATER_STATES = 300_000, 32, 30, 10
 """How long, with which batches and by how many histories of each group C is learned on."""
+MADE_WITH = np.array([STEPS, BATCH, LR, LATER_STEPS, LATER_BATCH])
+"""Kept beside the histories, so that a page does not give numbers that they were not made with."""
 TASKS = {"A": "rank1_erf_flip_flop", "B": "rank1_erf_decision_making", "C": "rank1_erf_teacher"}
 ORDERS = ("AB", "BA")
 NOTES = (
@@ -93,26 +95,24 @@ def teacher_trials(d: symlow.DerivedSystem, backend: str, batch: int, seed: int)
     return at
 
 
-def histories(
-    groups: Sequence[int], states: int, steps: int, batch: int, backend: str, lr: float = LR, neurons: int = NEURONS
-) -> Histories:
+def histories(groups: Sequence[int], states: int, steps: int, batch: int, backend: str) -> Histories:
     """Run the histories of both orders."""
     derivations = {name: task(name) for name in TASKS}
     every = max(1, steps // RECORDS)
     found: list[tuple[np.ndarray, ...]] = []
     for group in groups:
-        begin = np.stack([start(derivations["A"], 100 * group + k, neurons) for k in range(states)])
+        begin = np.stack([start(derivations["A"], 100 * group + k, NEURONS) for k in range(states)])
         firsts = []
         for order in ORDERS:
             phases = [
-                Phase(d, steps, lr, name, trials=drawn(d, batch, 10 * group + k), seed=10 * group + k)
+                Phase(d, steps, LR, name, trials=drawn(d, batch, 10 * group + k), seed=10 * group + k)
                 for k, name in enumerate(order)
                 for d in [derivations[name]]
             ]
             firsts.append(run_protocol(begin, phases, every, backend))
         teacher = teacher_trials(derivations["C"], backend, batch, 10 * group + 2)
         ends = np.concatenate([first.ends[-1] for first in firsts])
-        last = run_protocol(ends, [Phase(derivations["C"], steps, lr, "C", trials=teacher)], every, backend)
+        last = run_protocol(ends, [Phase(derivations["C"], steps, LR, "C", trials=teacher)], every, backend)
         parts = [[first.part(k) for k in (0, 1)] for first in firsts]
         found.append(
             (
@@ -132,7 +132,7 @@ def histories(
     )
 
 
-def learned_on(run: Histories, states: int, steps: int, batch: int, backend: str, lr: float = LR) -> Later:
+def learned_on(run: Histories, states: int, steps: int, batch: int, backend: str) -> Later:
     """Learn C on, by the first histories of each group, with batches of its own for each group."""
     C = task("C")
     every = max(1, steps // LATER_RECORDS)
@@ -141,7 +141,7 @@ def learned_on(run: Histories, states: int, steps: int, batch: int, backend: str
         of.append(np.flatnonzero(run.group == group)[:states])
         teacher = teacher_trials(C, backend, batch, 10 * int(group) + 3)
         ends = np.concatenate(run.last[:, -1, of[-1]])
-        course = run_protocol(ends, [Phase(C, steps, lr, "C", trials=teacher)], every, backend)
+        course = run_protocol(ends, [Phase(C, steps, LR, "C", trials=teacher)], every, backend)
         found.append([np.stack(np.split(part, 2, axis=1)) for part in (course.sigma, course.loss)])
     sigma, loss = (np.concatenate(part, axis=2) for part in zip(*found, strict=True))
     return Later(sigma, loss, np.concatenate(of))
@@ -159,6 +159,10 @@ def load() -> tuple[Histories, Later]:
     if not FILE.is_file():
         raise FileError(f"{FILE}: no such file; make it with python {Path(*Path(__file__).parts[-3:])}")
     with np.load(FILE) as arrays:
+        if not np.array_equal(arrays["made_with"], MADE_WITH):
+            raise FileError(
+                f"{FILE}: found histories made with {arrays['made_with']}, expected {MADE_WITH}; make it anew"
+            )
         run = Histories(**{field.name: arrays[field.name] for field in fields(Histories)})
         return run, Later(**{field.name: arrays[f"later_{field.name}"] for field in fields(Later)})
 
@@ -208,23 +212,22 @@ def whole_course(run: Histories, later: Later) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(epochs), np.concatenate([run.last[:, :-1, later.of], later.sigma], axis=1)
 
 
-def apart(d: symlow.DerivedSystem, sigma: np.ndarray, part: str) -> np.ndarray:
-    """How far the orders are apart, from overlaps (orders, records, histories, n_overlaps); (records, histories).
+def apart(d: symlow.DerivedSystem, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far the orders are apart in visible and in invisible overlaps, (records, histories) each.
 
-    The sign of both u and v can be changed without any effect: that one is taken in which the orders are nearer.
+    From overlaps (orders, records, histories, n_overlaps). The sign of both u and v can be changed without any effect:
+    that one is taken in which the orders are nearer.
     """
     flipped = sigma[1] * np.where([sum(name.count(x) for x in "uv") % 2 for name in d.overlaps], -1.0, 1.0)
-    distances = [overlap_distance(d, sigma[0], other) for other in (sigma[1], flipped)]
-    whole = [np.hypot(*both) for both in distances]
-    nearer = np.where(whole[0] <= whole[1], 0, 1)
-    which = 0 if part == "visible" else 1
-    return np.where(nearer == 0, distances[0][which], distances[1][which])
+    same, other = (overlap_distance(d, sigma[0], end) for end in (sigma[1], flipped))
+    nearer = np.hypot(*same) <= np.hypot(*other)
+    return np.where(nearer, same[0], other[0]), np.where(nearer, same[1], other[1])
 
 
 def features(d: symlow.DerivedSystem, sigma: np.ndarray, part: str) -> np.ndarray:
     """Visible or invisible overlaps that do not depend on the sign of u and v, for a classifier."""
-    names = d.visible if part == "visible" else d.invisible
-    return np.abs(np.stack([sigma[:, d.overlaps.index(name)] for name in names], axis=1))
+    n = len(d.visible)
+    return np.abs(sigma[:, :n] if part == "visible" else sigma[:, n:])
 
 
 def main() -> None:
@@ -235,7 +238,8 @@ def main() -> None:
     run = histories(range(options.groups), STATES, STEPS, BATCH, "auto")
     later = learned_on(run, LATER_STATES, LATER_STEPS, LATER_BATCH, "auto")
     stream = io.BytesIO()
-    np.savez_compressed(stream, **vars(run), **{f"later_{name}": array for name, array in vars(later).items()})
+    of_later = {f"later_{name}": array for name, array in vars(later).items()}
+    np.savez_compressed(stream, **vars(run), **of_later, made_with=MADE_WITH)
     print(f"wrote {write_whole(options.output, stream.getvalue(), overwrite=True)}")
 
 

@@ -11,8 +11,8 @@
     reproducing     reproduce
 
 Every error that a user can cause is one line on standard error, with exit code 2; a failed verification or drift of
-generated files exits with 1. What is interrupted (SIGINT) says so in a line, and exits with 130; a command whose work
-is kept says how to go on, in the ``KeyboardInterrupt`` that it raises.
+generated files exits with 1. A command that is interrupted (SIGINT) prints one line and exits with 130;
+a command whose work is kept says how to go on, in the ``KeyboardInterrupt`` that it raises.
 
 A new command is a function with a docstring and an example, in the module of its group or in a new one, and stands in
 ``COMMANDS`` where the overview should show it. All these modules load at each start, for ``symlow --help`` too: at

@@ -38,7 +38,8 @@ BETWEEN = 4.0
 APART = 8.0
 """The room about the line between rows."""
 
-VISIBLE, INVISIBLE, BOTH, CONSTANT = (kind.value for kind in Content)
+VISIBLE, INVISIBLE = Content.VISIBLE.value, Content.INVISIBLE.value
+BOTH, CONSTANT = Content.BOTH.value, Content.CONSTANT.value
 """What a cell holds; the names are those of its class."""
 
 
@@ -130,14 +131,14 @@ class Grid:
 
     def _down(self, row: int) -> float:
         """Return how far below the first row another begins."""
-        return row * self.cell + (APART if 0 < self.split <= row else 0.0)
+        return row * self.cell + (APART if 0 < self.split < len(self.rows) and self.split <= row else 0.0)
 
     def _label(self, code: str, **attributes: str) -> Markup:
         return element("text", label(code, self.font), **attributes, font_size=f"{self.font:.1f}")
 
     def _cell(self, place: tuple[int, int], top: float, kind: str, code: str, name: str) -> Markup:
         row, column = place
-        gap = 1 if self.cell > 14 else 0.5
+        gap = 1
         x, y, size = self.left + column * self.cell + gap, top + self._down(row) + gap, self.cell - 2 * gap
         style = f"cell {VISIBLE if kind == BOTH else kind}"
         square = element("rect", x=f"{x:.1f}", y=f"{y:.1f}", width=f"{size:.1f}", height=f"{size:.1f}", class_=style)
