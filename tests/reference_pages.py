@@ -153,9 +153,9 @@ def command_line() -> str:
         WRITTEN,
         filled(
             "Each command has `--help` with the same text. An error in a specification, a file or a number is one line "
-            "on standard error, with exit code 2. An unknown command or option, or an argument that is missing or of the "
-            "wrong kind, has the same exit code, and the usage stands above its line. A failed verification, or drift "
-            "of generated files, exits with 1."
+            "on standard error, with exit code 2. An unknown command or option, or an argument that is missing or of "
+            "the wrong kind, has the same exit code, and the usage stands above its line. A failed verification, or "
+            "drift of generated files, exits with 1."
         ),
         *(part for function in COMMANDS for part in command(function)),
     ]
