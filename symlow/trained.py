@@ -24,6 +24,7 @@ sums eta f^2: :meth:`Trained.rates`.
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,6 +49,15 @@ CONVENTIONAL = MappingProxyType({"m": "u", "n": "v", "wi": "m", "wo": "z"})
 
 SCALINGS = MappingProxyType({"si": "wi", "so": "wo"})
 """Parameters that multiply the columns of others."""
+
+SETTINGS = (
+    "loss(es)?|error|accuracy|score|epochs?|steps?|iterations?|trials?|time|seed|lr|rate|momentum|alpha|tau|dt|leak|"
+    "noise|std|temperature"
+)
+"""Words in names of single numbers that are settings of a network or a training, or measures of it, and no weights."""
+
+OPTIMIZER = r"optim(i[sz]er)?s?(_states?)?(_dicts?)?"
+"""What dictionaries of optimizers are called."""
 
 MATRIX = "P"
 """The name of an array that holds all vectors side by side."""
@@ -167,7 +177,9 @@ def load_weights(
     (``CONVENTIONAL``), by those of the vectors in capitals, or by ``names``. Which of their axes is that of neurons
     shows in their shapes. A single array P is all vectors side by side, in the order of the derivation's columns,
     without ones and velocities. An array that is zero everywhere, such as an initial state, can belong to no vector.
-    So can single numbers, such as a loss, and what a dictionary of an optimizer holds.
+    What a dictionary of an optimizer holds is left out. So are single numbers that are integers or have a word of
+    ``SETTINGS`` in their name, such as ``best_loss`` or ``noise_std``; one of ``SCALINGS`` multiplies all columns, and
+    others, which can be biases or gains that the equations do not have, are an error unless they are zero.
 
     Args:
         path: an .npz, .npy or PyTorch file.
@@ -212,13 +224,17 @@ def trained_network(
     }
     sides = {_array_named(name, arrays, "axis"): side for name, side in axes.items()}
     mapped = [_array_named(name, arrays, "map") for name in names]
-    ignored = [*_all_named(ignore, arrays, "ignore"), *_besides_weights(arrays, mapped)]
+    of_optimizers = [name for name in arrays if name not in mapped and _is_of_optimizer(name)]
+    settings = [name for name, array in arrays.items() if name not in mapped and _is_setting(name, array)]
+    ignored = {*_all_named(ignore, arrays, "ignore"), *of_optimizers, *settings}
     kept = {name: array for name, array in arrays.items() if name not in ignored}
-    if list(kept) == [MATRIX] and MATRIX not in names:
+    if MATRIX in kept and MATRIX not in names and all(kept[name].ndim == 0 for name in kept if name != MATRIX):
         found = _split(kept[MATRIX], wanted, sides.get(MATRIX))
-        sources, scalings, left_out = dict.fromkeys(wanted, MATRIX), {}, []
+        sources, scalings = dict.fromkeys(wanted, MATRIX), {}
+        left_out = [name for name in kept if name != MATRIX]
+        _check_left_out(kept, left_out, [MATRIX], wanted)
     else:
-        sources = _sources(kept, wanted, names)
+        sources = _sources(kept, wanted, names, len(of_optimizers))
         taken = list(sources.values())
         scalings = _scalings(kept, sources)
         left_out = [name for name in kept if name not in taken and name not in scalings]
@@ -230,10 +246,10 @@ def trained_network(
         }
         for scaling, source in scalings.items():
             owner = next(name for name in sources if sources[name] == source)
-            columns = check_array(
-                kept[scaling], f"array {scaling}", (wanted[owner].columns,), f"one for each column of {source}"
+            shape = () if kept[scaling].ndim == 0 else (wanted[owner].columns,)
+            found[owner] = found[owner] * check_array(
+                kept[scaling], f"array {scaling}", shape, f"one for each column of {source}"
             )
-            found[owner] = found[owner] * columns
     _check_neurons(found, sources, wanted)
     P = stacked_weights(derivation, found)
     if len(P) == 0:
@@ -259,14 +275,22 @@ def trained_network(
     )
 
 
-def _besides_weights(arrays: Arrays, mapped: Sequence[str]) -> list[str]:
-    """Return the arrays that are no weights: single numbers, and what dictionaries of optimizers hold."""
-    return [
-        name
-        for name, array in arrays.items()
-        if name not in mapped
-        and (array.ndim == 0 or any(part.startswith("optim") for part in name.lower().split(".")[:-1]))
-    ]
+def _is_of_optimizer(name: str) -> bool:
+    """Return whether an array stands in a dictionary that is called as those of optimizers are."""
+    return any(re.fullmatch(OPTIMIZER, part) for part in name.lower().split(".")[:-1])
+
+
+def _is_setting(name: str, array: NDArray[np.generic]) -> bool:
+    """Return whether an array is a single number that is known to be no weight, by its type or its name."""
+    last = name.rpartition(".")[2]
+    return (
+        array.ndim == 0
+        and last not in SCALINGS
+        and (
+            array.dtype.kind in "biu"
+            or any(re.fullmatch(SETTINGS, word) for word in re.findall("[a-z]+", last.lower()))
+        )
+    )
 
 
 def _like_undivided(arrays: Sequence[FloatArray], neurons: float) -> bool:
@@ -296,8 +320,10 @@ def _all_named(names: Sequence[str], arrays: Arrays, option: str) -> list[str]:
     return found
 
 
-def _sources(arrays: Arrays, wanted: Mapping[str, Vector], names: Mapping[str, str]) -> dict[str, str]:
-    """Return by vector the name of its array."""
+def _sources(
+    arrays: Arrays, wanted: Mapping[str, Vector], names: Mapping[str, str], of_optimizers: int
+) -> dict[str, str]:
+    """Return by vector the name of its array; ``of_optimizers`` are not among the arrays, and are said."""
     sources: dict[str, str] = {}
     letters = {name.lower(): name for name in wanted}
     for array, vector in names.items():
@@ -320,8 +346,9 @@ def _sources(arrays: Arrays, wanted: Mapping[str, Vector], names: Mapping[str, s
     if missing:
         known = " and ".join(listing(sorted(names)) for names in (own.values(), conventional.values()) if names)
         raise FileError(
-            f"no array for the vector {missing[0]}: found {listing(free, NAMED) or 'none'}; accepted: arrays {known}, "
-            f"or others with --map NAME={missing[0]}"
+            f"no array for the vector {missing[0]}: found {listing(free, NAMED) or 'none'}"
+            + (f", and {of_optimizers} of an optimizer, left out" if of_optimizers else "")
+            + f"; accepted: arrays {known}, or others with --map NAME={missing[0]}"
         )
     return {name: sources.get(name) or _array_named(chosen[name], free, "map") for name in wanted}
 

@@ -520,7 +520,75 @@ def test_optimizers_and_single_numbers_are_left_out(tmp_path, monkeypatch):
     mapped = symlow.load_weights("a.npz", erf(), {"optimizer_state_dict.state.0.exp_avg": "m"}, ["model_state_dict.wi"])
     assert np.array_equal(mapped.weights["m"], np.ones((9, 1)))
     np.savez("a.npz", **checkpoint({}))
-    assert "no array for the vector m: found none" in fails("overlaps", "a.npz", "spec.toml")
+    said = fails("overlaps", "a.npz", "spec.toml")
+    assert "no array for the vector m: found none, and 12 of an optimizer, left out; accepted: arrays m, u" in said
+
+
+@pytest.mark.parametrize(
+    "outer",
+    ["optim", "optimizer", "optimizers", "optimiser", "optimizer_state", "optimizer_states", "OPTIM_STATE_DICT"],
+)
+def test_what_an_optimizer_holds_is_left_out(tmp_path, outer):
+    arrays = random_arrays(9) | {f"{outer}.state.0.exp_avg": np.ones(9)}
+    np.savez(tmp_path / "a.npz", **arrays)
+    assert symlow.load_weights(tmp_path / "a.npz", erf()).left_out == (f"{outer}.state.0.exp_avg",)
+
+
+@pytest.mark.parametrize("outer", ["optimal", "optimum", "optimized", "optical"])
+def test_networks_whose_names_begin_like_an_optimizers_are_read(tmp_path, outer):
+    arrays = random_arrays(9)
+    np.savez(tmp_path / "a.npz", **{f"{outer}.{name}": array for name, array in arrays.items()})
+    trained = symlow.load_weights(tmp_path / "a.npz", erf())
+    assert trained.sources["u"] == f"{outer}.m"
+    assert np.array_equal(trained.weights["u"], arrays["m"])
+
+
+@pytest.mark.parametrize("prefix", ["", "rnn."])
+@pytest.mark.parametrize(("si", "so"), [(2.0, 3.0), (2, np.float32(3)), ([2.0, 2.0], [3.0])])
+def test_scalings_that_are_single_numbers_are_multiplied_in(tmp_path, prefix, si, so):
+    arrays = random_arrays(9, inputs=2)
+    named = {prefix + name: array for name, array in (arrays | {"si": np.array(si), "so": np.array(so)}).items()}
+    np.savez(tmp_path / "a.npz", **named)
+    trained = symlow.load_weights(tmp_path / "a.npz", erf(inputs=2))
+    assert (trained.scalings, trained.left_out) == ((f"{prefix}si", f"{prefix}so"), ())
+    assert np.array_equal(trained.weights["m"], 2 * arrays["wi"].T)
+    assert np.array_equal(trained.weights["z"], 3 * arrays["wo"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("best_loss", 0.1),
+        ("val.accuracy", 0.9),
+        ("rnn.noise_std", 0.05),
+        ("rec_noise", 0.05),
+        ("learning_rate", 1e-3),
+        ("Alpha", 0.2),
+        ("loss2", 0.1),
+        ("hidden_size", 9),
+        ("train_si", True),
+        ("bias", 0.0),
+    ],
+)
+def test_single_numbers_that_are_no_weights_are_left_out(tmp_path, name, value):
+    np.savez(tmp_path / "a.npz", **random_arrays(9), **{name: np.array(value)})
+    assert symlow.load_weights(tmp_path / "a.npz", erf()).left_out == (name,)
+    np.savez(tmp_path / "a.npz", P=np.random.default_rng(0).standard_normal((9, 4)), **{name: np.array(value)})
+    assert symlow.load_weights(tmp_path / "a.npz", erf()).left_out == (name,)
+
+
+@pytest.mark.parametrize("name", ["bias", "rnn.b", "gain", "alphabet", "glossy", "so"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_single_numbers_that_can_be_weights_are_not(tmp_path, name, whole):
+    arrays = {"P": np.random.default_rng(0).standard_normal((9, 4))} if whole else random_arrays(9)
+    if name == "so" and not whole:  # of an array that is not there
+        arrays["out"] = arrays.pop("wo")
+    np.savez(tmp_path / "a.npz", **arrays, **{name: np.array(3.0)})
+    names = {"out": "Z"} if "out" in arrays else {}
+    with pytest.raises(FileError, match=rf"belongs to no vector .*, {name} of shape \(\); .*--ignore") as caught:
+        symlow.load_weights(tmp_path / "a.npz", erf(), names)
+    outer = str(caught.value).rpartition("--ignore ")[2]
+    assert symlow.load_weights(tmp_path / "a.npz", erf(), names, ignore=[outer]).left_out == (name,)
 
 
 def test_names_in_capitals(tmp_path):
