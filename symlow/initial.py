@@ -9,7 +9,6 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
@@ -229,15 +228,15 @@ def _check_ratio(sizes: Mapping[str, int], equations: Equations) -> None:
         )
 
 
-def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: ModuleType) -> FloatArray:
+def load_initial(path: str | os.PathLike[str], derivation: Derivation) -> FloatArray:
     """Return initial overlaps from an .npz file: an array ``sigma``, or one array for each vector.
 
     Args:
         path: a file with ``sigma`` of shape (n_overlaps,) or (states, n_overlaps), or with an array of shape
-            (N, columns) for each vector of the network, by its name, or a saved run, which is continued. Velocities
-            that are not given are zero.
+            (N, columns) for each vector of the network, by its name, with N of its own population, as
+            :func:`symlow.realise` makes them; or a saved run, which is continued. Velocities that are not given are
+            zero.
         derivation: the derivation whose overlaps these are.
-        module: its generated module.
 
     Raises:
         FileError: if the file cannot be read or holds neither.
@@ -260,15 +259,8 @@ def load_initial(path: str | os.PathLike[str], derivation: Derivation, module: M
             if ones not in arrays or np.all(arrays[ones] == 1):
                 continue
             raise GramMatrixError(f"{ones}: found entries that are not 1; leave the array out, it is known")
-        neurons = len(np.atleast_1d(arrays[vectors[0].name]))
-        weights = {}
-        for vector in vectors:
-            value = arrays[vector.name]
-            value = value[:, None] if value.ndim == 1 and vector.columns == 1 else value
-            weights[vector.name] = check_array(value, vector.name, (neurons, vector.columns), "(N, columns)")
-        if neurons == 0:
-            raise ArrayError(f"{vectors[0].name}: found no neuron; accepted: at least one")
-        return check_overlaps(module.overlaps_of(**weights), derivation)
+        P = check_weights(derivation, {vector.name: arrays[vector.name] for vector in vectors})
+        return check_overlaps(overlaps_of_weights(derivation, P), derivation)
     except (ArrayError, GramMatrixError) as error:
         raise type(error)(f"{Path(path)}: {error}") from None
 

@@ -9,9 +9,11 @@ import pytest
 
 import symlow
 from symlow.errors import ArrayError, DependencyError, FileError, GramMatrixError, LearningError
-from symlow.initial import load_initial
+from symlow.initial import least_neurons, load_initial
 from symlow.plot import plot_learning, save_figure
 from tests.conftest import EXPONENTIAL, compiled, derived, random_trials, states, weights
+from tests.test_cli import works
+from tests.test_realise import DERIVATIONS, sampled, system
 
 
 def test_descent_learns_the_published_values():
@@ -161,32 +163,63 @@ def test_initial_overlaps_from_files(tmp_path):
     P = weights(d)
     np.savez(tmp_path / "weights.npz", m=P[:, 0], u=P[:, 1:2], v=P[:, 2], z=P[:, 3])
     expected = (P.T @ P / 50)[module._ROWS, module._COLUMNS]
-    assert load_initial(tmp_path / "weights.npz", d, module) == pytest.approx(expected)
+    assert load_initial(tmp_path / "weights.npz", d) == pytest.approx(expected)
     np.savez(tmp_path / "sigma.npz", sigma=np.stack([expected, expected]))
-    assert load_initial(tmp_path / "sigma.npz", d, module).shape == (2, 10)
+    assert load_initial(tmp_path / "sigma.npz", d).shape == (2, 10)
     np.savez(tmp_path / "some.npz", m=P[:, 0], u=P[:, 1])
     with pytest.raises(FileError, match=r"some.npz: no array 'v'; accepted: an array sigma, or arrays m, u, v, z"):
-        load_initial(tmp_path / "some.npz", d, module)
+        load_initial(tmp_path / "some.npz", d)
     np.savez(tmp_path / "short.npz", m=P[:, 0], u=P[:9, 1], v=P[:, 2], z=P[:, 3])
     with pytest.raises(ArrayError, match=r"short.npz: u: found shape \(9, 1\); accepted: \(50, 1\)"):
-        load_initial(tmp_path / "short.npz", d, module)
+        load_initial(tmp_path / "short.npz", d)
     run = symlow.learn(d, expected, 0.01, 4)
     run.save(tmp_path / "run.npz")
-    assert np.array_equal(load_initial(tmp_path / "run.npz", d, module), run.sigma[-1])
+    assert np.array_equal(load_initial(tmp_path / "run.npz", d), run.sigma[-1])
     np.savez(tmp_path / "none.npz", sigma=np.ones((0, 10)))
     with pytest.raises(ArrayError, match=r"none.npz: sigma: found no state"):
-        load_initial(tmp_path / "none.npz", d, module)
+        load_initial(tmp_path / "none.npz", d)
     np.savez_compressed(tmp_path / "damaged.npz", sigma=expected)
     damaged = bytearray((tmp_path / "damaged.npz").read_bytes())
     damaged[60:70] = b"x" * 10
     (tmp_path / "damaged.npz").write_bytes(damaged)
     with pytest.raises(FileError, match=r"not an \.npz file of plain arrays"):
-        load_initial(tmp_path / "damaged.npz", d, module)
+        load_initial(tmp_path / "damaged.npz", d)
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(FileError, match=r"not an \.npz file of plain arrays"):
-        load_initial(tmp_path / "text.npz", d, module)
+        load_initial(tmp_path / "text.npz", d)
     np.save(tmp_path / "one.npy", P)
     with pytest.raises(FileError, match="holds one array without a name"):
-        load_initial(tmp_path / "one.npy", d, module)
+        load_initial(tmp_path / "one.npy", d)
     with pytest.raises(FileError, match="is a directory"):
-        load_initial(tmp_path, d, module)
+        load_initial(tmp_path, d)
+
+
+@pytest.mark.parametrize("name", ["architectures/two_populations", "ger_barak_2026/rank1_erf_flip_flop"])
+def test_learning_starts_from_a_file_of_what_realise_makes(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    d, module = system(name)
+    sigma = sampled(d)
+    weights_of = symlow.realise(d, sigma, neurons=40 * least_neurons(d.network.equations))
+    np.savez("weights.npz", **weights_of)
+    assert load_initial("weights.npz", d) == pytest.approx(np.asarray(module.overlaps_of(**weights_of)), abs=1e-12)
+    assert load_initial("weights.npz", d) == pytest.approx(sigma, abs=1e-12)
+    works("learn", DERIVATIONS / f"{name}.toml", "--initial", "weights.npz", "--steps", 2, "-o", "run.npz")
+    with np.load("run.npz") as run:
+        assert run["sigma"][0] == pytest.approx(sigma, abs=1e-12)
+
+
+def test_initial_weights_of_populations_are_checked_as_others_are(tmp_path):
+    d, _ = system("architectures/two_populations")
+    made = symlow.realise(d, sampled(d), neurons=40)
+    path = tmp_path / "a.npz"
+    np.savez(path, **made, oneE=np.ones(30))
+    assert load_initial(path, d).shape == (len(d.overlaps),)
+    for changes, message in (
+        ({"oneE": 2 * np.ones(30)}, "oneE: found entries that are not 1"),
+        ({"uI": np.ones(9)}, r"uI: found shape \(9, 1\); accepted: \(10, 1\)"),
+        ({key: array[:5] for key, array in made.items() if key.endswith("I")}, "neurons: found 30, 5 of .* 3 : 1"),
+        ({key: array[:0] for key, array in made.items()}, "weights: found no neuron"),
+    ):
+        np.savez(path, **made | changes)
+        with pytest.raises((ArrayError, GramMatrixError), match=f"^{path}: {message}"):
+            load_initial(path, d)

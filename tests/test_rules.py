@@ -231,14 +231,14 @@ def test_initial_velocities_of_a_file(tmp_path):
     d = derived({"rule": "nesterov"}, FILTER)
     arrays = {name: np.arange(5.0) + k for k, name in enumerate(("m", "u", "v", "z", "qu"))}
     np.savez(tmp_path / "all.npz", **arrays)
-    sigma = load_initial(tmp_path / "all.npz", d, _compiled(d))
+    sigma = load_initial(tmp_path / "all.npz", d)
     assert sigma[d.overlaps.index("m_qu")] == pytest.approx(arrays["m"] @ arrays["qu"] / 5)
     np.savez(tmp_path / "few.npz", **{name: arrays[name] for name in ("m", "u", "qu")})
     with pytest.raises(FileError, match="no array 'v'"):
-        load_initial(tmp_path / "few.npz", d, _compiled(d))
+        load_initial(tmp_path / "few.npz", d)
     np.savez(tmp_path / "short.npz", **arrays | {"qu": np.zeros(4)})
     with pytest.raises(ArrayError, match="qu: found shape"):
-        load_initial(tmp_path / "short.npz", d, _compiled(d))
+        load_initial(tmp_path / "short.npz", d)
 
 
 NOISY = {

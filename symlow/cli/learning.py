@@ -101,7 +101,7 @@ def learn(
     if initial is not None:
         if states is not None:
             raise LearningError("--states: found it with --initial, which holds the states; accepted: one of them")
-        sigma = load_initial(initial, derivation, module)
+        sigma = load_initial(initial, derivation)
     elif states is None:
         sigma = overlaps_of_weights(derivation, sample_weights(derivation, neurons, scale, seed))
     else:
