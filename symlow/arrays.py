@@ -50,6 +50,11 @@ def check_array(value: object, name: str, shape: tuple[int | EllipsisType | None
     except (TypeError, ValueError):
         found = f"{_kind(value)} with parts of different shapes, or that are no numbers"
         raise ArrayError(f"{name}: found {found}; accepted: real numbers, {meaning}") from None
+    except RuntimeError:  # of a tensor of PyTorch that requires a gradient, or that is not in the memory of the CPU
+        raise ArrayError(
+            f"{name}: found {_kind(value)} that NumPy cannot read; accepted: real numbers, {meaning}; convert it, "
+            "as by .detach().numpy()"
+        ) from None
     if array.dtype.kind not in "biuf":
         raise ArrayError(f"{name}: found {_contents(value, array)}; accepted: real numbers, {meaning}")
     array = array.astype(np.float64)
@@ -112,14 +117,23 @@ def check_integer(value: object, name: str, least: int, error: type[SymlowError]
     Raises:
         SymlowError: of the class given, naming what was found and what is accepted.
     """
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+    number = _plain(value)
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
         raise error(f"{name}: found {shown(value)}; accepted: an integer >= {least}")
-    return int(value)
+    return number
 
 
 def is_single(value: object) -> bool:
     """Whether a value is to be one number, for all of something, and no array with one for each."""
-    return not isinstance(value, list | tuple) and np.ndim(value) == 0  # type: ignore[arg-type]  # of others it is 0
+    return not isinstance(value, list | tuple) and dimensions(value) == 0
+
+
+def dimensions(value: object) -> int | None:
+    """Return the number of axes that a value has as an array, or None where it cannot be one."""
+    try:
+        return np.ndim(value)  # type: ignore[arg-type]  # of what is no array it is 0
+    except (TypeError, ValueError, RuntimeError):
+        return None
 
 
 def shown(value: object) -> str:
@@ -127,13 +141,17 @@ def shown(value: object) -> str:
     value = _plain(value)
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # of an integer of more digits than Python writes
+        return _kind(value)
     return text if len(text) <= LONGEST_SHOWN and "\n" not in text else _kind(value)
 
 
 def _plain(value: Any) -> Any:
     """Return a scalar of NumPy, or an array of one without axes, as the number of Python that it is."""
-    return value.item() if isinstance(value, np.generic | np.ndarray) and value.ndim == 0 else value
+    is_scalar = isinstance(value, np.generic | np.ndarray) and value.ndim == 0
+    return value.item() if is_scalar and value.dtype.kind not in "mM" else value  # dates would be integers
 
 
 def _kind(value: object) -> str:

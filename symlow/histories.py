@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from symlow.arrays import FloatArray, IntArray, check_array, check_number, is_single
+from symlow.arrays import FloatArray, IntArray, check_array, check_number, is_single, shown
 from symlow.derivation import Derivation
 from symlow.errors import ArrayError, LearningError, SpecError, UnknownNameError, listing, nearest
 from symlow.initial import check_overlaps
@@ -181,7 +181,7 @@ def _seeds(seed: object) -> IntArray:
     array = np.asarray(seed)
     if array.dtype.kind not in "iu" or array.ndim > 1 or (array < 0).any() or (array > LARGEST_SEED).any():
         raise SpecError(
-            f"seed: found {seed!r}; accepted: an integer >= 0 and < 2**63, or an array of one for each history"
+            f"seed: found {shown(seed)}; accepted: an integer >= 0 and < 2**63, or an array of one for each history"
         )
     return array.astype(np.int64)
 

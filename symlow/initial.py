@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from symlow.arrays import FloatArray, check_array, check_integer, check_number, load_arrays
+from symlow.arrays import FloatArray, check_array, check_integer, check_number, dimensions, load_arrays
 from symlow.cone import BEYOND, unit_columns
 from symlow.derivation import Derivation
 from symlow.equations import Equations, Population
@@ -286,11 +286,11 @@ def check_finite_overlaps(sigma: object, derivation: Derivation) -> FloatArray:
         GramMatrixError: if the mean square of ones is not 1.
     """
     n = len(derivation.overlaps)
-    states = np.ndim(np.asarray(sigma, dtype=object)) == 2
+    states = dimensions(sigma) == 2
     shape: tuple[int | None, ...] = (None, n) if states else (n,)
-    if states and len(np.asarray(sigma, dtype=object)) == 0:
-        raise ArrayError("sigma: found no state; accepted: at least one")
     array = check_array(sigma, "sigma", shape, f"({'states, ' if states else ''}{n} overlaps, see OVERLAPS)")
+    if not len(array):
+        raise ArrayError("sigma: found no state; accepted: at least one")
     for population in derivation.network.equations.populations:
         ones, right = population.ones, float(population.weight)
         if ones is None:

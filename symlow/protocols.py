@@ -42,9 +42,11 @@ SHAKE_STREAM = 2
 """Sets the random numbers of noise on weights apart from those of trials and of their targets."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Phase:
     """One phase of a protocol: a task that is learned for some steps.
+
+    Two phases are equal where they are the same object, for they can hold arrays.
 
     Attributes:
         derivation: what is learned, and by which rule.

@@ -7,7 +7,7 @@ import pytest
 
 import symlow
 from symlow.arrays import check_array, check_integer, check_number, is_single, shown
-from symlow.errors import ArrayError, LearningError
+from symlow.errors import ArrayError, LearningError, SpecError
 from tests.conftest import compiled, derived, states
 
 
@@ -72,6 +72,9 @@ def test_numbers_are_floats(value):
         (np.float64("nan"), {}, "n: found nan; accepted: a finite number$"),
         (-np.inf, {}, "n: found -inf;"),
         (10**400, {}, "n: found an int;"),
+        pytest.param(10**5000, {}, "n: found an int;", id="more digits than Python writes"),
+        ([10**5000], {}, "n: found a list;"),
+        (np.timedelta64(3, "ns"), {}, r"n: found np.timedelta64\(3,'ns'\);"),
         (True, {}, "n: found True;"),
         ("1", {}, "n: found '1';"),
         (None, {}, "n: found None;"),
@@ -88,8 +91,21 @@ def test_other_numbers_are_refused(value, bounds, words):
 
 
 def test_integers():
-    assert (check_integer(np.int8(3), "k", 3), type(check_integer(np.int8(3), "k", 3))) == (3, int)
-    for value, words in ((2, "2"), (3.0, "3.0"), (True, "True"), (None, "None"), ("3", "'3'")):
+    for value in (3, np.int8(3), np.array(3), np.uint64(3)):
+        found = check_integer(value, "k", 3)
+        assert (found, type(found)) == (3, int)
+    for value, words in (
+        (2, "2"),
+        (3.0, "3.0"),
+        (True, "True"),
+        (np.array(True), "True"),
+        (None, "None"),
+        ("3", "'3'"),
+        (np.array(2), "2"),
+        (np.array([3]), r"an array of shape \(1,\)"),
+        (-(10**5000), "an int"),
+        (np.timedelta64(3, "ns"), r"np.timedelta64\(3,'ns'\)"),
+    ):
         with pytest.raises(LearningError, match=f"^k: found {words}; accepted: an integer >= 3$"):
             check_integer(value, "k", 3, LearningError)
 
@@ -100,11 +116,36 @@ def test_what_is_one_number_and_what_are_many():
     assert shown(np.array(2.5)) == "2.5"
 
 
-def test_overlaps_by_name_are_no_array():
+def test_numbers_beyond_those_that_python_writes():
     d, sigma = derived(), states(compiled(), 1)[0]
-    with pytest.raises(ArrayError, match="sigma: found a dict; accepted: real numbers"):
-        symlow.learn(d, dict(zip(d.overlaps, sigma, strict=True)), 0.1, 2)
-    with pytest.raises(ArrayError, match="sigma: found an array of objects, the first a float"):
-        symlow.learn(d, sigma.astype(object), 0.1, 2)
-    with pytest.raises(ArrayError, match="trials: found 3; accepted"):
-        symlow.learn(d, sigma, 0.1, 2, trials=3)
+    with pytest.raises(LearningError, match=r"^lr: found an int; accepted: a finite number > 0$"):
+        symlow.learn(d, sigma, 10**5000, 2)
+    with pytest.raises(SpecError, match=r"^seed: found an int; accepted: an integer >= 0"):
+        symlow.learn(d, sigma, 0.1, 2, seed=10**5000)
+
+
+class Unreadable:
+    """What refuses to be an array, as a tensor of PyTorch does that requires a gradient."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+
+
+class UnreadableOfAxes(Unreadable):
+    """A tensor says how many axes it has all the same."""
+
+    def __init__(self, ndim):
+        self.ndim = ndim
+
+
+@pytest.mark.parametrize("value", [Unreadable(), UnreadableOfAxes(0), UnreadableOfAxes(1), UnreadableOfAxes(2)])
+def test_what_numpy_cannot_read_is_said(value):
+    words = r"found an Unreadable\w* that NumPy cannot read; accepted: real numbers, .*, as by \.detach\(\)\.numpy\(\)$"
+    with pytest.raises(ArrayError, match=f"^a: {words}"):
+        check_array(value, "a", (None,), "the meaning")
+    assert is_single(value) == (getattr(value, "ndim", None) == 0)
+    d = derived()
+    with pytest.raises(ArrayError, match=f"^sigma: {words}"):
+        symlow.learn(d, value, 0.1, 2)
+    with pytest.raises((ArrayError, LearningError), match=r"^lr: found .*Unreadable"):
+        symlow.learn(d, states(compiled(), 1)[0], value, 2)

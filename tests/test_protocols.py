@@ -138,6 +138,14 @@ def test_what_is_no_protocol_is_refused(phases, words):
         run_protocol(sigma(derived(A)), phases())
 
 
+def test_phases_are_compared_as_objects_for_they_hold_arrays():
+    d, rates = derived(A), np.array([0.02, 0.05])
+    first, second = Phase(d, 2, rates), Phase(d, 2, rates)
+    assert first != second
+    assert [second, first].index(first) == 1
+    assert len({first, second, first}) == 2
+
+
 def test_noise_on_weights_is_refused_with_sums_over_neurons():
     d = symlow.derive(symlow.Spec.load("derivations/ger_barak_2025/closed_loop_double_integrator.toml"))
     with pytest.raises(LearningError, match="sums over neurons"):
