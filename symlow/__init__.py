@@ -63,6 +63,7 @@ The modules in the order of the data, each stage reading the one before it:
     realise         weight vectors with exactly given overlaps
     twins           networks with equal visible overlaps and other invisible ones
     torch_files     tensors that PyTorch saved, read without it
+    array_files     arrays by name in files of NumPy and PyTorch
     trained         networks that others trained, from files
     programs        the versions of programs that last digits depend on
     run_files       files of learning runs, .npz and .zarr

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from symlow.arrays import FloatArray
+from symlow.arrays import FloatArray, check_integer
 from symlow.cone import nearest_gram, unit_columns
 from symlow.derivation import Derivation
 from symlow.errors import ArrayError, GramMatrixError, LearningError, listing
@@ -62,9 +62,8 @@ def realise(
         LearningError: if ``neurons`` does not divide into the populations, or into pairs, or the seed is negative.
     """
     state = check_state(sigma, derivation)
-    for name, value, least in (("neurons", neurons, 1), ("seed", seed, 0)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            raise LearningError(f"{name}: found {value!r}; accepted: an integer >= {least}")
+    neurons = check_integer(neurons, "neurons", 1, LearningError)
+    seed = check_integer(seed, "seed", 0, LearningError)
     gram, network = gram_of_overlaps(derivation, state), derivation.network
     labels = [column.vector for column in derivation.reduction.index.columns]
     weights = np.zeros((neurons, len(gram)))

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,14 +34,14 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from symlow.arrays import FloatArray, check_array, load_arrays
+from symlow.array_files import MATRIX, read_arrays
+from symlow.arrays import FloatArray, check_array, shown
 from symlow.derivation import Derivation
 from symlow.equations import Vector
 from symlow.errors import ArrayError, FileError, LearningError, SymlowError, UnknownNameError, listing, nearest
 from symlow.initial import stacked_weights
 from symlow.network import Network
 from symlow.rules import Velocity
-from symlow.torch_files import load_tensors
 
 CONVENTIONAL = MappingProxyType({"m": "u", "n": "v", "wi": "m", "wo": "z"})
 """Names of parameters in the code of low-rank networks, with the vectors that they are here."""
@@ -59,11 +58,8 @@ SETTINGS = (
 OPTIMIZER = r"optim(i[sz]er)?s?(_states?)?(_dicts?)?"
 """What dictionaries of optimizers are called."""
 
-MATRIX = "P"
-"""The name of an array that holds all vectors side by side."""
-
-RECURRENT = ("W/N", "W")
-READOUT = ("y/N", "y")
+SCALES = MappingProxyType({"recurrent": ("W/N", "W"), "readout": ("y/N", "y")})
+"""What a file's code can do: divide by N, or not."""
 
 LIKE_UNDIVIDED = 3.0
 """Weights that sums over N neurons read in code that does not divide by N have mean squares of up to this over N."""
@@ -87,8 +83,9 @@ class Trained:
         left_out: names of the arrays that belong to no vector.
         recurrent: what the file's code was taken to do, "W/N" or "W".
         readout: likewise "y/N" or "y".
-        like_undivided: of "recurrent" and "readout" those that were taken as divided by N by default, where the file's
-            arrays are as small as those of code that does not divide.
+        by_default: of "recurrent" and "readout" those that nobody said, taken as the derivation's equations do.
+        like_undivided: those of them that were taken as divided by N, where the file's arrays are as small as those of
+            code that does not divide.
     """
 
     weights: Mapping[str, FloatArray] = field(repr=False)
@@ -99,6 +96,7 @@ class Trained:
     left_out: tuple[str, ...]
     recurrent: str
     readout: str
+    by_default: tuple[str, ...]
     like_undivided: tuple[str, ...]
 
     @property
@@ -118,48 +116,6 @@ class Trained:
         size = self.neurons if derivation.network.equations.averages else 1.0
         trained = [vector.name for vector in derivation.network.vectors if vector.trainable]
         return {name: self.factors[name] ** 2 / size for name in trained if name in self.factors}
-
-
-def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays of an .npz, .npy or PyTorch file by name; the one of an .npy file is called ``P``.
-
-    What kind of file it is shows in its first bytes, whatever its suffix.
-
-    Raises:
-        FileError: if the file cannot be read, is damaged, or holds other than plain arrays and tensors.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise FileError(f"{path}: is a directory, expected an .npz, .npy or .pt file; name a file inside it")
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(8)
-    except FileNotFoundError:
-        raise FileError(f"{path}: no such file; expected an .npz, .npy or .pt file") from None
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
-    if start.startswith(b"\x93NUMPY"):
-        try:
-            return {MATRIX: np.load(path, allow_pickle=False)}
-        except (ValueError, OSError, EOFError, MemoryError, SyntaxError):
-            raise FileError(f"{path}: not an .npy file of plain numbers, or damaged; save it with numpy.save") from None
-    if start.startswith(b"PK"):
-        # Members of an .npz file are called NAME.npy; those of torch.save have no suffix, or .pkl.
-        return dict(load_arrays(path)) if _holds_arrays(path) else load_tensors(path)
-    if start.startswith(b"\x80"):
-        raise FileError(
-            f"{path}: a pickle, as of a PyTorch before 1.6 or of pickle.dump, which is not read, for it can run "
-            "anything; load it where it was made, and save it with a newer PyTorch or with numpy.savez"
-        )
-    raise FileError(f"{path}: not an .npz, .npy or PyTorch file; save arrays with numpy.savez or numpy.save")
-
-
-def _holds_arrays(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith(".npy") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        raise FileError(f"{path}: a zip archive that is damaged; save it again") from None
 
 
 def load_weights(
@@ -214,9 +170,15 @@ def trained_network(
     axes: Mapping[str, int],
 ) -> Trained:
     """Return the network of arrays by name; arguments and errors are those of :func:`load_weights`."""
-    for what, given, choices in (("recurrent", recurrent, RECURRENT), ("readout", readout, READOUT)):
-        if given not in (None, *choices):
-            raise LearningError(f"{what}: found {given!r}; accepted: {choices[0]!r} or {choices[1]!r}")
+    asked = {"recurrent": recurrent, "readout": readout}
+    for what, given in asked.items():
+        if given is not None and not (isinstance(given, str) and given in SCALES[what]):
+            raise LearningError(f"{what}: found {shown(given)}; accepted: {' or '.join(map(repr, SCALES[what]))}")
+    for what, mapping, example in (("map", names, "{'w_in': 'M'}"), ("axis", axes, "{'w_in': 1}")):
+        if not isinstance(mapping, Mapping):
+            raise UnknownNameError(f"{what}: found {shown(mapping)}; accepted: a mapping by name, such as {example}")
+    if isinstance(ignore, str) or not isinstance(ignore, Sequence):
+        raise UnknownNameError(f"ignore: found {shown(ignore)}; accepted: a list of names, such as ['optimizer']")
     wanted = {
         vector.name: vector
         for vector in derivation.network.vectors
@@ -239,9 +201,8 @@ def trained_network(
         scalings = _scalings(kept, sources)
         left_out = [name for name in kept if name not in taken and name not in scalings]
         _check_left_out(kept, left_out, [*taken, *scalings], wanted)
-        shapes = {source: kept[source] for source in taken}
         found = {
-            name: _upright(shapes[source], source, wanted[name].columns, sides.get(source))
+            name: _upright(kept[source], source, wanted[name].columns, sides.get(source))
             for name, source in sources.items()
         }
         for scaling, source in scalings.items():
@@ -256,12 +217,12 @@ def trained_network(
         raise ArrayError(f"array {next(iter(sources.values()))}: found no neuron; accepted: at least one")
     size = len(P) / float(sympy.Add(*(p.weight for p in derivation.network.equations.populations)))
     readers = _readers(derivation.network)
-    asked = {"recurrent": (recurrent, RECURRENT), "readout": (readout, READOUT)}
     own = derivation.network.equations.averages
     factors = dict.fromkeys(wanted, 1.0) | {
-        name: _factor(derivation.network, name, size, what, *asked[what]) for name, what in readers.items()
+        name: _factor(derivation.network, name, size, what, asked[what]) for name, what in readers.items()
     }
-    by_default = [what for what, (given, _) in asked.items() if given is None and own]
+    by_default = tuple(what for what, given in asked.items() if given is None)
+    taken_as = {what: given or SCALES[what][not own] for what, given in asked.items()}
     return Trained(
         {name: factors[name] * array for name, array in found.items()},
         sources,
@@ -269,9 +230,13 @@ def trained_network(
         size,
         tuple(name for name in scalings if np.any(kept[name] != 1)),
         (*left_out, *(name for name in arrays if name not in kept)),
-        recurrent or RECURRENT[not own],
-        readout or READOUT[not own],
-        tuple(what for what in by_default if _like_undivided([found[n] for n in readers if readers[n] == what], size)),
+        **taken_as,
+        by_default=by_default,
+        like_undivided=tuple(
+            what
+            for what in by_default
+            if own and _like_undivided([found[name] for name in readers if readers[name] == what], size)
+        ),
     )
 
 
@@ -327,7 +292,7 @@ def _sources(
     sources: dict[str, str] = {}
     letters = {name.lower(): name for name in wanted}
     for array, vector in names.items():
-        if vector.lower() not in letters:
+        if not isinstance(vector, str) or vector.lower() not in letters:
             raise UnknownNameError(
                 f"map: found {array}={vector}, which is no vector{nearest(vector, wanted)}; accepted: {listing(wanted)}"
             )
@@ -441,17 +406,15 @@ def _readers(network: Network) -> dict[str, str]:
     return {name: "readout" if name in of_output else "recurrent" for name in dict.fromkeys(symbols.values())}
 
 
-def _factor(
-    network: Network, name: str, neurons: float, what: str, given: str | None, choices: tuple[str, str]
-) -> float:
+def _factor(network: Network, name: str, neurons: float, what: str, given: str | None) -> float:
     """Return what a vector that reads is multiplied by, for the equations' 1/N in place of the file's."""
     own = network.equations.averages
-    divided = own if given is None else given == choices[0]
+    divided = own if given is None else given == SCALES[what][0]
     factor = float(neurons ** (own - divided))
     if factor != 1 and (name in network.carriers or name in network.ones):
         raise LearningError(
             f"{what}: found {given!r} where {name}, which reads neurons, "
             f"{'is a vector of ones' if name in network.ones else 'carries activity too'} and cannot take the "
-            f"factor N; accepted: {choices[not own]!r}, with arrays of the file that are scaled so"
+            f"factor N; accepted: {SCALES[what][not own]!r}, with arrays of the file that are scaled so"
         )
     return factor

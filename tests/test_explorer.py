@@ -428,6 +428,10 @@ def test_a_page_holds_the_first_trials_that_fit():
     [
         ({"lr": 0.0}, LearningError, "lr: found 0.0; accepted: a finite number > 0"),
         ({"steps": 0}, LearningError, "steps: found 0; accepted: an integer >= 1"),
+        ({"lr": "a"}, LearningError, "lr: found 'a'; accepted: a finite number > 0"),
+        ({"lr": True}, LearningError, "lr: found True; accepted: a finite number > 0"),
+        ({"steps": 2.7}, LearningError, "steps: found 2.7; accepted: an integer >= 1"),
+        ({"steps": True}, LearningError, "steps: found True; accepted: an integer >= 1"),
         ({"identifier": "1 2"}, SpecError, "identifier: found '1 2'; accepted: a letter"),
         ({"level": 7}, SpecError, "level: found 7; accepted: 1 to 6"),
         ({"sigma": np.ones((2, 10))}, LearningError, "sigma: found 2 states; accepted: one"),

@@ -321,8 +321,9 @@ def test_lax_equation_entry_by_entry(name):
 
 
 def test_searches_out_of_range():
-    with pytest.raises(InvariantError, match="degree: found 0; accepted: an integer >= 1"):
-        derived().invariants(0)
+    for degree in (0, 1.5, True, "2"):
+        with pytest.raises(InvariantError, match=f"degree: found {degree!r}; accepted: an integer >= 1"):
+            derived().invariants(degree)
     with pytest.raises(InvariantError, match="degree: found 9, with 10015005 monomials in 21 overlaps"):
         derived(rank=2).invariants(9)
     with pytest.raises(ArrayError, match=r"sigma: found shape \(9,\); accepted: \(\.\.\., 10\)"):

@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 
 import symlow
+from symlow.array_files import read_arrays
 from symlow.errors import ArrayError, FileError, LearningError, UnknownNameError
 from symlow.initial import stacked_weights
 from symlow.simulate import FullNetwork
 from symlow.torch_files import load_tensors
-from symlow.trained import read_arrays
 from tests.conftest import compiled, derived
 from tests.test_cli import fails, works
 from tests.test_realise import FILES, TRIALS, sampled, system
@@ -425,6 +425,8 @@ def test_equations_in_sums_over_neurons_take_the_other_factor(tmp_path):
         CHOICES, [(1, 1), (1 / 6, 1 / 6), (1 / 6, 1), (1, 1 / 6), (1, 1)], strict=True
     ):
         trained = symlow.load_weights(tmp_path / "a.npz", d, recurrent=recurrent, readout=readout)
+        assert (trained.recurrent, trained.readout) == (recurrent or "W", readout or "y")
+        assert trained.by_default == (() if recurrent else ("recurrent", "readout"))
         by_hand = module.overlaps_of(**plain | {"v": v * plain["v"], "z": z * plain["z"]})
         assert np.allclose(module.overlaps_of(**trained.weights), by_hand, rtol=1e-14, atol=0)
         assert trained.rates(d) == {"m": 1, "u": 1, "v": pytest.approx(v**2), "z": pytest.approx(z**2)}
@@ -715,6 +717,14 @@ def test_velocities_are_zero_and_initial_states_can_be_vectors(tmp_path):
         ({}, {"names": {"nn": "v"}}, UnknownNameError, "map: found 'nn', which is no array; did you mean 'n'"),
         ({}, {"names": {"n": "v", "m": "V"}}, UnknownNameError, "map: found two arrays for V"),
         ({}, {"ignore": ["x"]}, UnknownNameError, "ignore: found 'x', which is no array"),
+        ({}, {"names": {"m": 3}}, UnknownNameError, "map: found m=3, which is no vector; accepted: m, u, v, z"),
+        ({}, {"names": [("m", "u")]}, UnknownNameError, "map: found .*; accepted: a mapping by name"),
+        ({}, {"names": {3: "m"}}, UnknownNameError, "map: found 3, which is no array; accepted: wi, m, n"),
+        ({}, {"axes": 1}, UnknownNameError, "axis: found 1; accepted: a mapping by name, such as {'w_in': 1}"),
+        ({}, {"ignore": "m"}, UnknownNameError, r"ignore: found 'm'; accepted: a list of names, such as \['optim"),
+        ({}, {"ignore": 3}, UnknownNameError, "ignore: found 3; accepted: a list of names"),
+        ({}, {"ignore": [3]}, UnknownNameError, "ignore: found 3, which is no array; accepted: wi, m, n"),
+        ({}, {"readout": 2}, LearningError, "readout: found 2; accepted: 'y/N' or 'y'"),
         ({}, {"axes": {"n": 1}}, ArrayError, "n: found shape .* with axis 1 for neurons"),
         ({}, {"recurrent": "N"}, LearningError, "recurrent: found 'N'; accepted: 'W/N' or 'W'"),
         ({name: np.ones((0, 1)) for name in ("wi", "m", "n", "wo")}, {}, ArrayError, "wi: found no neuron"),

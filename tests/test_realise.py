@@ -186,7 +186,9 @@ def test_refusals():
         ArrayError, d, sigma, neurons=7, paired=True
     )
     for name in ("neurons", "seed"):
-        assert f"{name}: found -1; accepted: an integer" in refusal(LearningError, d, sigma, **{name: -1})
+        for value in (-1, 8.0, True, "8"):
+            words = f"{name}: found {value!r}; accepted: an integer"
+            assert words in refusal(LearningError, d, sigma, **{name: value})
     assert "sigma: found 2 states; accepted: one, shape (10,)" in refusal(ArrayError, d, np.stack([sigma, sigma]))
     assert "accepted: finite numbers" in refusal(ArrayError, d, sigma * np.nan)
     two, _ = system("architectures/two_populations")

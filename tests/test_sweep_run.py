@@ -306,8 +306,9 @@ def test_outputs_that_cannot_be(tmp_path, monkeypatch):
     (tmp_path / "other.zarr.partial" / "thesis.tex").touch()
     with pytest.raises(FileError, match=r"other.zarr.partial: exists and is not of a sweep"):
         symlow.run_sweep(sweep, tmp_path / "other.zarr")
-    with pytest.raises(SweepError, match="workers: found 0; accepted: an integer >= 1"):
-        symlow.run_sweep(sweep, tmp_path / "result.zarr", workers=0)
+    for workers in (0, 1.5, "2", True):
+        with pytest.raises(SweepError, match=f"workers: found {workers!r}; accepted: an integer >= 1"):
+            symlow.run_sweep(sweep, tmp_path / "result.zarr", workers=workers)
     with pytest.raises(SweepError, match="dask: no scheduler at 'nonsense://here'"):
         symlow.run_sweep(sweep, tmp_path / "result.zarr", dask="nonsense://here")
     with pytest.raises(SweepError, match="workers: found 3 with a cluster, which has workers of its own"):

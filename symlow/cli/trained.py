@@ -93,7 +93,7 @@ def overlaps(
     trained = load_weights(weights, derivation, mapped, ignore or [], recurrent, readout, axes)
     P = stacked_weights(derivation, trained.weights)
     sigma = check_overlaps(overlaps_of_weights(derivation, P), derivation)
-    _print_sources(derivation, trained, len(P), (recurrent, readout))
+    _print_sources(derivation, trained, len(P))
     _print_overlaps(derivation, sigma)
     with np.errstate(over="ignore", invalid="ignore"):  # what is beyond the largest number is printed as inf or nan
         _print_columns(derivation, P)
@@ -119,9 +119,7 @@ def _axis(name: str, side: str) -> int:
     return int(side)
 
 
-def _print_sources(
-    derivation: DerivedSystem, trained: Trained, neurons: int, asked: tuple[str | None, str | None]
-) -> None:
+def _print_sources(derivation: DerivedSystem, trained: Trained, neurons: int) -> None:
     """Say which array each vector is, what it was multiplied by, and what was left out."""
     parts, first = [], 1
     together = len(trained.sources) > 1 and len(set(trained.sources.values())) == 1  # side by side in one array
@@ -131,7 +129,7 @@ def _print_sources(
         parts.append(f"{name.upper()} = {source}{columns}" + (f" * {factor:g}" if factor != 1 else ""))
         first = last + 1
     say(f"{neurons} neurons: {('; ' if together else ', ').join(parts)}")
-    _print_scaling(derivation, trained, asked)
+    _print_scaling(derivation, trained)
     if trained.scalings:
         say(f"multiplied into the columns that they scale: {', '.join(trained.scalings)}")
     if trained.left_out:
@@ -149,11 +147,13 @@ def _print_sources(
     )
 
 
-def _print_scaling(derivation: DerivedSystem, trained: Trained, asked: tuple[str | None, str | None]) -> None:
+def _print_scaling(derivation: DerivedSystem, trained: Trained) -> None:
     """Say what the file's code was taken to divide by N, what else it can do, and where its arrays look like that."""
+    from symlow.trained import SCALES
+
     averages = derivation.network.equations.averages
-    others = {"recurrent": "W" if averages else "W/N", "readout": "y" if averages else "y/N"}
-    open_ones = [f"--{what} {others[what]}" for what, given in zip(others, asked, strict=True) if given is None]
+    others = {what: choices[averages] for what, choices in SCALES.items()}
+    open_ones = [f"--{what} {others[what]}" for what in trained.by_default]
     hint = f" ({', '.join(open_ones)} for code that {'does not divide' if averages else 'divides'})" * bool(open_ones)
     say(f"taken as {trained.recurrent} and {trained.readout}{hint}")
     for what in trained.like_undivided:

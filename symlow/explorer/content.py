@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symlow.arrays import FloatArray, Trials
+from symlow.arrays import FloatArray, Trials, check_integer, check_number
 from symlow.batches import task_batches
 from symlow.derivation import Derivation
 from symlow.errors import LearningError, SpecError
@@ -39,10 +39,8 @@ def content(
     derivation: Derivation, sigma: object | None, trials: tuple[object, ...] | None, lr: float, steps: int, seed: int
 ) -> dict[str, Any]:
     """Return what the script of an explorer is given; see :func:`symlow.explorer.explorer_fragment`."""
-    if not (math.isfinite(lr) and lr > 0):
-        raise LearningError(f"lr: found {lr}; accepted: a finite number > 0")
-    if steps < 1:
-        raise LearningError(f"steps: found {steps}; accepted: an integer >= 1")
+    lr = check_number(lr, "lr", above=0, error=LearningError)
+    steps = check_integer(steps, "steps", 1, LearningError)
     start = check_overlaps(sampled_overlaps(derivation, seed) if sigma is None else sigma, derivation)
     if start.ndim != 1:
         raise LearningError(f"sigma: found {len(start)} states; accepted: one, for the page adds the twin")
@@ -56,8 +54,8 @@ def content(
         "overlaps": _overlaps(derivation),
         "initial": start.tolist(),
         "trials": None if given is None else _encoded(*given),
-        "lr": float(lr),
-        "steps": int(steps),
+        "lr": lr,
+        "steps": steps,
         "parameters": {name: setting["value"] for name, setting in parameters.items()},
         "response": response,
         "settings": {
@@ -65,7 +63,7 @@ def content(
             "steps": {
                 "label": _label("steps"),
                 "meaning": "steps of learning",
-                "range": [min(10, int(steps)), max(100_000, 10 * int(steps))],
+                "range": [min(10, steps), max(100_000, 10 * steps)],
             },
             "parameters": parameters,
         },

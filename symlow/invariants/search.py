@@ -19,6 +19,7 @@ from functools import cached_property
 from itertools import combinations_with_replacement
 from math import comb
 
+from symlow.arrays import check_integer
 from symlow.errors import InvariantError
 from symlow.invariants.coupling import coupling
 from symlow.invariants.invariant import SEARCH, Invariant, Proof, Terms
@@ -102,8 +103,7 @@ def conserved_polynomials(fields: VectorFields, degree: int) -> ConservedPolynom
         InvariantError: if the degree is less than 1, or there are too many monomials.
     """
     n = len(fields.overlaps)
-    if not isinstance(degree, int) or degree < 1:
-        raise InvariantError(f"degree: found {degree}; accepted: an integer >= 1")
+    degree = check_integer(degree, "degree", 1, InvariantError)
     variables = _variables(fields)
     size = comb(len(variables) + degree - 1, degree)
     if size > MOST_MONOMIALS:

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from symlow.arrays import check_integer
 from symlow.course import Track
 from symlow.errors import SweepError
 from symlow.extras import optional
@@ -76,8 +77,8 @@ def run_sweep(
     """
     result = check_place(output)
     _check_packages(dask)  # now, and not when the work is done
-    if workers is not None and workers < 1:
-        raise SweepError(f"workers: found {workers}; accepted: an integer >= 1")
+    if workers is not None:
+        workers = check_integer(workers, "workers", 1, SweepError)
     derivation = derive(sweep.spec)
     belongs = identity(sweep, derivation.source(sweep.tables.backend))
     histories = Grid(sweep.axes)

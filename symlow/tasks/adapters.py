@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from symlow.arrays import FloatArray, Trials, check_array
+from symlow.arrays import FloatArray, Trials, check_array, check_integer
 from symlow.errors import ArrayError
 from symlow.tasks.trials import check_trials
 
@@ -104,8 +104,8 @@ def from_neurogym(
     if not (hasattr(environment, "new_trial") and hasattr(environment, "action_space")):
         raise ArrayError(f"source: found {type(source).__name__}; accepted: an environment or a Dataset of NeuroGym")
     for name, value in (("batch", batch), ("steps", steps)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ArrayError(f"{name}: found {value!r}; accepted: an integer >= 1")
+        if value is not None:
+            check_integer(value, name, 1)
     return _environment_trials(environment, 128 if batch is None else batch, steps, seed)
 
 

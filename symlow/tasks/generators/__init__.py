@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
+from symlow.arrays import check_number
 from symlow.errors import SpecError
 from symlow.spec_trials import (
     ContextIntegrationTask,
@@ -67,13 +67,12 @@ def build_generator(
     Raises:
         SpecError: if dt is no positive number, too short or too long for the task, or the teacher is missing.
     """
-    if isinstance(dt, bool) or not isinstance(dt, int | float) or not (math.isfinite(dt) and dt > 0):
-        raise SpecError(f"dt: found {dt!r}; accepted: a finite number > 0")
+    dt = check_number(dt, "dt", above=0, error=SpecError)
     task.check(dt, table)
     if not isinstance(task, TeacherTask):
-        return _GENERATORS[type(task)](task, float(dt))
+        return _GENERATORS[type(task)](task, dt)
     check_count("inputs", inputs, 1)
     check_count("outputs", outputs, 1)
     if teacher is None:
         raise SpecError(f"{table}kind: found 'teacher', but no teacher was given; accepted: a function from x to y")
-    return TeacherStudent(task, float(dt), inputs, outputs, teacher)
+    return TeacherStudent(task, dt, inputs, outputs, teacher)

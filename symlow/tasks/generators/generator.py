@@ -12,7 +12,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from symlow.arrays import FloatArray, Trials
+from symlow.arrays import FloatArray, Trials, check_integer
 from symlow.errors import ArrayError, SpecError
 from symlow.spec_trials import GeneratedTask
 
@@ -129,5 +129,4 @@ def batches(
 
 def check_count(name: str, value: object, least: int) -> None:
     """Raise :class:`SpecError` unless ``value`` is an integer of at least ``least``."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-        raise SpecError(f"{name}: found {value!r}; accepted: an integer >= {least}")
+    check_integer(value, name, least, SpecError)
