@@ -55,13 +55,25 @@ def run(quick: bool) -> Outcome:
 
     kept = float((alone[-1] / alone[0]).min())
     late = float((apart[:, 1, -1] / apart[:, 1, -len(courses[0].step) // 5]).max())
-    half = len(courses[0].step) // 2
-    fall = np.log(apart[:, 1, half] / apart[:, 1, -1]) / (courses[0].step[-1] - courses[0].step[half])
-    travelled = float((moved[:, :starts] / apart[:, 1, 0]).min())
+    quarter = len(courses[0].step) // 4
+    logs = -np.log(apart[:, 1, 2 * quarter :: quarter])
+    falls = np.diff(logs, axis=1) / (courses[0].step[quarter] - courses[0].step[0])
+    travelled = float((moved.reshape(seeds, 2, starts) / apart[:, None, 1, 0]).min())
+    rates = falls[:, 1] / falls[:, 0]
+    exponential = (
+        ()
+        if quick
+        else (
+            Check("rate of the fall in the last quarter, over that before, least", float(rates.min()), None, 0.8),
+            Check("the same, largest", float(rates.max()), 1.25),
+        )
+    )
     measured: dict[str, float | str] = {
         "distance at the beginning": ", ".join(f"{value:.4f}" for value in apart[0, 1, 0]),
         "with noise, end over beginning": ", ".join(f"{value:.1e}" for value in left.ravel()),
-        "epochs in which it falls by a factor of e, second half": ", ".join(f"{1 / rate:.0f}" for rate in fall.ravel()),
+        "epochs in which it falls by a factor of e, last quarter": ", ".join(
+            f"{1 / f:.0f}" for f in falls[:, 1].ravel()
+        ),
     }
     if seeds > 1:  # noise of its own for each history
         one, other = (course.sigma[-1] for course in courses[:2])
@@ -93,6 +105,7 @@ def run(quick: bool) -> Outcome:
             Check("without noise: invisible distance, end over beginning, least", kept, None, 0.95),
             Check("with noise: the same, largest", float(left.max()), 0.9 if quick else 0.05),
             Check("with noise: the last fifth still lessens it, factor", late, 0.99),
+            *exponential,
             Check(
                 "with noise: how far states have moved, over that distance, least",
                 travelled,
