@@ -232,6 +232,12 @@ class Equations:
         """Return the population of that name."""
         return next(population for population in self.populations if population.name == name)
 
+    @property
+    def shares(self) -> tuple[int, ...]:
+        """The smallest numbers of neurons of the populations that are in the ratio of their weights."""
+        unit = sympy.gcd([population.weight for population in self.populations])
+        return tuple(int(population.weight / unit) for population in self.populations)
+
     def expanded(self, expression: MatrixExpr) -> MatrixExpr:
         """Return an expression with definitions and the output replaced by what they stand for."""
         for symbol, meaning in reversed(self.named):

@@ -89,8 +89,7 @@ def population_parts(derivation: Derivation, neurons: int) -> Iterator[tuple[Pop
 
 def least_neurons(equations: Equations) -> int:
     """Return the smallest number of neurons that the weights of the populations divide into whole numbers."""
-    total = sum(population.weight for population in equations.populations)
-    return math.lcm(*(int((population.weight / total).q) for population in equations.populations))
+    return sum(equations.shares)
 
 
 def gram_of_weights(derivation: Derivation, weights: FloatArray) -> FloatArray:
@@ -218,8 +217,7 @@ def _meaning(population: str) -> str:
 def _check_ratio(sizes: Mapping[str, int], equations: Equations) -> None:
     """Check that populations have neurons in the ratio of their weights."""
     names = [population.name for population in equations.populations]
-    total = sum(population.weight for population in equations.populations)
-    shares = [int(population.weight / total * least_neurons(equations)) for population in equations.populations]
+    shares = equations.shares
     found = [sizes.get(name, 0) for name in names]
     if any(found[0] * share != shares[0] * count for share, count in zip(shares, found, strict=True)):
         raise ArrayError(

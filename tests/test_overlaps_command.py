@@ -629,7 +629,8 @@ def test_numbers_beyond_the_largest_are_said_without_warnings(folder, size):
     Path("linear.toml").write_text(SPEC.replace('"tanh"', '"linear"'))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        works("overlaps", "large.npz", "linear.toml", "--steps", 0)
+        text = works("overlaps", "large.npz", "linear.toml", "--steps", 0)
+    assert re.search(r"│ z_m +│ +-?[\d.]+e\+\d{3} ", text)
 
 
 def test_columns_of_one_array_are_said(folder):

@@ -174,12 +174,10 @@ class Lowered:
     def populations(self) -> tuple[Members, ...]:
         """The populations with their vectors."""
         equations = self.derivation.network.equations
-        divisor = sympy.gcd([population.weight for population in equations.populations])
         found = []
-        for population in equations.populations:
+        for population, share in zip(equations.populations, equations.shares, strict=True):
             vectors = [v for v in equations.vectors if v.population == population.name]
             ordered = sorted(vectors, key=lambda vector: vector.name == population.ones)
-            share = int(population.weight / divisor)
             found.append(Members(population.name, number(population.weight), share, population.ones, tuple(ordered)))
         return tuple(found)
 
